@@ -1,0 +1,211 @@
+"""``harness list`` and ``harness show``: what there is, and everything about one thing. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli.options import Json, Plugins, Results, registry
+from harness.cli.output import people, print_json, table
+from harness.errors import HarnessError, UnknownName
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.registry import Plugin, Registry
+
+
+class Kind(str, Enum):
+    """What can be listed."""
+
+    plugins = "plugins"
+    methods = "methods"
+    tasks = "tasks"
+    workloads = "workloads"
+    suites = "suites"
+    claims = "claims"
+    datasets = "datasets"
+    engines = "engines"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("list")(list_)
+    app.command()(show)
+
+
+def list_(
+    context: typer.Context,
+    kind: Annotated[Kind | None, typer.Argument(help="One kind; everything if left out.")] = None,
+    as_json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """List what the installed plugins bring."""
+    found = registry(context, plugin)
+    kinds = [kind] if kind else list(Kind)
+    rows = {k.value: [_plain(item) for item in _items(found, k).values()] for k in kinds}
+    if as_json:
+        print_json(rows if kind is None else rows[kind.value])
+        return
+    for k in kinds:
+        columns = _COLUMNS[k]
+        shown = table(*columns, title=f"{k.value} ({len(rows[k.value])})")
+        for row in rows[k.value]:
+            shown.add_row(*(_text(row.get(column)) for column in columns))
+        people().print(shown)
+
+
+def show(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A method, task, suite, claim, data set, plugin, ... or a record's id.")],
+    as_json: Json = False,
+    plugin: Plugins = None,
+    results: Results = None,
+) -> None:
+    """Show everything about one thing."""
+    found = registry(context, plugin)
+    hits = {k.value.removesuffix("s"): _plain(items[name]) for k in Kind if name in (items := _items(found, k))}
+    if not hits and (record := _record(name, results)):
+        hits = {"record": record}
+    if not hits:
+        raise UnknownName("name", name, {n for k in Kind for n in _items(found, k)})
+    if as_json:
+        print_json(hits)
+        return
+    for kind, content in hits.items():
+        people().print(f"[bold]{kind} {name}[/]")
+        _print_tree({k: v for k, v in content.items() if k != "name"}, depth=1)
+
+
+_COLUMNS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.plugins: ("name", "version", "status", "brings", "origin"),
+    Kind.methods: ("name", "role", "help"),
+    Kind.tasks: ("name", "role", "metrics", "datasets", "help"),
+    Kind.workloads: ("name", "role", "sizes", "help"),
+    Kind.suites: ("name", "title", "path"),
+    Kind.claims: ("name", "fidelity", "says"),
+    Kind.datasets: ("name", "licence", "here", "help"),
+    Kind.engines: ("name", "help"),
+}
+
+
+def _items(found: Registry, kind: Kind) -> Mapping[str, Any]:
+    if kind is Kind.suites:
+        return {name: _SuiteFile(name, path) for name, path in found.suites.items()}
+    items: Mapping[str, Any] = getattr(found, kind.value)
+    return items
+
+
+class _SuiteFile:
+    """A suite as its file says it, read without judging it."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name, self.path = name, path
+
+    def content(self) -> dict[str, Any]:
+        try:
+            return {"name": self.name, "path": str(self.path), **tomllib.loads(self.path.read_text("utf-8"))}
+        except (OSError, ValueError) as error:
+            return {"name": self.name, "path": str(self.path), "title": f"(cannot be read: {error})"}
+
+
+def _plain(item: Any) -> dict[str, Any]:
+    """Any noun as plain JSON types, under the names its class gives them."""
+    from pydantic import BaseModel
+
+    from harness.registry import Plugin
+    from harness.spec import Dataset
+
+    if isinstance(item, _SuiteFile):
+        return item.content()
+    if isinstance(item, BaseModel):
+        content = item.model_dump(mode="json", exclude_defaults=True)
+        return {"name": content.pop("id"), "fidelity": item.fidelity, **content}  # type: ignore[attr-defined]
+    if isinstance(item, Plugin):
+        return _plugin(item)
+    content = asdict(item)
+    if isinstance(item, Dataset):
+        content["here"] = _place(item)
+    return {k: _simple(v) for k, v in content.items()}
+
+
+def _plugin(plugin: Plugin) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "version": plugin.version,
+        "status": f"broken: {plugin.broken}" if plugin.broken else "ok",
+        "brings": {kind.replace("_", " "): len(names) for kind, names in plugin.brings.items()},
+        "origin": plugin.origin,
+        "code": plugin.code,
+    }
+
+
+def _place(dataset: Any) -> str:
+    from harness.datasets import locate
+
+    try:
+        return locate(dataset).place
+    except HarnessError as error:
+        return f"no ({error})"
+
+
+def _record(name: str, results: Path | None) -> dict[str, Any] | None:
+    """The record whose id begins with ``name``, with its environment."""
+    import json
+
+    from harness.records import RecordsFile
+    from harness.session import results_folder
+
+    folder = results_folder(results)
+    matching = [r for i, r in RecordsFile(folder).load().by_id.items() if len(name) >= 6 and i.startswith(name)]
+    if len(matching) != 1:
+        return None
+    content = asdict(matching[0])
+    path = folder / "environments" / f"{matching[0].environment}.json"
+    if path.exists():
+        content["environment"] = {"digest": matching[0].environment, **json.loads(path.read_text("utf-8"))}
+    return content
+
+
+def _simple(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _simple(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_simple(v) for v in value]
+    if isinstance(value, Callable):  # type: ignore[arg-type]
+        return f"{value.__module__}:{value.__qualname__}"
+    return value
+
+
+def _text(value: Any) -> str:
+    from rich.markup import escape
+
+    if isinstance(value, dict):
+        return escape(", ".join(f"{k} {v}" if isinstance(v, int) else k for k, v in value.items()))
+    if isinstance(value, list):
+        return escape(", ".join(map(str, value)))
+    return escape("" if value is None else str(value))
+
+
+def _print_tree(content: Any, depth: int) -> None:
+    from rich.markup import escape
+
+    for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+        if value in (None, "", [], {}, ()):
+            continue
+        pad = "  " * depth
+        if isinstance(value, (dict, list)) and value and not _short(value):
+            people().print(f"{pad}[cyan]{escape(str(key))}[/]")
+            _print_tree(value, depth + 1)
+        else:
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            people().print(f"{pad}[cyan]{escape(str(key))}[/] {escape(shown)}", soft_wrap=True)
+
+
+def _short(value: Any) -> bool:
+    return isinstance(value, list) and not any(isinstance(v, (dict, list)) for v in value) and len(str(value)) < 100

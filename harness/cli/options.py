@@ -1,0 +1,56 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.registry import Registry
+
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option("-p", "--plugin", metavar="MODULE_OR_PATH", help="Add a plugin that is not installed."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
+Results = Annotated[
+    Path | None,
+    typer.Option("--results", metavar="DIR", help="Results folder [default: $HARNESS_RESULTS or ./results]."),
+]
+Devices = Annotated[
+    list[str] | None,
+    typer.Option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, ...; may be given more than once."),
+]
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def all_plugins(context: typer.Context, plugin: list[str] | None) -> tuple[str, ...]:
+    """Plugins named before the command and after it."""
+    return (*(context.obj or ()), *(plugin or ()))
+
+
+def registry(context: typer.Context, plugin: list[str] | None) -> Registry:
+    """The registry with the plugins that were named."""
+    from harness.registry import load_registry
+
+    return load_registry(all_plugins(context, plugin))
+
+
+def seconds(duration: str | None) -> float | None:
+    """A length of time in seconds.
+
+    >>> seconds("10m"), seconds("1.5h"), seconds("45")
+    (600.0, 5400.0, 45.0)
+    """
+    if duration is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", duration.strip())
+    if not found or float(found[1]) == 0:
+        raise UsageError(f"--timeout {duration}: a length of time is needed, such as 90s, 10m or 2h")
+    return float(found[1]) * _UNITS[found[2]]

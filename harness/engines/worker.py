@@ -1,0 +1,105 @@
+"""A worker process of the local engine: takes cells one at a time from a pipe and sends records back."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import parent_process
+from pathlib import Path
+from typing import Any
+
+from harness.execute import execute
+from harness.provenance import WORKER_ENVIRONMENT, environment, environment_digest, make_deterministic
+from harness.registry import load_registry
+
+#: Seconds between two messages on how far a cell has come.
+PROGRESS_EVERY = 0.2
+
+
+def main(
+    pipe: Connection, plugins: tuple[str, ...], slot: str, output: str, variables: Mapping[str, str]
+) -> None:
+    """Serve cells until the pipe closes.
+
+    Messages sent: ("ready", digest, environment), ("broken", reason), ("progress", fraction), ("record", record).
+    What the cell writes to stdout and stderr goes to the file ``output``, started anew for each cell.
+    """
+    # A group of its own, so that the parent can end it with all its children, and Ctrl-C reaches the parent alone.
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent()
+    os.environ.update({**variables, **WORKER_ENVIRONMENT})
+    stream = os.open(output, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(stream, 1)
+    os.dup2(stream, 2)
+    faulthandler.enable(2)
+    try:
+        registry = load_registry(plugins)
+        make_deterministic()
+        found = environment(slot)
+    except Exception as error:  # noqa: BLE001  told to the parent, whatever it is
+        pipe.send(("broken", f"{type(error).__name__}: {error}"))
+        return
+    digest = environment_digest(found)
+    pipe.send(("ready", digest, found))
+    report = _Reporter(pipe)
+    while True:
+        try:
+            cell = pipe.recv()
+        except EOFError:
+            return
+        os.ftruncate(stream, 0)
+        make_deterministic()
+        # What outlives a cell is modules and caches; looking through them again for every cell costs 0.1 s.
+        gc.collect()
+        gc.freeze()
+        record = execute(cell, registry, slot=slot, environment=digest, report=report)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pipe.send(("record", record))
+
+
+def tail(output: Path, most: int = 4000) -> str:
+    """The end of what a worker's cell has written."""
+    try:
+        with output.open("rb") as stream:
+            stream.seek(max(0, output.stat().st_size - most))
+            return stream.read().decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+class _Reporter:
+    """Sends how far a cell has come, not more often than a person can read."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._last = 0.0
+
+    def __call__(self, fraction: float) -> None:
+        if (moment := time.monotonic()) - self._last >= PROGRESS_EVERY:
+            self._last = moment
+            self._pipe.send(("progress", fraction))
+
+
+def _die_with_parent() -> None:
+    """End this process and its children as soon as the parent is gone, even if that was killed."""
+    parent = parent_process()
+    assert parent is not None
+    if sys.platform == "linux":
+        # PR_SET_PDEATHSIG covers the fork server's end, which follows the parent's at once.
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+    def watch(sentinel: Any) -> None:
+        wait([sentinel])
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()

@@ -1,0 +1,90 @@
+"""Every error the harness raises on purpose, and every exit code it ends with.
+
+    HarnessError            something a person can act on; the command line prints it as one sentence
+    ├── UsageError          wrong usage or input: a name, a file, a value, a flag
+    │   ├── UnknownName     no such thing; carries the nearest valid name
+    │   ├── FileError       a suite or claim file that cannot be read as one
+    │   └── DatasetError    a data set whose files are damaged or are not what they should be
+    └── DatasetMissing      a data set that is nowhere on this machine; its cells are skipped, not failed
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command's exit status says."""
+
+    #: Every cell has a good record (skipped cells are allowed), or there was nothing to run.
+    OK = 0
+    #: At least one cell failed, crashed or ran past its time limit.
+    CELLS_FAILED = 1
+    #: Wrong usage or input; nothing was run.
+    USAGE = 2
+    #: A verdict that was required does not hold, or a re-run differs.
+    NOT_HELD = 3
+    #: Interrupted; what had finished is recorded.
+    INTERRUPTED = 130
+
+
+class HarnessError(Exception):
+    """Base of all errors that a person can act on."""
+
+
+class UsageError(HarnessError):
+    """The command, a file or an argument is wrong; the message says where, what was found, what is allowed."""
+
+
+class UnknownName(UsageError):
+    """A name that nothing registered goes by.
+
+    >>> raise UnknownName("method", "flatnse", ["flatnce", "infonce"])
+    Traceback (most recent call last):
+    harness.errors.UnknownName: unknown method 'flatnse'; did you mean 'flatnce'? Known: flatnce, infonce
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+        known = sorted(known)
+        self.kind, self.name, self.known = kind, name, known
+        self.nearest = nearest(name, known)
+        place = f"{where}: " if where else ""
+        super().__init__(f"{place}unknown {kind} {name!r}{suggestion(name, known)}")
+
+
+class FileError(UsageError):
+    """A file that a person wrote does not follow its schema."""
+
+
+class DatasetError(UsageError):
+    """A data set is there but damaged, or is not the one it claims to be."""
+
+
+class DatasetMissing(HarnessError):
+    """A data set is nowhere on this machine; the message says how to get it."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that looks most like ``name``, or None when none is close.
+
+    >>> nearest("metod", ["method", "task"])
+    'method'
+    """
+    found = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a wrong name: the nearest valid one, then all (at most 30) of them.
+
+    >>> suggestion("axis", ["seed", "task"])
+    '. Known: seed, task'
+    """
+    known = sorted(known)
+    if not known:
+        return "; there are none"
+    shown = ", ".join(known[:30]) + (f" and {len(known) - 30} more" if len(known) > 30 else "")
+    close = nearest(name, known)
+    return (f"; did you mean {close!r}?" if close else ".") + f" Known: {shown}"

@@ -1,0 +1,188 @@
+"""Running one cell in this process, whatever engine asked for it, and turning what happens into a record."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import math
+import random
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.datasets import load
+from harness.errors import HarnessError, UnknownName, UsageError
+from harness.records import Record, Status
+from harness.run import Run
+from harness.spec import Cell, Task, resolve
+
+if TYPE_CHECKING:
+    from harness.registry import Registry
+
+
+def execute(
+    cell: Cell,
+    registry: Registry,
+    *,
+    slot: str = "cpu",
+    environment: str | None = None,
+    report: Callable[[float], None] = lambda fraction: None,
+) -> Record:
+    """Run a cell and give its record. Whatever the plugin's code raises becomes a failed record with its cause.
+
+    Data are loaded and the method is built before the clock starts, so that ``seconds`` and ``peak_bytes``
+    are the task's own.
+    """
+    started, begin = now(), time.perf_counter()
+    curves: Mapping[str, list[tuple[int, float]]] = {}
+    memory = PeakMemory(slot)
+    metrics: dict[str, float] = {}
+    status: Status = "done"
+    cause = None
+    try:
+        method, task = registry.method(cell.method), registry.task(cell.task)
+        datasets = {name: registry.dataset(name) for name in task.datasets}
+        for dataset in datasets.values():
+            load(dataset)
+        seed_everything(cell.random_seed)
+        code = resolve(task.run)
+        built = method.create(**{k: cell.options[k] for k in method.options})
+        run = Run(cell, {k: cell.options[k] for k in task.options}, datasets, slot, report)
+        curves = run.curves
+        memory.start()
+        begin = time.perf_counter()
+        metrics = check_metrics(task, code(built, run))
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a method may fail in any way; that is its result
+        status, cause = "failed", explain(error)
+    seconds = time.perf_counter() - begin
+    return record_of(
+        cell,
+        status,
+        cause,
+        metrics=metrics,
+        curves=dict(curves),
+        seconds=seconds,
+        peak_bytes=memory.stop(),
+        environment=environment,
+        started=started,
+    )
+
+
+def record_of(cell: Cell, status: Status, cause: str | None, **more: Any) -> Record:
+    """A record of this cell, finished now."""
+    return Record(
+        id=cell.id,
+        suite=cell.suite,
+        method=cell.method,
+        task=cell.task,
+        options=dict(cell.options),
+        device=cell.device,
+        dtype=cell.dtype,
+        seed=cell.seed,
+        status=status,
+        cause=cause,
+        code=cell.code,
+        data=dict(cell.data),
+        finished=now(),
+        **{"started": now(), **more},
+    )
+
+
+def check_metrics(task: Task, returned: object) -> dict[str, float]:
+    """What a task returned, as finite floats. Raises UsageError for one that is missing, unknown or not finite."""
+    if not isinstance(returned, Mapping):
+        raise UsageError(f"task {task.name} returned {type(returned).__name__}, not a mapping of metrics")
+    for name in returned:
+        if name not in task.metrics:
+            raise UnknownName(f"metric returned by {task.name}:", str(name), task.metrics)
+    if missing := [name for name in task.metrics if name not in returned]:
+        raise UsageError(f"task {task.name} did not return the metric it promises: {', '.join(missing)}")
+    metrics = {}
+    for name, value in returned.items():
+        try:
+            metrics[name] = float(value)
+        except (TypeError, ValueError):
+            raise UsageError(f"task {task.name}: metric {name} = {value!r} is not a number") from None
+        if not math.isfinite(metrics[name]):
+            raise UsageError(f"task {task.name}: metric {name} = {metrics[name]} is not finite")
+    return metrics
+
+
+def explain(error: BaseException) -> str:
+    """One sentence on an exception: what it is and the line of the plugin it came from."""
+    if isinstance(error, HarnessError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        what = f"it called sys.exit({error.code!r})"
+    else:
+        text = " ".join(str(error).split())
+        what = f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    here = Path(__file__).parent
+    own = [f for f in frames if here not in Path(f.filename).parents and "/site-packages/torch/" not in f.filename]
+    place = f" ({Path(own[-1].filename).name}:{own[-1].lineno} in {own[-1].name})" if own else ""
+    return what + place
+
+
+def seed_everything(seed: int) -> None:
+    """Start Python's, numpy's and torch's global generators. Tasks should use their Run's own instead."""
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def now() -> str:
+    """The time, UTC, ISO 8601 with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class PeakMemory:
+    """Highest memory between start and stop, above the level at the start: CUDA's allocator, or resident set.
+
+    On Linux the kernel's high-water mark is reset at the start; elsewhere the figure is None.
+    """
+
+    def __init__(self, slot: str) -> None:
+        self._cuda = slot.startswith("cuda")
+        self._slot = slot
+        self._before: int | None = None
+
+    def start(self) -> None:
+        """Let go of what earlier cells left, and mark the level."""
+        gc.collect()
+        if self._cuda:
+            import torch
+
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self._slot)
+            self._before = torch.cuda.memory_allocated(self._slot)
+            return
+        try:
+            ctypes.CDLL(None).malloc_trim(0)
+            Path("/proc/self/clear_refs").write_text("5")
+        except (OSError, AttributeError):
+            return
+        self._before = _status_bytes("VmRSS")
+
+    def stop(self) -> int | None:
+        """The peak above the level at the start, in bytes; None where it was not started or cannot be known."""
+        if self._before is None:
+            return None
+        if self._cuda:
+            import torch
+
+            return max(0, torch.cuda.max_memory_allocated(self._slot) - self._before)
+        return max(0, _status_bytes("VmHWM") - self._before)
+
+
+def _status_bytes(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status has no {field}")

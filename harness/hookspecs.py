@@ -1,0 +1,99 @@
+"""Every hook a plugin may implement. Whoever extends the harness reads this file and `spec.py`, no other.
+
+A plugin is a module (or a package's ``__init__``) with functions of these names marked ``@harness.hookimpl``::
+
+    import harness
+
+    @harness.hookimpl
+    def harness_methods():
+        return [harness.Method(name="label-smoothing", role="classification-loss", build="my_plugin.loss:Smoothed")]
+
+It is found through the entry-point group ``harness.plugins`` or named with ``-p MODULE_OR_PATH``.
+An implementation may leave out arguments it does not need. The module must import fast: neither torch nor
+mlflow at import time, since ``harness list`` imports every plugin; name code as ``"module:attribute"`` instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from harness.records import Record
+    from harness.session import Session, SuiteResult
+    from harness.spec import Cell, Dataset, Engine, Method, Task, Workload
+
+#: The name pluggy knows this project by.
+PROJECT = "harness"
+#: Marks a function in a plugin as an implementation of one of the hooks below.
+hookimpl = pluggy.HookimplMarker(PROJECT)
+_hookspec = pluggy.HookspecMarker(PROJECT)
+
+# What a plugin brings ---------------------------------------------------------------------------------------
+
+
+@_hookspec
+def harness_methods() -> Sequence[Method]:  # type: ignore[empty-body]
+    """Techniques and the baselines they are compared with."""
+
+
+@_hookspec
+def harness_tasks() -> Sequence[Task]:  # type: ignore[empty-body]
+    """Data and protocol that call a method of one role and return metrics."""
+
+
+@_hookspec
+def harness_workloads() -> Sequence[Workload]:  # type: ignore[empty-body]
+    """Inputs of a given size on which methods of one role are timed and checked."""
+
+
+@_hookspec
+def harness_datasets() -> Sequence[Dataset]:  # type: ignore[empty-body]
+    """Data sets, each with its licence, digests and the places it may come from."""
+
+
+@_hookspec
+def harness_claims() -> Sequence[Path]:  # type: ignore[empty-body]
+    """TOML files of claims (see docs/claims.md)."""
+
+
+@_hookspec
+def harness_suites() -> Sequence[Path]:  # type: ignore[empty-body]
+    """TOML files of suites, or folders that hold some. A suite goes by its file's stem."""
+
+
+@_hookspec
+def harness_engines() -> Sequence[Engine]:  # type: ignore[empty-body]
+    """Ways to turn cells into records, chosen by ``--engine NAME``."""
+
+
+# What a plugin may watch ------------------------------------------------------------------------------------
+# All of these run in the parent process. An exception in one is reported as a warning and never costs a result.
+
+
+@_hookspec
+def harness_suite_started(session: Session) -> None:
+    """A suite's cells are about to run. ``session.todo`` are the cells that will, ``session.results`` the folder."""
+
+
+@_hookspec
+def harness_cell_started(session: Session, cell: Cell) -> None:
+    """A worker has taken this cell."""
+
+
+@_hookspec
+def harness_cell_progress(session: Session, cell: Cell, fraction: float) -> None:
+    """A running cell says how far it has come, from 0 to 1."""
+
+
+@_hookspec
+def harness_cell_finished(session: Session, cell: Cell, record: Record) -> None:
+    """A cell has ended, well or badly, and its record is safely on disk."""
+
+
+@_hookspec
+def harness_suite_finished(session: Session, result: SuiteResult) -> None:
+    """All cells have ended or the run was interrupted; records and verdicts are in ``result``."""

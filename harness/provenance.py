@@ -1,0 +1,144 @@
+"""Where results come from: the machine, the versions, the commit and the switches a cell ran under."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+#: Set for every worker before torch is imported: one thread, because thread counts change float sums, and the
+#: workspace that deterministic cuBLAS needs.
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+}
+
+
+def make_deterministic() -> None:
+    """Turn torch's switches so that the same cell gives the same bits: one thread, no TF32, no autotuning."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.set_default_dtype(torch.float32)
+
+
+def environment(slot: str = "cpu") -> dict[str, Any]:
+    """Everything about this process and machine that can change a result. Plain JSON types."""
+    import torch
+
+    found: dict[str, Any] = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.node(),
+        "cpu": cpu_name(),
+        "cpus": os.cpu_count(),
+        "device": slot,
+        "source": source_state(),
+        "packages": packages(),
+        "threads": torch.get_num_threads(),
+        "torch": {
+            "version": torch.__version__,
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "deterministic": torch.are_deterministic_algorithms_enabled(),
+            "float32_matmul": torch.get_float32_matmul_precision(),
+            "mkldnn": torch.backends.mkldnn.is_available(),
+        },
+        "switches": {name: os.environ.get(name) for name in WORKER_ENVIRONMENT},
+    }
+    if slot.startswith("cuda"):
+        properties = torch.cuda.get_device_properties(slot)
+        found["gpu"] = {
+            "name": properties.name,
+            "memory_bytes": properties.total_memory,
+            "capability": f"{properties.major}.{properties.minor}",
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "driver": _driver(),
+        }
+    return found
+
+
+def environment_digest(environment: Mapping[str, Any]) -> str:
+    """The name an environment is kept under, 16 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def source_state() -> dict[str, str | bool | None]:
+    """The commit of the checkout that this code runs from, and a digest of what differs from it.
+
+    All None for an installed package.
+    """
+    folder = Path(__file__).resolve().parent
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None or _git(folder, "ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return {"commit": None, "dirty": None, "diff": None}
+    diff = _git(folder, "diff", "HEAD") or ""
+    status = _git(folder, "status", "--porcelain") or ""
+    dirty = bool(status.strip())
+    digest = hashlib.sha256((diff + status).encode()).hexdigest()[:16] if dirty else None
+    return {"commit": commit.strip(), "dirty": dirty, "diff": digest}
+
+
+@cache
+def packages() -> dict[str, str]:
+    """Versions of every installed distribution."""
+    found = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+@cache
+def cpu_name() -> str:
+    """The processor's marketing name, or its architecture where that is all there is."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _driver() -> str | None:
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"],
+            capture_output=True, text=True, timeout=20, check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.splitlines()[0].strip() if done.returncode == 0 and done.stdout else None
+
+
+def python_line() -> str:
+    """Interpreter in one line, for people.
+
+    >>> python_line().startswith("Python 3")
+    True
+    """
+    return f"Python {platform.python_version()} at {sys.executable}"

@@ -1,0 +1,298 @@
+"""The registry: loads plugins one by one and answers for every method, task, data set, suite and claim by name.
+
+A plugin that fails to import, or brings something malformed or a name that is taken, is listed as broken with
+its reason; the others are not touched by it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pluggy
+
+from harness import hookspecs
+from harness.errors import HarnessError, UnknownName, UsageError, suggestion
+from harness.spec import Dataset, Engine, Method, Task, Workload
+
+if TYPE_CHECKING:
+    from harness.claims import Claim
+
+#: Entry-point group in which installed plugins name their module.
+GROUP = "harness.plugins"
+Noun = TypeVar("Noun", Method, Task, Workload, Dataset, Engine)
+
+#: What each collecting hook gives: the registry's field it fills, and the type of one item.
+_NOUNS: Mapping[str, tuple[str, type]] = {
+    "harness_methods": ("methods", Method),
+    "harness_tasks": ("tasks", Task),
+    "harness_workloads": ("workloads", Workload),
+    "harness_datasets": ("datasets", Dataset),
+    "harness_engines": ("engines", Engine),
+    "harness_claims": ("claim_files", Path),
+    "harness_suites": ("suite_files", Path),
+}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin that was found, whether or not it could be loaded."""
+
+    name: str
+    #: Module name or path it was loaded from.
+    origin: str
+    version: str = ""
+    #: Why it could not be loaded, in one sentence; None for a plugin that works.
+    broken: str | None = None
+    #: Its source: one file, or a package's folder.
+    source: Path | None = None
+    #: What it brings, by kind.
+    brings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def code(self) -> str:
+        """Digest of its source code, part of the key of every cell that uses it."""
+        return code_digest(self.source) if self.source else ""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Everything the loaded plugins bring, by name."""
+
+    plugins: Mapping[str, Plugin]
+    methods: Mapping[str, Method]
+    tasks: Mapping[str, Task]
+    workloads: Mapping[str, Workload]
+    datasets: Mapping[str, Dataset]
+    engines: Mapping[str, Engine]
+    #: Suites' files by name.
+    suites: Mapping[str, Path]
+    claim_files: tuple[Path, ...]
+    #: Names of the plugins that bring a method or task: ``owners["method", "flatnce"]``.
+    owners: Mapping[tuple[str, str], str]
+    #: Plugins given by hand (``-p``), which a worker process must load too.
+    extra: tuple[str, ...]
+    manager: pluggy.PluginManager
+
+    @cached_property
+    def claims(self) -> Mapping[str, Claim]:
+        """Every claim of every plugin by id, read when first asked for. Raises FileError."""
+        from harness.claims import read_claims, unique_claims
+
+        claims = [c for path in self.claim_files for c in read_claims(path).values()]
+        return unique_claims(claims, "the installed plugins")
+
+    def method(self, name: str) -> Method:
+        """The method of that name. Raises UnknownName with the nearest one."""
+        return self._get("method", self.methods, name)
+
+    def task(self, name: str) -> Task:
+        """The task of that name. Raises UnknownName with the nearest one."""
+        return self._get("task", self.tasks, name)
+
+    def dataset(self, name: str) -> Dataset:
+        """The data set of that name. Raises UnknownName with the nearest one."""
+        return self._get("data set", self.datasets, name)
+
+    def engine(self, name: str) -> Engine:
+        """The engine of that name. Raises UnknownName with the nearest one."""
+        return self._get("engine", self.engines, name)
+
+    def code(self, method: str, task: str) -> str:
+        """Digest of the code of the plugins that bring this method and this task."""
+        names = {self.owners["method", method], self.owners["task", task]}
+        return hashlib.sha256("".join(sorted(self.plugins[n].code for n in names)).encode()).hexdigest()[:16]
+
+    def _get(self, kind: str, known: Mapping[str, Noun], name: str) -> Noun:
+        if name in known:
+            return known[name]
+        error = UnknownName(kind, name, known)
+        broken = [p.name for p in self.plugins.values() if p.broken]
+        if broken and not error.nearest:
+            raise UsageError(f"{error} (broken plugins: {', '.join(broken)}; see 'harness list plugins')")
+        raise error
+
+
+class _Rejected(Exception):
+    """Why a plugin is not taken in."""
+
+
+class _Builder:
+    """Takes plugins in one by one; what a plugin brings is added whole or not at all."""
+
+    def __init__(self) -> None:
+        self.manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self.manager.add_hookspecs(hookspecs)
+        self.plugins: dict[str, Plugin] = {}
+        self.owners: dict[tuple[str, str], str] = {}
+        self.found: dict[str, dict[str, Any]] = {kind: {} for kind, _ in _NOUNS.values()}
+
+    def add(self, plugin: Plugin, module: ModuleType) -> None:
+        """Register a module's hooks and what they give. Raises _Rejected and leaves no trace of a bad one."""
+        try:
+            self.manager.register(module, plugin.name)
+            self._check_hooks(module)
+            brought = self._collect(module)
+        except BaseException:
+            if self.manager.has_plugin(plugin.name):
+                self.manager.unregister(name=plugin.name)
+            raise
+        for kind, items in brought.items():
+            self.found[kind].update(items)
+            self.owners.update({(kind.removesuffix("s"), name): plugin.name for name in items})
+        brings = {kind: tuple(items) for kind, items in brought.items() if items}
+        self.plugins[plugin.name] = replace(plugin, brings=brings, source=_source(module))
+
+    def _check_hooks(self, module: ModuleType) -> None:
+        known = {name for name in vars(hookspecs) if name.startswith("harness_")}
+        for name in dir(module):
+            marked = hasattr(getattr(module, name), f"{hookspecs.PROJECT}_impl")
+            if marked and name not in known:
+                raise _Rejected(f"it implements an unknown hook {name!r}{suggestion(name, known)}")
+
+    def _collect(self, module: ModuleType) -> dict[str, dict[str, Any]]:
+        brought: dict[str, dict[str, Any]] = {kind: {} for kind, _ in _NOUNS.values()}
+        for hook, (kind, wanted) in _NOUNS.items():
+            for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+                if implementation.plugin is not module:
+                    continue
+                items = implementation.function()
+                if not isinstance(items, Iterable):
+                    raise _Rejected(f"{hook} returned {items!r}, not a list")
+                for item in items:
+                    if not isinstance(item, wanted):
+                        raise _Rejected(f"{hook} returned {item!r}, which is no {wanted.__name__}")
+                    for name, one in _named(kind, item):
+                        if name in brought[kind] or name in self.found[kind]:
+                            owner = self.owners.get((kind.removesuffix("s"), name), "itself")
+                            raise _Rejected(f"its {kind.removesuffix('s')} {name!r} is already brought by {owner}")
+                        brought[kind][name] = one
+        return brought
+
+    def finish(self, extra: Sequence[str]) -> Registry:
+        """The registry as built so far."""
+        found = self.found
+        return Registry(
+            plugins=self.plugins,
+            methods=found["methods"],
+            tasks=found["tasks"],
+            workloads=found["workloads"],
+            datasets=found["datasets"],
+            engines=found["engines"],
+            suites={Path(name).stem: path for name, path in found["suite_files"].items()},
+            claim_files=tuple(found["claim_files"].values()),
+            owners=self.owners,
+            extra=tuple(extra),
+            manager=self.manager,
+        )
+
+
+def load_registry(extra: Sequence[str] = ()) -> Registry:
+    """Load the built-in plugin, every installed one, and those named in ``extra`` (module names or paths).
+
+    An installed plugin that is broken is listed with its reason. One in ``extra`` was asked for, so it raises
+    UsageError.
+    """
+    from harness import builtin
+
+    builder = _Builder()
+    builder.add(Plugin("harness", "harness.builtin", _version("harness")), builtin)
+    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
+        plugin = Plugin(entry.name, entry.value, entry.dist.version if entry.dist else "")
+        try:
+            builder.add(plugin, importlib.import_module(entry.value))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  a plugin may fail in any way, sys.exit included
+            builder.plugins[plugin.name] = replace(plugin, broken=_reason(error))
+    for origin in extra:
+        try:
+            module = import_origin(origin)
+            builder.add(Plugin(module.__name__, origin), module)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise UsageError(f"plugin {origin} cannot be used: {_reason(error)}") from error
+    return builder.finish(extra)
+
+
+def import_origin(origin: str) -> ModuleType:
+    """Import a plugin by module name, by the path of a ``.py`` file, or by a package's folder."""
+    path = Path(origin)
+    if not (path.suffix == ".py" or "/" in origin or path.is_dir()):
+        return importlib.import_module(origin)
+    file = (path / "__init__.py" if path.is_dir() else path).resolve()
+    if not file.is_file():
+        raise UsageError(f"there is no plugin file {file}")
+    name = (file.parent if file.name == "__init__.py" else file).stem
+    loaded = sys.modules.get(name)
+    if loaded is not None:
+        if getattr(loaded, "__file__", None) == str(file):
+            return loaded
+        raise UsageError(f"its name {name!r} is already that of another module; rename the file")
+    search = [str(file.parent)] if file.name == "__init__.py" else None
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=search)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Entered before it runs, so that addresses like "name:attribute" inside it resolve.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+@cache
+def code_digest(source: Path) -> str:
+    """Digest of a file, or of every file of a package that can change what a cell computes.
+
+    Claims, suites and prose say what is asked of a result, not how it comes about, so they are left out.
+    """
+    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
+    digest = hashlib.sha256()
+    for file in files:
+        if "__pycache__" not in file.parts and file.suffix not in (".toml", ".md", ".pyc"):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _named(kind: str, item: Any) -> list[tuple[str, Any]]:
+    """An item with the name it goes by; a folder of suites gives one for each file in it."""
+    if kind == "suite_files":
+        files = sorted(item.glob("*.toml")) if item.is_dir() else [item]
+        return [(f.name, f) for f in files]
+    return [(str(item) if kind == "claim_files" else item.name, item)]
+
+
+def _source(module: ModuleType) -> Path | None:
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return None
+    return Path(file).parent if Path(file).name == "__init__.py" else Path(file)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _reason(error: BaseException) -> str:
+    """One sentence on why a plugin failed."""
+    if isinstance(error, (_Rejected, HarnessError)):
+        return str(error)
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else f"it raised {type(error).__name__} when imported"

