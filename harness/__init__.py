@@ -46,7 +46,36 @@ _HOME = {
     "load_registry": "registry",
     "run_suite": "session",
 }
-__all__ = [*sorted(_HOME), "claims", "methods", "suites", "tasks", "workloads"]  # noqa: PLE0604
+__all__ = [
+    "Cell",
+    "Claim",
+    "Dataset",
+    "Engine",
+    "ExitCode",
+    "HarnessError",
+    "Method",
+    "Metric",
+    "Option",
+    "Paper",
+    "Place",
+    "Record",
+    "Registry",
+    "Request",
+    "Run",
+    "SuiteResult",
+    "Task",
+    "UsageError",
+    "Verdict",
+    "Workload",
+    "claims",
+    "hookimpl",
+    "load_registry",
+    "methods",
+    "run_suite",
+    "suites",
+    "tasks",
+    "workloads",
+]
 
 
 def __getattr__(name: str) -> Any:

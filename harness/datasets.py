@@ -47,9 +47,10 @@ def locate(dataset: Dataset) -> Located:
         digests = {f: _digest_of(path) for f, path in files.items()}
         for file, digest in digests.items():
             if digest not in dataset.files[file]:
+                wanted = " or ".join(d[:12] + "..." for d in dataset.files[file])
                 raise DatasetError(
-                    f"data set {dataset.name}: {files[file]} has sha256 {digest[:12]}..., but "
-                    f"{' or '.join(d[:12] + '...' for d in dataset.files[file])} is needed; it is damaged or another file"
+                    f"data set {dataset.name}: {files[file]} has sha256 {digest[:12]}..., but {wanted} is needed; "
+                    "it is damaged or another file"
                 )
         whole = hashlib.sha256("".join(f"{f}\0{d}\n" for f, d in sorted(digests.items())).encode()).hexdigest()
         return Located(place, files, whole[:32])
@@ -91,8 +92,10 @@ def fetch(dataset: Dataset) -> Path:
             except (OSError, ValueError) as error:
                 raise HarnessError(f"data set {dataset.name}: {url}/{file} cannot be fetched: {error}") from None
             if (digest := file_digest(got)) not in digests:
-                raise DatasetError(f"data set {dataset.name}: what {url}/{file} gave has sha256 {digest[:12]}..., "
-                                   f"not {digests[0][:12]}...; nothing was kept")
+                raise DatasetError(
+                    f"data set {dataset.name}: what {url}/{file} gave has sha256 {digest[:12]}..., "
+                    f"not {digests[0][:12]}...; nothing was kept"
+                )
             shutil.move(got, folder / file)
     return folder
 

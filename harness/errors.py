@@ -1,11 +1,11 @@
 """Every error the harness raises on purpose, and every exit code it ends with.
 
-    HarnessError            something a person can act on; the command line prints it as one sentence
-    ├── UsageError          wrong usage or input: a name, a file, a value, a flag
-    │   ├── UnknownName     no such thing; carries the nearest valid name
-    │   ├── FileError       a suite or claim file that cannot be read as one
-    │   └── DatasetError    a data set whose files are damaged or are not what they should be
-    └── DatasetMissing      a data set that is nowhere on this machine; its cells are skipped, not failed
+HarnessError            something a person can act on; the command line prints it as one sentence
+├── UsageError          wrong usage or input: a name, a file, a value, a flag
+│   ├── UnknownName     no such thing; carries the nearest valid name
+│   ├── FileError       a suite or claim file that cannot be read as one
+│   └── DatasetError    a data set whose files are damaged or are not what they should be
+└── DatasetMissing      a data set that is nowhere on this machine; its cells are skipped, not failed
 """
 
 from __future__ import annotations

@@ -92,10 +92,11 @@ class ProgressWatcher:
         status = "done" if record.good else f"[red]{record.status}[/]"
         cause = f": {escape(record.cause)}" if record.cause else ""
         what = " ".join(f"{k}={v}" for k, v in cell.options.items())
-        line = f"[{self._ended}/{self._total}] {status} {escape(cell.method)} on {cell.task} {escape(what)} seed={cell.seed}"
         left = self._time_left()
         note = f", about {left:.0f} s left" if left is not None and self._bar is None else ""
-        self._console.print(f"{line} {record.seconds:.1f} s{note}{cause}".replace("[" + str(self._ended), "\\[" + str(self._ended)))
+        count = escape(f"[{self._ended}/{self._total}]")
+        setting = escape(f"{cell.method} on {cell.task} {what} seed={cell.seed}")
+        self._console.print(f"{count} {status} {setting} {record.seconds:.1f} s{note}{cause}", soft_wrap=True)
 
     def _time_left(self) -> float | None:
         """Seconds until all cells have ended, from those of the same task, over the cells that run at once."""
@@ -111,8 +112,14 @@ class ProgressWatcher:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         self._bar = Progress(
-            BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}"),
-            TextColumn("[dim]{task.fields[what]}"), console=self._console, transient=True, refresh_per_second=4,
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            TextColumn("[dim]{task.fields[what]}"),
+            console=self._console,
+            transient=True,
+            refresh_per_second=4,
         )
         self._bar.add_task("", total=self._total, left="", what="")
         self._bar.start()

@@ -140,7 +140,9 @@ class RecordsFile:
         if torn and parse_record(lines[-1]) == "damaged":
             warnings.append(f"{self.path}: the last line is torn (a run was killed while writing it) and is ignored")
         if newer:
-            warnings.append(f"{self.path}: {newer} record(s) of a newer schema than {SCHEMA} left alone; update harness")
+            warnings.append(
+                f"{self.path}: {newer} record(s) of a newer schema than {SCHEMA} left alone; update harness"
+            )
         return Loaded(by_id, tuple(warnings))
 
 

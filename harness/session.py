@@ -18,6 +18,7 @@ from harness.engines import Settings
 from harness.errors import ExitCode, UnknownName, UsageError
 from harness.execute import record_of
 from harness.judge import LOOK_ALPHA, LOOKS, Summary, Verdict, judge, needed_cells, summarise
+from harness.provenance import usable_cores
 from harness.records import Record, RecordsFile
 from harness.registry import Registry, load_registry
 from harness.spec import DEVICE_KINDS, Cell, resolve
@@ -120,7 +121,7 @@ class Request:
     @property
     def worker_count(self) -> int:
         """Worker processes for the CPU: asked for, or one for each core this process may use."""
-        return self.jobs or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0])
+        return self.jobs or usable_cores()
 
 
 def run_suite(request: Request, registry: Registry | None = None) -> SuiteResult:
@@ -158,9 +159,7 @@ def run_suite(request: Request, registry: Registry | None = None) -> SuiteResult
     return result
 
 
-def prepare(
-    request: Request, registry: Registry, seeds: int | None = None, among: set[str] | None = None
-) -> Session:
+def prepare(request: Request, registry: Registry, seeds: int | None = None, among: set[str] | None = None) -> Session:
     """Read the suite, cross it, and set apart the cells that have to run.
 
     ``among`` restricts what runs to settings that these cell ids (of fewer seeds) stand for. With a good record
@@ -181,9 +180,9 @@ def prepare(
     if request.fresh:
         keep = set()
     todo = [
-        cell for cell in cells if cell.skip is None and not (
-            (record := loaded.by_id.get(cell.id)) is not None and record.status in keep
-        )
+        cell
+        for cell in cells
+        if cell.skip is None and not ((record := loaded.by_id.get(cell.id)) is not None and record.status in keep)
     ]
     return Session(
         suite=suite,
@@ -198,7 +197,11 @@ def prepare(
 
 
 def judged(
-    session: Session, records: Mapping[str, Record], alpha: float, interrupted: bool = False, seconds: float = 0.0
+    session: Session,
+    records: Mapping[str, Record],
+    alpha: float,
+    interrupted: bool = False,
+    seconds: float = 0.0,
 ) -> SuiteResult:
     """Estimates and verdicts from the records of a session's cells."""
     own = {cell.id: records[cell.id] for cell in session.scope if cell.id in records}
@@ -264,7 +267,7 @@ class Watchers:
             except Exception as error:  # noqa: BLE001  whatever a watcher does wrong, the cells go on
                 if (name, hook) not in self._muted:
                     self._muted.add((name, hook))
-                    print(f"warning: {name} failed in {hook}: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+                    _tell(f"warning: {name} failed in {hook}: {type(error).__name__}: {error}")
         if hook == "harness_suite_finished":
             for watcher in self._more:
                 self._manager.unregister(watcher)
@@ -315,7 +318,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         if pressed:
             raise KeyboardInterrupt
         pressed = True
-        print("\nstopping after the cells that run; Ctrl-C again stops at once", file=sys.stderr)  # noqa: T201
+        _tell("\nstopping after the cells that run; Ctrl-C again stops at once")
 
     try:
         before = signal.signal(signal.SIGINT, on_signal)
@@ -326,6 +329,10 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         yield lambda: pressed
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201  there may be no console: the harness is a library too
 
 
 def _setting(cell: Cell) -> str:

@@ -261,7 +261,9 @@ class Dataset:
         _check_name("data set", self.name)
         for file, digests in self.files.items():
             if not digests or isinstance(digests, str) or not all(re.fullmatch("[0-9a-f]{64}", d) for d in digests):
-                raise UsageError(f"data set {self.name}: {file}: a tuple of sha256 digests is needed, not {digests!r}")
+                raise UsageError(
+                    f"data set {self.name}: {file}: a tuple of sha256 digests is needed, not {digests!r}"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +300,16 @@ class Cell:
     @cached_property
     def id(self) -> str:
         """The key's digest, 20 hexadecimal digits."""
-        key = (PROTOCOL, self.method, self.task, dict(self.options), self.device, self.dtype, self.seed, self.code)
+        key = (
+            PROTOCOL,
+            self.method,
+            self.task,
+            dict(self.options),
+            self.device,
+            self.dtype,
+            self.seed,
+            self.code,
+        )
         text = json.dumps([*key, dict(self.data)], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
@@ -320,9 +331,7 @@ class Cell:
         return f"{self.method} on {self.task} {settings} {self.device} {self.dtype} seed={self.seed}"
 
 
-def read_options(
-    owner: str, declared: Mapping[str, Option], given: Mapping[str, object]
-) -> dict[str, Scalar]:
+def read_options(owner: str, declared: Mapping[str, Option], given: Mapping[str, object]) -> dict[str, Scalar]:
     """The given options over the declared defaults, checked.
 
     >>> read_options("method m", {"k": Option(3)}, {"k": 5})

@@ -6,6 +6,7 @@ import fnmatch
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from harness.registry import Registry
 
 Dtype = Literal["float64", "float32", "float16", "bfloat16"]
+Found = TypeVar("Found")
+Item = TypeVar("Item", bound=Scalar)
 Count = Annotated[int, Field(ge=1, le=10_000, strict=True)]
 
 
@@ -145,7 +148,7 @@ def _check_block(suite: Suite, number: int, cross: Cross, registry: Registry) ->
     where = f"{suite.path}: cross[{number}]"
     pairs: list[tuple[Task, Method]] = []
     for task_name in _as_tuple(cross.task):
-        task = _within(where + ".task", lambda name=task_name: registry.task(name))
+        task = _within(where + ".task", partial(registry.task, task_name))
         for pattern in cross.methods:
             for method in _methods(pattern, task, registry, where):
                 if (task, method) not in pairs:
@@ -170,7 +173,7 @@ def _methods(pattern: str, task: Task, registry: Registry, where: str) -> list[M
         if not found:
             raise UnknownName(f"method of role {task.role}", pattern, fitting, where=f"{where}.methods")
         return [fitting[name] for name in found]
-    method = _within(where + ".methods", lambda: registry.method(pattern))
+    method = _within(where + ".methods", partial(registry.method, pattern))
     if method.role != task.role:
         raise UsageError(
             f"{where}.methods: {pattern} fills the role {method.role}, but {task.name} needs {task.role}: "
@@ -203,9 +206,7 @@ def _walk(
                     yield cell
 
 
-def _settings(
-    given: Mapping[str, tuple[Scalar, ...]], task: Task, method: Method
-) -> list[dict[str, Scalar]]:
+def _settings(given: Mapping[str, tuple[Scalar, ...]], task: Task, method: Method) -> list[dict[str, Scalar]]:
     """Every combination of the given options that this task or method declares, over their defaults."""
     declared = {**method.options, **task.options}
     crossed = {name: given.get(name, (option.default,)) for name, option in declared.items()}
@@ -252,8 +253,8 @@ def _seeds(cross: Cross, seeds: int | None) -> Sequence[int]:
     return range(cross.seeds if seeds is None or cross.seeds == 1 else seeds)
 
 
-def _as_tuple(value: Scalar | Sequence[Scalar]) -> tuple[Scalar, ...]:
-    return tuple(value) if isinstance(value, (list, tuple)) else (value,)  # type: ignore[arg-type]
+def _as_tuple(value: Item | list[Item]) -> tuple[Item, ...]:
+    return tuple(value) if isinstance(value, list) else (value,)
 
 
 def _matches(value: Scalar | None, pattern: str) -> bool:
@@ -272,9 +273,6 @@ def _natural(text: str) -> tuple[int, float, str]:
         return (0, float(text), "")
     except ValueError:
         return (1, 0.0, text)
-
-
-Found = TypeVar("Found")
 
 
 def _within(where: str, look_up: Callable[[], Found]) -> Found:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from harness.cli.options import Json, Plugins, registry
-from harness.cli.output import people, print_json, table
+from harness.cli.output import people, plural, print_json, table
 from harness.errors import DatasetError, DatasetMissing, ExitCode, UsageError
 
 
-class Action(str, Enum):
+class Action(StrEnum):
     """What to do about data sets."""
 
     list = "list"
@@ -73,10 +73,9 @@ def data(
 def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None) -> None:
     """Say what this machine has: versions, devices, plugins, data sets, and what is amiss."""
     import importlib.util
-    import os
 
     from harness.datasets import locate
-    from harness.provenance import cpu_name, packages, python_line, source_state
+    from harness.provenance import cpu_name, packages, python_line, source_state, usable_cores
 
     found = registry(context, plugin)
     import torch
@@ -95,7 +94,7 @@ def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None
             amiss.append(f"damaged: {error}")
     report = {
         "python": python_line(),
-        "cpu": f"{cpu_name()}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} usable cores",
+        "cpu": f"{cpu_name()}, {plural(usable_cores(), 'usable core')}",
         "cuda": cuda,
         "packages": versions,
         "source": source_state(),

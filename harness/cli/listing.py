@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.registry import Plugin, Registry
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """What can be listed."""
 
     plugins = "plugins"
@@ -62,7 +62,9 @@ def list_(
 
 def show(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A method, task, suite, claim, data set, plugin, ... or a record's id.")],
+    name: Annotated[
+        str, typer.Argument(help="A method, task, suite, claim, data set, plugin, ... or a record's id.")
+    ],
     as_json: Json = False,
     plugin: Plugins = None,
     results: Results = None,

@@ -6,13 +6,13 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harness.cli.options import Devices, Json, Plugins, Results, all_plugins, registry, seconds
 from harness.cli.output import duration, errors, memory, people, plural, print_json, table
-from harness.errors import ExitCode, UnknownName, UsageError
+from harness.errors import ExitCode, UnknownName
 
 if TYPE_CHECKING:
     from harness.registry import Registry
@@ -35,20 +35,24 @@ def suite(
         typer.Option("--only", metavar="AXIS=VALUE", help="Only these cells; globs and commas, any number of times."),
     ] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", metavar="N", help="Workers [default: one a core].")] = None,
-    timeout: Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="Limit a cell, such as 10m.")] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="TIME", help="Limit a cell, such as 10m.")
+    ] = None,
     engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="What runs the cells.")] = "local",
     fresh: Annotated[bool, typer.Option("--fresh", help="Run cells again that have a record.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print the cells and run none.")] = False,
     until_decided: Annotated[
-        bool, typer.Option("--until-decided", help="Add seeds, 5 then 10 then 20, until each claim is decided.")
+        bool,
+        typer.Option("--until-decided", help="Add seeds, 5 then 10 then 20, until each claim is decided."),
     ] = False,
     results: Results = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Run a suite: cells that have no good record yet, then estimates, costs and verdicts."""
-    from harness.session import LOOKS, Request, prepare, run_suite
+    from harness.judge import LOOKS
+    from harness.session import Request, prepare, run_suite
 
     request = Request(
         suite=name,
@@ -56,7 +60,7 @@ def suite(
         seeds=seeds,
         only=tuple(only or ()),
         jobs=jobs,
-        timeout=seconds_of(timeout),
+        timeout=seconds(timeout),
         engine=engine,
         fresh=fresh,
         retry_failed=retry_failed,
@@ -86,16 +90,15 @@ def suite(
     raise typer.Exit(result.exit_code)
 
 
-seconds_of = seconds
-
-
 def claims(
     context: typer.Context,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[SUITE_OR_CLAIM]...", help="Suites or claims; globs are allowed.")
+        list[str] | None,
+        typer.Argument(metavar="[SUITE_OR_CLAIM]...", help="Suites or claims; globs are allowed."),
     ] = None,
     require: Annotated[
-        str | None, typer.Option("--require", metavar="VERDICT", help="Exit with 3 unless each verdict is this one.")
+        str | None,
+        typer.Option("--require", metavar="VERDICT", help="Exit with 3 unless each verdict is this one."),
     ] = None,
     results: Results = None,
     as_json: Json = False,
@@ -109,7 +112,7 @@ def claims(
     if require is not None and require not in get_args(Word):
         raise UnknownName("verdict", require, get_args(Word), where="--require")
     found = registry(context, plugin)
-    judged = [r for r in _judged_suites(found, names or [], results)]
+    judged = _judged_suites(found, names or [], results)
     if as_json:
         print_json([v | {"suite": r.session.suite.name} for r in judged for v in _verdicts(r)])
     else:
@@ -164,7 +167,11 @@ def print_result(result: SuiteResult) -> None:
     _print_claims(result)
     ran = len(session.todo)
     kept = sum(c.id in session.records and session.records[c.id].good for c in session.cells) if ran == 0 else 0
-    told = f"{plural(ran, 'cell')} run in {duration(result.seconds)}" if ran else f"nothing to run: {plural(kept, 'cell')} recorded before"
+    told = (
+        f"{plural(ran, 'cell')} run in {duration(result.seconds)}"
+        if ran
+        else f"nothing to run: {plural(kept, 'cell')} recorded before"
+    )
     out.print(f"\n{told}; records in {session.results / 'records.jsonl'}; 'harness ui' opens them in MLflow")
 
 
@@ -176,9 +183,20 @@ def _print_estimates(result: SuiteResult, task: str) -> None:
     axes = [a for a in ("device", "dtype") if len({getattr(s, a) for s in rows}) > 1]
     metrics = list(result.session.registry.tasks[task].metrics)
     numbers = [*metrics, "seconds", "memory", "seeds"]
-    shown = table("method", *varying, *axes, *numbers, title=f"{task}  (mean ± half of the 90 % interval)", right=[*varying, *numbers])
+    shown = table(
+        "method",
+        *varying,
+        *axes,
+        *numbers,
+        title=f"{task}  (mean ± half of the 90 % interval)",
+        right=[*varying, *numbers],
+    )
     for row in rows:
-        cells = [escape(row.method), *(str(row.options.get(o, "")) for o in varying), *(getattr(row, a) for a in axes)]
+        cells = [
+            escape(row.method),
+            *(str(row.options.get(o, "")) for o in varying),
+            *(getattr(row, a) for a in axes),
+        ]
         cells += [_estimate(row.estimates.get(metric)) for metric in metrics]
         cells += ["" if row.seconds is None else f"{row.seconds:.2f}", memory(row.peak_bytes)]
         cells += [f"{row.n}" + (f" [red]({row.failures} failed)[/]" if row.failures else "")]
@@ -207,7 +225,8 @@ def _print_trouble(result: SuiteResult) -> None:
     for record in failures[:10]:
         what = " ".join(f"{k}={v}" for k, v in record.options.items())
         errors().print(
-            f"[red]{record.status}[/] {record.method} on {record.task} {what} seed={record.seed}: {escape(record.cause or '')}",
+            f"[red]{record.status}[/] {record.method} on {record.task} {what} seed={record.seed}: "
+            + escape(record.cause or ""),
             soft_wrap=True,
         )
     if failures:
@@ -240,12 +259,16 @@ def _print_claims(result: SuiteResult) -> None:
         where = f" on {verdict.device}" if several else ""
         people().print(f"\n  [{colour}]{verdict.verdict:<13}[/][bold]{claim.id}[/]{where} [dim]({claim.fidelity})[/]")
         figures = ", ".join(f"{k} {v}" for k, v in claim.paper.items())
-        printed = f" [dim]printed: {escape(figures)}{'' if claim.confirmed else ' (unconfirmed)'}[/]" if figures else ""
+        printed = (
+            f" [dim]printed: {escape(figures)}{'' if claim.confirmed else ' (unconfirmed)'}[/]" if figures else ""
+        )
         people().print(f"    says   {escape(claim.says)}{printed}", soft_wrap=True)
         people().print(f"    here   {escape(sentence(verdict, claim))}", soft_wrap=True)
     counts = {name: sum(v.verdict == name for v in result.verdicts) for name in _COLOURS}
     people().print("\n  " + ", ".join(f"[{_COLOURS[n]}]{c} {n}[/]" for n, c in counts.items() if c))
-    people().print("  [dim]each interval errs to either side with 5 % probability; Holm corrects within an article[/]")
+    people().print(
+        "  [dim]each interval errs to either side with 5 % probability; Holm corrects within an article[/]"
+    )
 
 
 def _print_plan(session: Session, request: Request, as_json: bool) -> None:
@@ -257,22 +280,46 @@ def _print_plan(session: Session, request: Request, as_json: bool) -> None:
     for cell in session.cells:
         before = session.records.get(cell.id)
         state = "skip" if cell.skip else "run" if cell.id in todo else (before.status if before else "run")
-        rows.append({"id": cell.id, "method": cell.method, "task": cell.task, "options": dict(cell.options),
-                     "device": cell.device, "dtype": cell.dtype, "seed": cell.seed, "state": state, "skip": cell.skip})
+        rows.append(
+            {
+                "id": cell.id,
+                "method": cell.method,
+                "task": cell.task,
+                "options": dict(cell.options),
+                "device": cell.device,
+                "dtype": cell.dtype,
+                "seed": cell.seed,
+                "state": state,
+                "skip": cell.skip,
+            }
+        )
     if as_json:
         print_json({"suite": session.suite.name, "cells": rows, "to_run": len(todo), "estimated_seconds": estimate})
         return
     for warning in session.warnings:
         errors().print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
     shown = table("cell", "method", "task", "options that vary", "device", "dtype", "seed", "state", right=["seed"])
-    varying = {t: _varying([c.options for c in session.cells if c.task == t]) for t in {c.task for c in session.cells}}
+    varying = {
+        t: _varying([c.options for c in session.cells if c.task == t]) for t in {c.task for c in session.cells}
+    }
     for row, cell in zip(rows, session.cells, strict=True):
         options = " ".join(f"{k}={cell.options[k]}" for k in varying[cell.task] if k in cell.options)
-        shown.add_row(cell.id[:10], escape(cell.method), escape(cell.task), escape(options), cell.device, cell.dtype,
-                      str(cell.seed), str(row["state"]))
+        shown.add_row(
+            cell.id[:10],
+            escape(cell.method),
+            escape(cell.task),
+            escape(options),
+            cell.device,
+            cell.dtype,
+            str(cell.seed),
+            str(row["state"]),
+        )
     people().print(shown)
-    time = f"about {duration(estimate)} with {request.worker_count} workers, by past records" if estimate is not None else \
-        "no past records to estimate the time from"
+    time = (
+        f"about {duration(estimate)} with {request.worker_count} workers, by past records"
+        if estimate is not None
+        else "no past records to estimate the time from"
+    )
     if not todo:
         time = "nothing is left to do"
     people().print(f"{plural(len(rows), 'cell')}, {len(todo)} to run; {time}")
@@ -291,7 +338,10 @@ def _document(result: SuiteResult) -> dict[str, Any]:
         "cells": {
             "planned": len(session.cells),
             "run": len(session.todo),
-            **{status: sum(r.status == status for r in cells) for status in ("done", "failed", "timeout", "crashed", "skipped")},
+            **{
+                status: sum(r.status == status for r in cells)
+                for status in ("done", "failed", "timeout", "crashed", "skipped")
+            },
         },
         "records": [asdict(r) for r in cells],
         "summaries": [asdict(s) for s in result.summaries],

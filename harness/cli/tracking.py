@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Json, Plugins, Results, registry
-from harness.cli.output import people, print_json
+from harness.cli.options import Json, Plugins, Results
 
 
 def add_to(app: typer.Typer) -> None:
@@ -18,7 +17,9 @@ def add_to(app: typer.Typer) -> None:
 
 def publish(
     context: typer.Context,
-    to: Annotated[str | None, typer.Option("--to", metavar="TRACKING_URI", help="Another MLflow store or server.")] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="TRACKING_URI", help="Another MLflow store or server.")
+    ] = None,
     as_json: Json = False,
     plugin: Plugins = None,
     results: Results = None,

@@ -197,7 +197,10 @@ class _Pool:
             if worker.cell and limit is not None and age > limit:
                 output = tail(worker.output)
                 self._dismiss(worker)
-                yield worker.cell, self._lost(worker, "timeout", f"it ran past its limit of {limit:g} s", output)
+                yield (
+                    worker.cell,
+                    self._lost(worker, "timeout", f"it ran past its limit of {limit:g} s", output),
+                )
 
     def _lost(self, worker: _Worker, status: str, cause: str, output: str) -> Record:
         assert worker.cell is not None

@@ -24,9 +24,7 @@ from harness.registry import load_registry
 PROGRESS_EVERY = 0.2
 
 
-def main(
-    pipe: Connection, plugins: tuple[str, ...], slot: str, output: str, variables: Mapping[str, str]
-) -> None:
+def main(pipe: Connection, plugins: tuple[str, ...], slot: str, output: str, variables: Mapping[str, str]) -> None:
     """Serve cells until the pipe closes.
 
     Messages sent: ("ready", digest, environment), ("broken", reason), ("progress", fraction), ("record", record).
