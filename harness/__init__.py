@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from harness.errors import ExitCode, HarnessError, UsageError
     from harness.hookspecs import hookimpl
     from harness.judge import Verdict
+    from harness.plan import Session
     from harness.records import Record
     from harness.registry import Registry, load_registry
+    from harness.request import Request
     from harness.run import Run
-    from harness.session import Request, SuiteResult, run_suite
+    from harness.session import SuiteResult, run_suite
     from harness.spec import Cell, Dataset, Engine, Method, Metric, Option, Paper, Place, Task, Workload
 
 _HOME = {
@@ -35,8 +37,9 @@ _HOME = {
     "Place": "spec",
     "Record": "records",
     "Registry": "registry",
-    "Request": "session",
+    "Request": "request",
     "Run": "run",
+    "Session": "plan",
     "SuiteResult": "session",
     "Task": "spec",
     "UsageError": "errors",
@@ -62,6 +65,7 @@ __all__ = [
     "Registry",
     "Request",
     "Run",
+    "Session",
     "SuiteResult",
     "Task",
     "UsageError",

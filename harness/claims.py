@@ -40,9 +40,11 @@ class _Test(_Frozen):
     """The task's metric that decides."""
     task: str
     where: Where = {}
-    """Restricts the cells: options, or ``device``, ``dtype``. What is not named is averaged over, seed by seed."""
+    """Restricts the cells: options, or ``device``, ``dtype``. What is not named is averaged over, seed by seed.
+    A key does not restrict a method that has no such option."""
     seeds: Literal[1] | None = None
-    """1 says that the result does not depend on chance: one seed decides and there is no interval."""
+    """1 says that the result does not depend on chance: one seed decides, every setting must hold, and there is no
+    interval."""
 
 
 class _Contrast(_Test):
@@ -58,7 +60,8 @@ class Greater(_Contrast):
     than: str | None = None
     """The other method; the same one when only ``than_where`` is given."""
     than_where: Where | None = None
-    """The other side's settings, where they are not the same as ``where``."""
+    """The other side's settings, where they are not the same as ``where``. What only one of them names holds for
+    both: equal settings are compared, but for the options that both name."""
     value: Finite | None = None
     by: Finite = 0.0
     """Margin, in the metric's unit, in the direction that is better."""
@@ -72,6 +75,8 @@ class Greater(_Contrast):
             raise ValueError("give either value, or than and/or than_where")
         if self.gap_than_where is not None and self.than is None:
             raise ValueError("gap_than_where compares two gaps between method and than: than is missing")
+        if self.gap_than_where is not None and self.than_where is not None:
+            raise ValueError("give gap_than_where or than_where, not both")
         return self
 
 

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from harness.plan import Session
     from harness.records import Record
-    from harness.session import Session, SuiteResult
+    from harness.session import SuiteResult
     from harness.spec import Cell, Dataset, Engine, Method, Task, Workload
 
 #: The name pluggy knows this project by.
@@ -76,7 +77,10 @@ def harness_engines() -> Sequence[Engine]:  # type: ignore[empty-body]
 
 @_hookspec
 def harness_suite_started(session: Session) -> None:
-    """A suite's cells are about to run. ``session.todo`` are the cells that will, ``session.results`` the folder."""
+    """A suite's cells are about to run. ``session.todo`` are the cells that will, ``session.results`` the folder.
+
+    Called again with further cells when ``--until-decided`` adds seeds.
+    """
 
 
 @_hookspec

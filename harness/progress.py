@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from harness.plan import Session
     from harness.records import Record
-    from harness.session import Session, SuiteResult
+    from harness.session import SuiteResult
     from harness.spec import Cell
 
 #: Seconds between two plain lines about cells that ended well; one that did not is told of at once.

@@ -294,5 +294,5 @@ def _reason(error: BaseException) -> str:
     """One sentence on why a plugin failed."""
     if isinstance(error, (_Rejected, HarnessError)):
         return str(error)
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else f"it raised {type(error).__name__} when imported"
+    text = " ".join(str(error).split())[:500]
+    return f"{type(error).__name__}: {text}" if text else f"it raised {type(error).__name__} when imported"

@@ -296,6 +296,8 @@ class Cell:
     data: Mapping[str, str | None] = field(default_factory=dict)
     #: Why it cannot run here, or None.
     skip: str | None = None
+    #: Names of the options that are the method's alone, not the task's.
+    own: tuple[str, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -327,8 +329,8 @@ class Cell:
         return getattr(self, axis) if axis in AXES else self.options.get(axis)
 
     def __str__(self) -> str:
-        settings = " ".join(f"{k}={v}" for k, v in self.options.items())
-        return f"{self.method} on {self.task} {settings} {self.device} {self.dtype} seed={self.seed}"
+        settings = "".join(f"{k}={v} " for k, v in self.options.items())
+        return f"{self.method} on {self.task} {settings}{self.device} {self.dtype} seed={self.seed}"
 
 
 def read_options(owner: str, declared: Mapping[str, Option], given: Mapping[str, object]) -> dict[str, Scalar]:

@@ -196,11 +196,12 @@ def _walk(
             code = registry.code(method.name, task.name)
             data, skip = _data(task, locate)
             numbers = _seeds(block.cross, seeds)
+            own = tuple(name for name in method.options if name not in task.options)
             settings = _settings(block.options, task, method)
             for options, device, dtype, seed in itertools.product(
                 settings, devices, _as_tuple(block.cross.dtype), numbers
             ):
-                cell = Cell(suite.name, method.name, task.name, options, device, dtype, seed, code, data, skip)
+                cell = Cell(suite.name, method.name, task.name, options, device, dtype, seed, code, data, skip, own)
                 if cell.id not in seen:
                     seen.add(cell.id)
                     yield cell

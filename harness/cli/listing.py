@@ -161,7 +161,7 @@ def _record(name: str, results: Path | None) -> dict[str, Any] | None:
     import json
 
     from harness.records import RecordsFile
-    from harness.session import results_folder
+    from harness.request import results_folder
 
     folder = results_folder(results)
     matching = [r for i, r in RecordsFile(folder).load().by_id.items() if len(name) >= 6 and i.startswith(name)]

@@ -15,8 +15,10 @@ from harness.cli.output import duration, errors, memory, people, plural, print_j
 from harness.errors import ExitCode, UnknownName
 
 if TYPE_CHECKING:
+    from harness.plan import Session
     from harness.registry import Registry
-    from harness.session import Request, Session, SuiteResult
+    from harness.request import Request
+    from harness.session import SuiteResult
 
 
 def add_to(app: typer.Typer) -> None:
@@ -52,7 +54,9 @@ def suite(
 ) -> None:
     """Run a suite: cells that have no good record yet, then estimates, costs and verdicts."""
     from harness.judge import LOOKS
-    from harness.session import Request, prepare, run_suite
+    from harness.plan import prepare
+    from harness.request import Request
+    from harness.session import run_suite
 
     request = Request(
         suite=name,
@@ -100,6 +104,10 @@ def claims(
         str | None,
         typer.Option("--require", metavar="VERDICT", help="Exit with 3 unless each verdict is this one."),
     ] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", metavar="N", help="Judge so many seeds.")] = None,
+    until_decided: Annotated[
+        bool, typer.Option("--until-decided", help="Judge as a run with --until-decided does.")
+    ] = False,
     results: Results = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -108,11 +116,13 @@ def claims(
     from typing import get_args
 
     from harness.judge.verdicts import Word
+    from harness.request import Request
 
     if require is not None and require not in get_args(Word):
         raise UnknownName("verdict", require, get_args(Word), where="--require")
     found = registry(context, plugin)
-    judged = _judged_suites(found, names or [], results)
+    request = Request(suite="", seeds=seeds, until_decided=until_decided, results=results)
+    judged = _judged_suites(found, names or [], request)
     if as_json:
         print_json([v | {"suite": r.session.suite.name} for r in judged for v in _verdicts(r)])
     else:
@@ -125,12 +135,13 @@ def claims(
         raise typer.Exit(ExitCode.NOT_HELD)
 
 
-def _judged_suites(found: Registry, names: Sequence[str], results: Path | None) -> list[SuiteResult]:
+def _judged_suites(found: Registry, names: Sequence[str], request: Request) -> list[SuiteResult]:
     """Judge the suites that the names mean, each restricted to the claims they mean."""
+    from harness.plan import prepare
     from harness.records import RecordsFile
-    from harness.session import ALPHA, Request, judged, prepare, results_folder
+    from harness.session import judged
 
-    loaded = RecordsFile(results_folder(results)).load()
+    loaded = RecordsFile(request.folder).load()
     recorded = {r.suite for r in loaded.by_id.values()}
     suites = {n: "*" for n in names if n in found.suites or n.endswith(".toml")}
     patterns = [n for n in names if n not in suites]
@@ -142,7 +153,7 @@ def _judged_suites(found: Registry, names: Sequence[str], results: Path | None) 
     judgements = []
     for name, everything in suites.items():
         devices = sorted({r.device for r in loaded.by_id.values() if r.suite == Path(name).stem}) or ["cpu"]
-        session = prepare(Request(suite=name, devices=tuple(devices), results=results), found)
+        session = prepare(replace(request, suite=name, devices=tuple(devices)), found)
         wanted = {
             i: c
             for i, c in session.suite.claims.items()
@@ -150,7 +161,7 @@ def _judged_suites(found: Registry, names: Sequence[str], results: Path | None) 
         }
         if wanted:
             session = replace(session, suite=replace(session.suite, claims=wanted))
-            judgements.append(judged(session, session.records, ALPHA))
+            judgements.append(judged(session, session.records))
     return judgements
 
 
@@ -165,7 +176,7 @@ def print_result(result: SuiteResult) -> None:
         _print_estimates(result, task)
     _print_trouble(result)
     _print_claims(result)
-    ran = len(session.todo)
+    ran = result.ran
     kept = sum(c.id in session.records and session.records[c.id].good for c in session.cells) if ran == 0 else 0
     told = (
         f"{plural(ran, 'cell')} run in {duration(result.seconds)}"
@@ -337,7 +348,7 @@ def _document(result: SuiteResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "cells": {
             "planned": len(session.cells),
-            "run": len(session.todo),
+            "run": result.ran,
             **{
                 status: sum(r.status == status for r in cells)
                 for status in ("done", "failed", "timeout", "crashed", "skipped")

@@ -1,0 +1,113 @@
+"""The plan of a run: a suite's cells, which of them have to run, and how long that will probably take."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from harness.errors import UsageError
+from harness.judge import judge
+from harness.records import Record, RecordsFile
+from harness.registry import Registry
+from harness.request import Request
+from harness.spec import Cell
+from harness.suite import Suite, cells_of, read_suite, select
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """What is going to run, and what is known before."""
+
+    suite: Suite
+    registry: Registry
+    request: Request
+    #: Every cell of the suite on these devices.
+    scope: tuple[Cell, ...]
+    #: The cells asked for, after ``--only``.
+    cells: tuple[Cell, ...]
+    #: Those of them that will run now; the others have a record or must be skipped.
+    todo: tuple[Cell, ...]
+    #: Records from before, by cell id.
+    records: Mapping[str, Record]
+    results: Path
+    #: About the records file: damaged lines and the like.
+    warnings: tuple[str, ...] = ()
+
+    def estimate(self, jobs: int) -> float | None:
+        """Seconds the cells to run will take, from past records of similar ones; None where there are none."""
+        past = _PastSeconds(self.records.values())
+        known = [s for cell in self.todo if (s := past.of(cell)) is not None]
+        return sum(known) / len(known) * len(self.todo) / jobs if known else None
+
+
+def prepare(
+    request: Request,
+    registry: Registry,
+    seeds: int | None = None,
+    among: Collection[str] | None = None,
+    ran: Collection[str] = (),
+) -> Session:
+    """Read the suite, cross it, check its claims against it, and set apart the cells that have to run.
+
+    ``seeds`` is how many, where not as the request or the suite says; ``among`` restricts what runs to the
+    settings of these cells, whatever their seeds (what has a record stays in view); ``ran`` are cells that have
+    had their turn already.
+
+    With a good record a cell is not run again unless the request is ``fresh``; one whose own code failed or that
+    ran out of time keeps that result unless ``retry_failed``; one whose worker died is tried again.
+    """
+    suite = read_suite(request.suite, registry)
+    scope = tuple(cells_of(suite, registry, request.kinds, request.seeds if seeds is None else seeds))
+    if not scope:
+        raise UsageError(f"{suite.path}: the suite stands for no cell")
+    # With no records at all this finds claims that ask for a metric or an option which does not exist.
+    judge(suite.claims, scope, {}, registry.tasks)
+    cells = tuple(select(scope, request.only)) if request.only else scope
+    loaded = RecordsFile(request.folder).load()
+    if among is not None:
+        settings = {_setting(cell) for cell in scope if cell.id in among}
+        cells = tuple(cell for cell in cells if _setting(cell) in settings or cell.id in loaded.by_id)
+    keep = {"done"} if request.retry_failed else {"done", "failed", "timeout"}
+    if request.fresh:
+        keep = set()
+    kept = {i for i, record in loaded.by_id.items() if record.status in keep} | set(ran)
+    return Session(
+        suite=suite,
+        registry=registry,
+        request=request,
+        scope=scope,
+        cells=cells,
+        todo=tuple(cell for cell in cells if cell.skip is None and cell.id not in kept),
+        records=loaded.by_id,
+        results=request.folder,
+        warnings=loaded.warnings,
+    )
+
+
+def _setting(cell: Cell) -> str:
+    """What stands for a cell regardless of its seed."""
+    return replace(cell, seed=0).id
+
+
+class _PastSeconds:
+    """Median seconds of past cells: of the same method and setting, else of the same task and setting, else task."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._known: dict[object, list[float]] = {}
+        for record in records:
+            if record.good:
+                for key in self._keys(record):
+                    self._known.setdefault(key, []).append(record.seconds)
+
+    @staticmethod
+    def _keys(item: Cell | Record) -> Iterator[object]:
+        options = tuple(sorted(item.options.items()))
+        yield item.method, item.task, item.device, options
+        yield item.task, item.device, options
+        yield item.task, item.device
+
+    def of(self, cell: Cell) -> float | None:
+        """What the cell will probably take, or None."""
+        return next((median(self._known[k]) for k in self._keys(cell) if k in self._known), None)

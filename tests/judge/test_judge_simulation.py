@@ -1,0 +1,114 @@
+"""How often a verdict is wrong, counted on simulated seeds whose truth lies exactly at the margin.
+
+A claim that is true just not enough must come out as reproduced in at most 5 % of the cases. The judge itself is
+counted on a few thousand plans; a vectorised copy of its rule, checked against it draw by draw, on many more.
+"""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from toy_plan import TASKS, claim, cross, measured
+
+from harness.judge import LOOK_ALPHA, LOOKS, judge, p_values, position, t_interval
+
+pytestmark = pytest.mark.slow
+
+MARGIN = 0.3
+GREATER = claim(kind="greater", than="b", by=MARGIN)
+EQUAL = claim(kind="equal", than="b", tol=MARGIN)
+REACHES = claim(kind="reaches", value=10.0, tol=MARGIN)
+
+
+def at_most(rate, trials):
+    """The largest count that is credible (1 in 10,000) where each trial errs at this rate."""
+    return stats.binom.ppf(1 - 1e-4, trials, rate)
+
+
+def decided(draws, alpha, low, high):
+    """1 inside, -1 outside, 0 across, for each row of draws: the same rule, written for arrays."""
+    n = draws.shape[1]
+    mean = draws.mean(axis=1)
+    half = stats.t.ppf(1 - alpha, n - 1) * draws.std(axis=1, ddof=1) / math.sqrt(n)
+    inside = (mean - half > low) & (mean + half < high)
+    return inside.astype(int) - ((mean + half <= low) | (mean - half >= high))
+
+
+def words(of, draws, alpha=0.05):
+    """What the judge says of plans whose seeds differ by each row of draws."""
+    cells = cross("ab", draws.shape[1])
+    for row in draws:
+        records = measured(cells, lambda c, row=row: 10.0 + (row[c.seed] if c.method == "a" else 0.0))
+        (verdict,) = judge({of.id: of}, cells, records, TASKS, alpha)
+        yield verdict.verdict
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+@pytest.mark.parametrize("sd", [0.05, 0.3, 2.0])
+@pytest.mark.parametrize(("of", "low", "high"), [(GREATER, MARGIN, math.inf), (EQUAL, -MARGIN, MARGIN)])
+def test_the_array_rule_is_that_of_the_judge(of, low, high, n, sd):
+    draws = np.random.default_rng(n).normal(MARGIN, sd, (100, n))
+    names = {1: "reproduced", -1: "contradicted", 0: "inconclusive"}
+    assert list(words(of, draws)) == [names[x] for x in decided(draws, 0.05, low, high).tolist()]
+    for row in draws[:20]:
+        interval = t_interval(row.tolist())
+        assert (p_values(interval, (low, high))[0] <= 0.05) == (position(interval, (low, high)) == "inside")
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+@pytest.mark.parametrize("of", [GREATER, EQUAL, REACHES], ids=lambda of: of.test.kind)
+def test_the_judge_reproduces_at_most_one_in_twenty_at_the_margin(of, n):
+    trials = 2000
+    draws = np.random.default_rng([n, 1]).normal(MARGIN, 0.1, (trials, n))
+    wrong = sum(word == "reproduced" for word in words(of, draws))
+    assert wrong <= at_most(0.05, trials)
+    if of is GREATER or n > 3:
+        assert wrong >= stats.binom.ppf(1e-4, trials, 0.04), "so few that the test would not see an error"
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+@pytest.mark.parametrize("sd", [0.01, 0.1, 0.3, 1.0])
+@pytest.mark.parametrize(("low", "high"), [(MARGIN, math.inf), (-MARGIN, MARGIN)])
+def test_at_most_one_in_twenty_is_reproduced_at_the_margin(low, high, n, sd):
+    trials = 200_000
+    draws = np.random.default_rng([n, 2]).normal(MARGIN, sd, (trials, n))
+    assert (decided(draws, 0.05, low, high) == 1).sum() <= at_most(0.05, trials)
+
+
+@pytest.mark.parametrize("sd", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize(("low", "high"), [(MARGIN, math.inf), (-MARGIN, MARGIN)])
+def test_at_most_one_in_twenty_over_all_planned_looks(low, high, sd):
+    trials = 200_000
+    draws = np.random.default_rng(3).normal(MARGIN, sd, (trials, LOOKS[-1]))
+    looks = np.stack([decided(draws[:, :n], LOOK_ALPHA, low, high) for n in LOOKS])
+    first = looks[(looks != 0).argmax(axis=0), np.arange(trials)]
+    assert (first == 1).sum() <= at_most(0.05, trials)
+    assert (first == 1).sum() > at_most(LOOK_ALPHA, trials) or sd == 0.5
+
+
+def test_the_judge_errs_at_most_one_in_twenty_over_all_planned_looks():
+    trials = 1000
+    draws = np.random.default_rng(4).normal(MARGIN, 0.1, (trials, LOOKS[-1]))
+    looks = [list(words(GREATER, draws[:, :n], LOOK_ALPHA)) for n in LOOKS]
+    first = [next((w for w in seen if w != "inconclusive"), "") for seen in zip(*looks, strict=True)]
+    assert first.count("reproduced") <= at_most(0.05, trials)
+
+
+def test_looking_three_times_without_correction_would_err_more_often():
+    """Why the looks share the error."""
+    trials = 200_000
+    draws = np.random.default_rng(5).normal(MARGIN, 0.1, (trials, LOOKS[-1]))
+    looks = np.stack([decided(draws[:, :n], 0.05, MARGIN, math.inf) for n in LOOKS])
+    first = looks[(looks != 0).argmax(axis=0), np.arange(trials)]
+    assert (first == 1).sum() > at_most(0.05, trials)
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_the_interval_covers_the_true_mean(n):
+    """90 % of intervals at the one-sided 0.05 hold the true mean."""
+    trials = 20_000
+    draws = np.random.default_rng([n, 6]).normal(0.7, 2.0, (trials, n)).tolist()
+    found = [t_interval(row) for row in draws]
+    missed = sum(not i.low <= 0.7 <= i.high for i in found)
+    assert stats.binom.ppf(1e-4, trials, 0.1) <= missed <= at_most(0.1, trials)

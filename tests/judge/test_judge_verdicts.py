@@ -1,0 +1,406 @@
+"""Every kind of verdict, its edges, Holm's correction, and how a verdict reads."""
+
+import json
+import math
+
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from toy_plan import TASKS, by_seed, cell, claim, cross, measured, record, verdict
+
+from harness.errors import UnknownName
+from harness.judge import judge, sentence
+
+
+def judged(differences, metric="score", alpha=0.05, **test):
+    cells, records = by_seed(differences, metric)
+    return verdict(claim(metric=metric, **{"than": "b", **test}), cells, records, alpha)
+
+
+CLEAR = [0.9, 1.0, 1.1]
+NOISY = [-0.9, 1.0, 1.1]
+
+
+@pytest.mark.parametrize(
+    ("test", "differences", "word"),
+    [
+        ({"kind": "greater"}, CLEAR, "reproduced"),
+        ({"kind": "greater"}, [-x for x in CLEAR], "contradicted"),
+        ({"kind": "greater"}, NOISY, "inconclusive"),
+        ({"kind": "greater", "by": 0.5}, CLEAR, "reproduced"),
+        ({"kind": "greater", "by": 1.5}, CLEAR, "contradicted"),
+        ({"kind": "greater", "by": 1.0}, CLEAR, "inconclusive"),
+        ({"kind": "greater", "metric": "error"}, CLEAR, "contradicted"),
+        ({"kind": "greater", "metric": "error"}, [-x for x in CLEAR], "reproduced"),
+        ({"kind": "equal", "tol": 2.0}, CLEAR, "reproduced"),
+        ({"kind": "equal", "tol": 0.5}, CLEAR, "contradicted"),
+        ({"kind": "equal", "tol": 0.5}, [-x for x in CLEAR], "contradicted"),
+        ({"kind": "equal", "tol": 1.0}, CLEAR, "inconclusive"),
+        ({"kind": "equal", "tol": 0.5, "metric": "error"}, [0.1, 0.0, -0.1], "reproduced"),
+        ({"kind": "reaches", "than": None, "value": 11.0, "tol": 0.5}, CLEAR, "reproduced"),
+        ({"kind": "reaches", "than": None, "value": 10.0, "tol": 0.5}, CLEAR, "contradicted"),
+        ({"kind": "reaches", "than": None, "value": 10.5, "tol": 0.5}, CLEAR, "inconclusive"),
+        ({"kind": "greater", "than": None, "value": 10.0}, CLEAR, "reproduced"),
+        ({"kind": "greater", "than": None, "value": 12.0}, CLEAR, "contradicted"),
+        ({"kind": "ratio", "by": 1.05}, CLEAR, "reproduced"),
+        ({"kind": "ratio", "by": 1.2}, CLEAR, "contradicted"),
+        ({"kind": "ratio", "by": 1.1}, CLEAR, "inconclusive"),
+        ({"kind": "ratio", "by": 0.9, "metric": "error"}, CLEAR, "inconclusive"),
+        ({"kind": "ratio", "by": 0.8, "metric": "error"}, CLEAR, "reproduced"),
+    ],
+)
+def test_the_interval_decides(test, differences, word):
+    test = {k: v for k, v in {"than": "b", **test}.items() if v is not None}
+    metric = test.pop("metric", "score")
+    cells, records = by_seed(differences, metric)
+    found = verdict(claim(metric=metric, **test), cells, records)
+    assert found.verdict == word
+    assert found.low <= found.estimate <= found.high
+    assert (found.p <= 0.05) == (word != "inconclusive")
+    assert (found.seeds_needed is None) or word == "inconclusive"
+    assert not found.deterministic
+
+
+def test_a_verdict_carries_the_numbers_behind_it():
+    differences = [0.5, 1.0, 1.6, 0.7]
+    found = judged(differences, kind="greater", by=0.2)
+    test = stats.ttest_1samp(differences, 0.2, alternative="greater")
+    low, high = stats.ttest_1samp(differences, 0.2).confidence_interval(0.9)
+    assert (found.low, found.high, found.p) == pytest.approx((low, high, test.pvalue))
+    assert found.values == pytest.approx(differences)
+    assert (found.a, found.b, found.n, found.settings) == (pytest.approx(10.95), 10.0, 4, 1)
+    assert (found.region, found.scale, found.better, found.alpha) == ((0.2, math.inf), "difference", "higher", 0.05)
+    assert (found.device, found.claim, found.cause, found.weakest) == ("cpu", "toy/claim", "", "")
+
+
+def test_a_smaller_alpha_decides_less():
+    differences = [0.2, 1.0, 1.1, 1.0]
+    assert judged(differences, kind="greater").verdict == "reproduced"
+    assert judged(differences, kind="greater", alpha=0.001).verdict == "inconclusive"
+
+
+def test_equal_differences_decide_at_once():
+    found = judged([0.25] * 3, kind="greater")
+    assert (found.verdict, found.low, found.high, found.p) == ("reproduced", 0.25, 0.25, 0.0)
+
+
+def test_a_tie_in_every_seed_contradicts_greater_and_confirms_equal():
+    assert judged([0.0] * 3, kind="greater").verdict == "contradicted"
+    assert judged([0.0] * 3, kind="equal", tol=0.1).verdict == "reproduced"
+    assert judged([0.5] * 3, kind="equal", tol=0.5).verdict == "contradicted"
+    assert judged([0.0] * 3, kind="ratio", by=1.0).verdict == "contradicted"
+
+
+def test_a_difference_in_the_last_place_is_a_tie():
+    found = judged([math.ulp(10.0)] * 3, kind="greater")
+    assert found.estimate > 0
+    assert found.verdict == "contradicted"
+
+
+def test_a_ratio_in_the_last_place_is_a_tie():
+    cells = cross("ab", 3)
+    records = measured(cells, lambda c: 1.0 + (math.ulp(1.0) if c.method == "a" else 0.0))
+    assert verdict(claim(kind="ratio", than="b", by=1.0), cells, records).verdict == "contradicted"
+
+
+def test_a_decimal_margin_that_is_met_exactly_is_not_exceeded():
+    cells = cross("ab", 3)
+    records = measured(cells, lambda c: 0.51 if c.method == "a" else 0.50)
+    assert verdict(claim(kind="greater", than="b", by=0.01), cells, records).verdict == "contradicted"
+
+
+@pytest.mark.parametrize(("seeds", "cause"), [(1, "1 seed;"), (2, "2 seeds;")])
+def test_fewer_than_three_seeds_give_no_verdict(seeds, cause):
+    found = judged([1.0, 1.1][:seeds], kind="greater")
+    assert (found.verdict, found.cause, found.n) == ("not-run", f"{cause} a verdict needs at least 3", seeds)
+
+
+def test_an_inconclusive_claim_says_how_many_seeds_would_decide():
+    found = judged([-0.3, 1.0, 0.8, 0.2], kind="greater", alpha=0.01)
+    mean, sd = found.estimate, stats.tstd([-0.3, 1.0, 0.8, 0.2])
+    n = next(n for n in range(3, 1000) if mean > stats.t.ppf(0.99, n - 1) * sd / math.sqrt(n))
+    assert found.seeds_needed == n
+
+
+# Several settings -------------------------------------------------------------------------------------------
+
+
+def settings_of(per_setting, each, **test):
+    """a minus b is this much, seed by seed, at each size."""
+    cells = cross("ab", 3, size=list(per_setting))
+    records = measured(cells, lambda c: 10.0 + (per_setting[c.options["size"]][c.seed] if c.method == "a" else 0.0))
+    return verdict(claim(**{"kind": "greater", "than": "b", "each": each, **test}), cells, records)
+
+
+def test_a_claim_over_several_settings_averages_them_seed_by_seed():
+    found = settings_of({8: [1.0, 2.0, 3.0], 32: [3.0, 2.0, 1.0]}, each=False)
+    assert found.values == (2.0, 2.0, 2.0)
+    assert (found.verdict, found.settings, found.weakest) == ("reproduced", 2, "")
+
+
+@pytest.mark.parametrize(
+    ("per_setting", "word", "weakest"),
+    [
+        ({8: CLEAR, 32: [x + 1 for x in CLEAR]}, "reproduced", "size=8"),
+        ({8: CLEAR, 32: NOISY}, "inconclusive", "size=32"),
+        ({8: CLEAR, 32: [-x for x in CLEAR], 64: NOISY}, "contradicted", "size=32"),
+        ({8: [0.5] * 3, 32: [0.25] * 3}, "reproduced", "size=32"),
+        ({8: [-0.5] * 3, 32: [-0.25] * 3, 64: CLEAR}, "contradicted", "size=8"),
+    ],
+)
+def test_a_claim_on_each_setting_is_as_good_as_its_weakest(per_setting, word, weakest):
+    found = settings_of(per_setting, each=True)
+    assert (found.verdict, found.weakest, found.settings) == (word, weakest, len(per_setting))
+    assert found.values == pytest.approx(per_setting[int(weakest.removeprefix("size="))])
+
+
+def test_the_p_value_of_each_setting_is_that_of_all_of_them():
+    per_setting = {8: CLEAR, 32: [0.5, 0.9, 1.1], 64: [2.0, 2.1, 1.9]}
+    largest = max(stats.ttest_1samp(d, 0, alternative="greater").pvalue for d in per_setting.values())
+    assert settings_of(per_setting, each=True).p == pytest.approx(largest)
+    against = {size: [-x for x in d] for size, d in per_setting.items()}
+    smallest = min(stats.ttest_1samp(d, 0, alternative="less").pvalue for d in against.values())
+    assert settings_of(against, each=True).p == pytest.approx(3 * smallest)
+
+
+# Without chance ---------------------------------------------------------------------------------------------
+
+
+def test_one_seed_decides_what_does_not_depend_on_chance():
+    found = judged([0.5], kind="greater", seeds=1)
+    assert (found.verdict, found.estimate, found.low, found.p, found.deterministic) == (
+        "reproduced",
+        0.5,
+        None,
+        None,
+        True,
+    )
+    assert judged([-0.5], kind="greater", seeds=1).verdict == "contradicted"
+    assert judged([0.0], kind="greater", seeds=1).verdict == "contradicted"
+
+
+def test_without_chance_every_value_must_hold():
+    good = settings_of({8: [1.0] * 3, 32: [0.5] * 3}, each=False, seeds=1)
+    assert (good.verdict, good.estimate, good.weakest) == ("reproduced", 0.5, "size=32")
+    bad = settings_of({8: [9.0] * 3, 32: [0.5, -0.5, 0.5]}, each=False, seeds=1)
+    assert (bad.verdict, bad.estimate, bad.weakest, bad.values) == ("contradicted", -0.5, "size=32", (0.5, -0.5, 0.5))
+
+
+def holding(counts, **test):
+    cells = [cell(method, seed) for method, of_seed in counts.items() for seed in range(len(of_seed))]
+    records = measured(cells, lambda c: counts[c.method][c.seed], "violations")
+    return verdict(claim(**{"kind": "holds", "metric": "violations", **test}), cells, records)
+
+
+def test_no_violation_in_any_cell_holds():
+    found = holding({"a": [0.0], "b": [0.0], "c": [7.0]}, method=["a", "b"])
+    assert (found.verdict, found.n, found.values, found.deterministic) == ("reproduced", 1, (0.0, 0.0), True)
+
+
+def test_a_single_violation_contradicts_and_is_named():
+    found = holding({"a": [0.0, 3.0], "b": [5.0, 0.0]}, method=["a", "b"])
+    assert (found.verdict, found.estimate) == ("contradicted", 5.0)
+    first = "a on toy/fit cpu float32 seed=1 with 3"
+    assert found.cause == f"2 of 4 cells have violations; first: {first}"
+
+
+def test_holds_for_a_method_without_a_cell_is_not_run():
+    found = holding({"a": [0.0]}, method=["a", "d"])
+    assert (found.verdict, found.cause) == (
+        "not-run",
+        "the suite has no cell for it: needs method d on task toy/fit",
+    )
+
+
+def test_holds_with_a_failed_cell_is_not_run():
+    cells = cross("a", 2)
+    records = measured(cells[:1], lambda _: 0.0, "violations")
+    records[cells[1].id] = record(cells[1], "crashed", "killed")
+    found = verdict(claim(kind="holds", metric="violations"), cells, records)
+    assert (found.verdict, found.cause.split(";")[0]) == ("not-run", "1 of 2 cells have no good record")
+
+
+def test_holds_looks_only_where_it_says():
+    cells = cross("a", 1, dtype=["float32", "float64"])
+    records = measured(cells, lambda c: float(c.dtype == "float32"), "violations")
+    exact = claim(kind="holds", metric="violations", where={"dtype": "float64"})
+    assert verdict(exact, cells, records).verdict == "reproduced"
+
+
+# Several claims, devices and names --------------------------------------------------------------------------
+
+
+def test_holm_corrects_within_an_article_and_a_device():
+    shift = {"b": [0.6, 1.0, 1.4], "c": [0.3, 1.0, 1.9], "d": [0.8, 1.0, 1.3], "e": NOISY}
+    cells = cross("abcde", 3, device=["cpu", "cuda"])
+    records = measured(cells, lambda c: 10.0 - (shift[c.method][c.seed] if c.method in shift else 0.0))
+    claims = {f"toy/{m}": claim(f"toy/{m}", kind="greater", than=m) for m in "bcde"}
+    claims["toy/sure"] = claim("toy/sure", kind="greater", than="b", seeds=1)
+    claims["toy/absent"] = claim("toy/absent", kind="greater", than="z")
+    claims["toy/other"] = claim("toy/other", article="example.org/2", kind="greater", than="b")
+    found = {(v.claim, v.device): v for v in judge(claims, cells, records, TASKS)}
+    for device in ("cpu", "cuda"):
+        family = [found[f"toy/{m}", device] for m in "bcde"]
+        adjusted = multipletests([v.p for v in family], method="holm")[1]
+        assert [v.p_holm for v in family] == pytest.approx(list(adjusted))
+        assert [v.verdict for v in family] == ["reproduced", "inconclusive", "reproduced", "inconclusive"]
+        assert [v.holm_verdict for v in family] == ["inconclusive", "inconclusive", "reproduced", "inconclusive"]
+        alone = found["toy/other", device]
+        assert (alone.p_holm, alone.holm_verdict) == (alone.p, "reproduced")
+        assert (found["toy/sure", device].p_holm, found["toy/sure", device].holm_verdict) == (None, "reproduced")
+        assert found["toy/absent", device].holm_verdict == "not-run"
+
+
+def test_devices_are_judged_apart_in_the_order_of_claims_and_of_the_plan():
+    cells = cross("ab", 3, device=["cuda", "cpu"])
+    records = measured(cells, lambda c: c.seed + (1.0 if (c.method == "a") == (c.device == "cpu") else 0.0))
+    claims = {name: claim(name, kind="greater", than="b") for name in ("toy/z", "toy/y")}
+    found = judge(claims, cells, records, TASKS)
+    assert [(v.claim, v.device, v.verdict) for v in found] == [
+        ("toy/z", "cuda", "contradicted"),
+        ("toy/z", "cpu", "reproduced"),
+        ("toy/y", "cuda", "contradicted"),
+        ("toy/y", "cpu", "reproduced"),
+    ]
+
+
+def test_a_claim_on_one_device_is_judged_there_alone():
+    cells = cross("ab", 3, device=["cuda", "cpu"])
+    of = claim(kind="greater", than="b", where={"device": "cuda"})
+    found = verdict(of, cells, measured(cells, lambda c: float(c.method == "a")))
+    assert (found.device, found.verdict) == ("cuda", "reproduced")
+
+
+def test_an_unknown_metric_is_an_error_with_the_nearest_name():
+    with pytest.raises(
+        UnknownName, match=r"claim toy/claim: unknown metric of toy/fit 'scores'; did you mean 'score'"
+    ):
+        judged(CLEAR, kind="greater").claim and judge(
+            {"toy/claim": claim(kind="greater", than="b", metric="scores")}, [], {}, TASKS
+        )
+
+
+def test_cells_of_a_task_that_nobody_registered_are_an_error():
+    cells, records = by_seed(CLEAR)
+    with pytest.raises(UnknownName, match="unknown task 'toy/fit'"):
+        judge({"toy/claim": claim(kind="greater", than="b")}, cells, records, {})
+
+
+# Reading a verdict ------------------------------------------------------------------------------------------
+
+
+def said(differences, metric="score", **test):
+    cells, records = by_seed(differences, metric)
+    of = claim(metric=metric, **test)
+    return sentence(verdict(of, cells, records), of)
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("reproduced: a is better than b by 1.00 [0.83, 1.17] (needs > 0)", {"kind": "greater", "than": "b"}),
+        (
+            "contradicted: a is worse than b by 1.00 [0.83, 1.17] (needs better by > 0)",
+            {"kind": "greater", "than": "b", "metric": "error"},
+        ),
+        (
+            "reproduced: a is larger than b by 1.00 [0.83, 1.17] (needs > 0)",
+            {"kind": "greater", "than": "b", "metric": "violations"},
+        ),
+        (
+            "contradicted: a differs from b by 1.00 [0.83, 1.17] (needs to be within 0.5)",
+            {"kind": "equal", "than": "b", "tol": 0.5},
+        ),
+        (
+            "inconclusive: a differs from b by 1.00 [0.83, 1.17] (needs to be within 1.1); would need about 5 seeds",
+            {"kind": "equal", "than": "b", "tol": 1.1},
+        ),
+        (
+            "reproduced: a gives 11.00 [10.83, 11.17], the printed value is 11.25 (needs to be within 0.5)",
+            {"kind": "reaches", "value": 11.25, "tol": 0.5},
+        ),
+        (
+            "reproduced: a gives 11.00 [10.83, 11.17], the printed value is 11.25 (needs to be within 0.5)",
+            {"kind": "reaches", "value": 11.25, "tol": 0.5, "metric": "error"},
+        ),
+        (
+            "reproduced: a is better than the printed 10.06 by 0.94 [0.77, 1.11] (needs > 0)",
+            {"kind": "greater", "value": 10.06},
+        ),
+        (
+            "reproduced: a is 1.100 times [1.083, 1.117] as good as b (needs > 1.05 times)",
+            {"kind": "ratio", "than": "b", "by": 1.05},
+        ),
+        (
+            "reproduced: a is better than b by 0.9 (needs > 0); nothing depends on chance",
+            {"kind": "greater", "than": "b", "seeds": 1},
+        ),
+        ("not run: the suite has no cell for it: needs method z on task toy/fit", {"kind": "greater", "than": "z"}),
+    ],
+)
+def test_a_verdict_reads_as_a_sentence(text, arguments):
+    assert said(CLEAR, **arguments) == text
+
+
+def test_a_hopeless_claim_says_so():
+    assert said([-1.0, 1.001, 0.0], kind="greater", than="b").endswith("; would need more than 1000 seeds")
+
+
+def test_the_weakest_setting_is_named():
+    cells = cross("ab", 3, size=[8, 32])
+    records = measured(cells, lambda c: c.options["size"] / 8 if c.method == "a" else 0.0)
+    of = claim(kind="greater", than="b", each=True)
+    text = "reproduced: a is better than b by 1 [1, 1] (needs > 0), at the weakest of 2 settings: size=8"
+    assert sentence(verdict(of, cells, records), of) == text
+
+
+def test_settings_are_named_where_they_are_what_is_compared():
+    cells = cross("ab", 3, size=[8, 32])
+    records = measured(cells, lambda c: c.options["size"] / 8 if c.method == "a" else 0.0)
+    of = claim(kind="greater", where={"size": 32}, than_where={"size": 8})
+    text = "reproduced: a with size=32 is better than a with size=8 by 3 [3, 3] (needs > 0)"
+    assert sentence(verdict(of, cells, records), of) == text
+    gap = claim(kind="greater", than="b", where={"size": 32}, gap_than_where={"size": 8})
+    text = "reproduced: the lead of a over b with size=32 is larger than it is with size=8 by 3 [3, 3] (needs > 0)"
+    assert sentence(verdict(gap, cells, records), gap) == text
+
+
+def test_restrictions_that_both_sides_share_are_not_repeated():
+    cells = cross("ab", 3, size=[8, 32], rate=[0.1])
+    records = measured(cells, lambda c: c.options["size"] / 8 if c.method == "a" else 0.0)
+    of = claim(kind="equal", tol=9, where={"size": 32, "rate": 0.1}, than_where={"size": 8, "rate": 0.1})
+    text = "reproduced: a with size=32 differs from a with size=8 by 3 [3, 3] (needs to be within 9)"
+    assert sentence(verdict(of, cells, records), of) == text
+
+
+def test_what_points_the_other_way_is_turned_around():
+    text = "inconclusive: a is worse than b by 0.4 [-1.5, 2.3] (needs better by > 0); would need about 24 seeds"
+    assert said([0.9, -1.0, -1.1], kind="greater", than="b") == text
+
+
+def test_violations_read_as_a_sentence():
+    of = claim(kind="holds", metric="violations")
+    cells = cross("a", 2)
+    good = verdict(of, cells, measured(cells, lambda _: 0.0, "violations"))
+    assert sentence(good, of) == "reproduced: no violation in 2 cells"
+    bad = verdict(of, cells, measured(cells, lambda c: float(c.seed), "violations"))
+    assert sentence(bad, of).startswith("contradicted: 1 of 2 cells have violations; first: a on toy/fit")
+
+
+@pytest.mark.parametrize("test", [{"kind": "greater", "than": "b"}, {"kind": "greater", "than": "z"}])
+def test_a_verdict_is_plain_json_without_infinities(test):
+    cells, records = by_seed(CLEAR)
+    plain = verdict(claim(**test), cells, records).to_json()
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+    assert plain["region"] == [0.0, None]
+
+
+def test_numbers_of_a_diverged_run_do_not_stop_the_judge():
+    found = judged([1e299, 1.1e299, 0.9e299], kind="greater")
+    assert (found.verdict, found.estimate) == ("reproduced", pytest.approx(1e299))
+    assert judged([1e299, 0.0, 0.0], kind="ratio", by=1.0).verdict == "inconclusive"
+    too_large = judged([1.0, 1e305, 1.0], kind="greater")
+    assert too_large.verdict == "not-run"
+    assert (
+        too_large.cause == "a number is too large to be judged: score is 1e+305 for a on toy/fit cpu float32 seed=1"
+    )

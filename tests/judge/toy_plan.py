@@ -1,0 +1,65 @@
+"""Small plans, records and claims to judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from harness.claims import Claim
+from harness.judge import Verdict, judge
+from harness.records import Record
+from harness.spec import Cell, Metric, Scalar, Task
+
+TASK = Task(
+    name="toy/fit",
+    role="toy",
+    run="math:hypot",
+    metrics={"score": Metric(better="higher"), "error": Metric(better="lower"), "violations": Metric()},
+)
+TASKS = {TASK.name: TASK}
+
+
+def cell(method: str, seed: int = 0, **axes: Any) -> Cell:
+    """One cell; what is not an axis is an option."""
+    named = {"suite": "toy", "task": TASK.name, "device": "cpu", "dtype": "float32", "code": "0", "skip": None}
+    own = {key: axes.pop(key, default) for key, default in named.items()}
+    return Cell(method=method, seed=seed, options=axes, **own)
+
+
+def cross(methods: Iterable[str], seeds: int, **axes: Sequence[Scalar]) -> list[Cell]:
+    """Every method under every combination of the axes and every seed."""
+    points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+    return [cell(m, s, **point) for m in methods for point in points for s in range(seeds)]
+
+
+def record(of: Cell, status: str = "done", cause: str | None = None, **more: Any) -> Record:
+    """What a cell left behind; numbers under the names of metrics are its metrics."""
+    metrics = {name: more.pop(name) for name in TASK.metrics if name in more}
+    axes = {
+        name: getattr(of, name) for name in ("id", "suite", "method", "task", "options", "device", "dtype", "seed")
+    }
+    return Record(**axes, status=status, cause=cause, metrics=metrics, **more)  # type: ignore[arg-type]
+
+
+def measured(cells: Iterable[Cell], value: Callable[[Cell], float], metric: str = "score") -> dict[str, Record]:
+    """A good record for every cell."""
+    return {c.id: record(c, **{metric: value(c)}) for c in cells}
+
+
+def claim(name: str = "toy/claim", article: str = "example.org/1", **test: Any) -> Claim:
+    """A claim with this test; method a on the toy task's score unless said otherwise."""
+    content = {"metric": "score", "task": TASK.name, "method": "a", **test}
+    return Claim.model_validate({"id": name, "says": "a does it", "source": {"article": article}, "test": content})
+
+
+def verdict(of: Claim, cells: Iterable[Cell], records: Mapping[str, Record], alpha: float = 0.05) -> Verdict:
+    """The only verdict on one claim."""
+    (only,) = judge({of.id: of}, cells, records, TASKS, alpha)
+    return only
+
+
+def by_seed(differences: Sequence[float], metric: str = "score") -> tuple[list[Cell], dict[str, Record]]:
+    """Methods a and b, whose metrics differ by these, seed by seed."""
+    cells = cross("ab", len(differences))
+    return cells, measured(cells, lambda c: 10.0 + (differences[c.seed] if c.method == "a" else 0.0), metric)

@@ -1,0 +1,124 @@
+"""Bad input ends with one sentence that says where, what was found, what is allowed; exit code 2; nothing lost."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+SUITE = """
+title = "T"
+[[cross]]
+task = "toy/total"
+methods = ["plain"]
+"""
+
+
+def fails(ended, *parts: str) -> str:
+    assert ended.code == 2, (ended.code, ended.out, ended.err)
+    assert ended.out == ""
+    assert "Traceback" not in ended.err
+    for part in parts:
+        assert part in ended.err, ended.err
+    return ended.err
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (("toy/total", "toy/totl"), ["cross[0].task", "'toy/totl'", "did you mean 'toy/total'?"]),
+        (('"plain"', '"plan"'), ["cross[0].methods", "'plan'", "did you mean 'plain'?"]),
+        (('"plain"', '"zz*"'), ["cross[0].methods", "'zz*'", "lifted, plain"]),
+        (('["plain"]', '["infonce"]'), ["infonce fills the role contrastive-loss", "needs toy", "lifted, plain"]),
+        (('["plain"]', "[]"), ["cross[0].methods = []"]),
+        (('["plain"]', '"plain"'), ["cross[0].methods = 'plain'", "list"]),
+        (("methods", "metods"), ["unknown key 'cross[0].metods'", "did you mean 'methods'?"]),
+        (("title", "titel"), ["unknown key 'titel'", "did you mean 'title'?"]),
+        (('title = "T"', "title = "), ["not valid TOML", "line 2"]),
+        (('title = "T"', "title = 3"), ["title = 3", "string"]),
+        (("methods =", "seeds = 0\nmethods ="), ["cross[0].seeds", "greater than or equal to 1"]),
+        (("methods =", 'seeds = "3"\nmethods ='), ["cross[0].seeds", "'3'"]),
+        (("methods =", 'dtype = "float8"\nmethods ='), ["cross[0].dtype", "float8", "float16"]),
+        (("methods =", "options = { slpe = 1.0 }\nmethods ="), ["unknown option 'slpe'", "did you mean 'slope'?"]),
+        (("methods =", 'options = { slope = "x" }\nmethods ='), ["option slope of plain = 'x'", "float"]),
+        (("methods =", "options = { slope = [] }\nmethods ="), ["cross[0].options.slope"]),
+        (("methods =", "options = { slope = nan }\nmethods ="), ["slope of plain = nan", "finite"]),
+        (("[[cross]]", 'claims = ["toy/nothing"]\n[[cross]]'), ["claims", "'toy/nothing'", "toy/no-violations"]),
+        ((SUITE, 'title = "T"\n'), ["'cross' is missing"]),
+    ],
+)  # fmt: skip
+def test_a_wrong_suite_file_names_file_key_found_and_allowed(harness_cli, change, parts):
+    path = harness_cli.write("s.toml", SUITE.replace(*change))
+    fails(harness_cli.toy(path), "s.toml", *parts)
+    assert not (harness_cli.folder / "results" / "records.jsonl").exists() or not harness_cli.records
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["tooy"], ["unknown suite 'tooy'", "did you mean 'toy'?"]),
+        (["absent.toml"], ["no suite file absent.toml"]),
+        (["toy", "--only", "slop=1"], ["--only slop=1", "unknown axis 'slop'", "did you mean 'slope'?"]),
+        (["toy", "--only", "slope"], ["--only slope", "AXIS=VALUE"]),
+        (["toy", "--only", "slope=3"], ["--only slope=3", "1.0, 2.0"]),
+        (["toy", "--only", "method=lifte"], ["did you mean 'lifted'?"]),
+        (["toy", "--device", "cud"], ["unknown device 'cud'", "did you mean 'cuda'?"]),
+        (["toy", "--device", "cpu:0"], ["--device cpu:0"]),
+        (["toy", "--device", "cuda:x"], ["--device cuda:x", "cuda:0"]),
+        (["toy", "--fresh", "--retry-failed"], ["--fresh and --retry-failed contradict"]),
+        (["toy", "--until-decided", "--seeds", "4"], ["--until-decided and --seeds contradict"]),
+        (["toy", "--jobs", "0"], ["--jobs 0", "at least 1"]),
+        (["toy", "--seeds", "0"], ["--seeds 0", "at least 1"]),
+        (["toy", "--timeout", "soon"], ["--timeout soon", "10m"]),
+        (["toy", "--timeout", "0"], ["--timeout 0"]),
+        (["toy", "--engine", "locl"], ["unknown engine 'locl'", "did you mean 'local'?"]),
+        (["toy", "--jbos", "2"], ["--jbos"]),
+    ],
+)
+def test_a_wrong_flag_names_itself_and_what_is_allowed(harness_cli, arguments, parts):
+    fails(harness_cli.toy(*arguments), *parts)
+    assert not (harness_cli.folder / "results").exists()
+
+
+def test_cuda_without_a_gpu_says_what_torch_sees(harness_cli):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    fails(harness_cli.toy("toy", "--device", "cuda"), "--device cuda", "0 cuda devices")
+
+
+def test_a_results_folder_that_cannot_be_written_is_refused(harness_cli):
+    (harness_cli.folder / "file").write_text("")
+    fails(harness_cli.toy("toy", "--results", "file"), "results folder file cannot be written")
+    if os.geteuid() != 0:
+        (harness_cli.folder / "closed").mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
+        fails(harness_cli.toy("toy", "--results", "closed/in"), "cannot be written")
+
+
+def test_damaged_records_are_counted_and_the_rest_is_used(harness_cli):
+    harness_cli.toy("toy", "--only", "seed=0")
+    path = harness_cli.folder / "results" / "records.jsonl"
+    first, second, *rest = path.read_text().splitlines()
+    newer = second.replace('"schema":1', '"schema":2')
+    path.write_text("\n".join([first, "garbage", newer, '{"schema": 1}', *rest, '{"schema":1,"id":"to']))
+    ended = harness_cli.toy("toy", "--only", "seed=0")
+    assert ended.code == 0
+    assert "2 damaged line(s) skipped: 2, 4" in ended.err
+    assert "1 record(s) of a newer schema" in ended.err
+    assert "last line is torn" in ended.err
+    lines = path.read_text().splitlines()
+    assert lines[:5] == [first, "garbage", newer, '{"schema": 1}', rest[0]], "nothing that was there is touched"
+    assert len(lines) == 7, "the one cell whose record could not be read ran again, over the torn line"
+
+
+def test_an_unknown_name_anywhere_suggests_the_nearest(harness_cli):
+    fails(harness_cli("show", "flatnse"), "unknown name 'flatnse'", "did you mean 'flatnce'?")
+    fails(harness_cli("claims", "contrastve"), "contrastve", "did you mean 'contrastive'?")
+    fails(harness_cli("claims", "--require", "reprodced"), "did you mean 'reproduced'?")
+    fails(harness_cli("data", "fetch", "mnst"), "did you mean 'mnist'?")
+    fails(harness_cli("data", "fetch"), "needs the name")
+    fails(harness_cli("list", "metods"), "metods")
+    fails(harness_cli("-p", "no_such_module", "list"), "plugin no_such_module cannot be used", "No module named")
+    fails(harness_cli("-p", "absent.py", "list"), "absent.py")

@@ -1,0 +1,102 @@
+"""The records file: appended, locked, tolerant on reading, repaired on writing."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from dataclasses import asdict
+
+import pytest
+
+from harness.errors import UsageError
+from harness.records import Record, RecordsFile, parse_record
+
+
+def record(number: int = 0, **changes: object) -> Record:
+    content = {
+        "id": f"{number:020x}", "suite": "s", "method": "m", "task": "t", "options": {"k": 1}, "device": "cpu",
+        "dtype": "float32", "seed": number, "status": "done", "metrics": {"a": 0.1 + number},
+        "curves": {"loss": [(0, 1.5), (1, 0.5)]},
+    }  # fmt: skip
+    return Record(**(content | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def file(tmp_path):
+    found = RecordsFile(tmp_path / "results")
+    found.prepare()
+    return found
+
+
+def test_a_record_comes_back_as_it_was(file):
+    file.append(record())
+    (found,) = file.load().by_id.values()
+    assert json.loads(json.dumps(asdict(found))) == json.loads(json.dumps(asdict(record())))
+
+
+def test_a_good_record_stands_against_a_later_bad_one_and_the_latest_good_one_wins(file):
+    for status, value in [("failed", 0.0), ("done", 1.0), ("crashed", 0.0), ("done", 2.0), ("timeout", 0.0)]:
+        file.append(record(status=status, metrics={"a": value}))
+    assert file.load().by_id[record().id].metrics == {"a": 2.0}
+
+
+def test_numbers_that_json_cannot_hold_are_never_written(file):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        file.append(record(metrics={"a": float("nan")}))
+    assert file.path.read_text() == ""
+
+
+@pytest.mark.parametrize("cut", [1, 5, 100, -2])
+def test_a_torn_last_line_is_tolerated_and_repaired_by_the_next_write(file, cut):
+    file.append(record(0))
+    whole = record(1).to_line()
+    with file.path.open("a") as stream:
+        stream.write(whole[:cut])
+    loaded = file.load()
+    assert set(loaded.by_id) == {record(0).id}
+    assert "torn" in loaded.warnings[0]
+    file.append(record(2))
+    assert set(file.load().by_id) == {record(0).id, record(2).id}
+    assert file.load().warnings == ()
+
+
+def test_a_whole_last_line_without_its_newline_is_kept(file):
+    with file.path.open("a") as stream:
+        stream.write(record(0).to_line())
+    file.append(record(1))
+    assert len(file.load().by_id) == 2
+    assert file.load().warnings == ()
+
+
+@pytest.mark.parametrize("line", [b"[]", b"3", b"{}", b'{"schema":1}', b"\xff\xfe", b'{"schema":"1"}'])
+def test_what_is_no_record_is_damaged(line):
+    assert parse_record(line) == "damaged"
+
+
+def test_unknown_fields_of_the_same_schema_are_ignored():
+    content = json.loads(record().to_line()) | {"invented_later": 1}
+    assert isinstance(parse_record(json.dumps(content).encode()), Record)
+
+
+def _append_many(folder, start):
+    file = RecordsFile(folder)
+    for number in range(start, start + 50):
+        file.append(record(number, output="x" * 5000))
+
+
+def test_writers_in_several_processes_do_not_mix_their_lines(file):
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_append_many, args=(file.folder, start)) for start in (0, 100, 200)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    loaded = file.load()
+    assert len(loaded.by_id) == 150
+    assert loaded.warnings == ()
+
+
+def test_an_unwritable_folder_is_a_usage_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        RecordsFile(tmp_path / "file").prepare()

@@ -1,0 +1,133 @@
+"""Plugins are loaded one by one; a broken one is named with its reason and touches no other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from harness.errors import UnknownName, UsageError
+from harness.registry import load_registry
+
+HEAD = "import harness\nfrom harness import Method, Metric, Task, hookimpl\n"
+METHOD = "@hookimpl\ndef harness_methods():\n    return [Method(name='{name}', role='r', build=abs)]\n"
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """Write a plugin module of a fresh name, and give its path."""
+
+    def write(name: str, text: str) -> str:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        (tmp_path / f"{name}.py").write_text(HEAD + text)
+        return str(tmp_path / f"{name}.py")
+
+    yield write
+    for path in tmp_path.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Pretend that modules are installed as plugins through entry points."""
+    import importlib.metadata
+
+    def install(**modules: str) -> None:
+        for name, text in modules.items():
+            (tmp_path / f"installed_{name}.py").write_text(HEAD + text)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        entries = [importlib.metadata.EntryPoint(n, f"installed_{n}", "harness.plugins") for n in modules]
+        monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: entries)
+
+    yield install
+    for name in [n for n in sys.modules if n.startswith("installed_")]:
+        del sys.modules[name]
+
+
+def test_a_plugin_given_by_path_brings_its_nouns(plugin):
+    registry = load_registry([plugin("by_path", METHOD.format(name="m1"))])
+    assert registry.method("m1").role == "r"
+    assert registry.plugins["by_path"].brings == {"methods": ("m1",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("1 / 0\n", "ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit(1)\n", "SystemExit: 1"),
+        ("import no_such_package\n", "No module named 'no_such_package'"),
+        ("def broken(:\n", "SyntaxError"),
+        ("@hookimpl\ndef harness_metods():\n    return []\n", "unknown hook 'harness_metods'; did you mean"),
+        ("@hookimpl\ndef harness_methods():\n    return ['m']\n", "harness_methods returned 'm', which is no Method"),
+        ("@hookimpl\ndef harness_methods():\n    return 3\n", "returned 3, not a list"),
+        ("@hookimpl\ndef harness_methods(nonsense):\n    return []\n", "nonsense"),
+        ("@hookimpl\ndef harness_methods():\n    return [Method(name='a b', role='r', build=abs)]\n", "'a b'"),
+        ("@hookimpl\ndef harness_tasks():\n    return [Task(name='t', role='r', run=abs, metrics={})]\n", "metrics"),
+        (
+            METHOD.format(name="twin").replace("[", "[Method(name='twin', role='r', build=abs), "),
+            "its method 'twin' is already brought by itself",
+        ),
+    ],
+)
+def test_a_broken_installed_plugin_is_named_with_its_reason_and_the_rest_works(installed, text, reason):
+    installed(bad=text, good=METHOD.format(name="fine"))
+    registry = load_registry()
+    assert reason in registry.plugins["bad"].broken
+    assert registry.plugins["good"].broken is None
+    assert set(registry.methods) == {"fine"}
+    with pytest.raises(UsageError, match="broken plugins: bad"):
+        registry.method("zzz")
+
+
+def test_two_methods_with_one_name_are_refused_and_the_first_stays(installed):
+    installed(
+        first=METHOD.format(name="same"), second=METHOD.format(name="same") + METHOD.replace("methods", "tasks")
+    )
+    registry = load_registry()
+    assert registry.owners["method", "same"] == "first"
+    assert "its method 'same' is already brought by first" in registry.plugins["second"].broken
+
+
+def test_a_broken_plugin_that_was_asked_for_is_an_error(plugin):
+    with pytest.raises(UsageError, match="ZeroDivisionError"):
+        load_registry([plugin("asked_for", "1 / 0\n")])
+
+
+def test_a_misspelt_name_suggests_the_nearest(plugin):
+    registry = load_registry([plugin("speller", METHOD.format(name="squareplus"))])
+    with pytest.raises(UnknownName, match="did you mean 'squareplus'"):
+        registry.method("square-plus")
+
+
+def test_the_code_digest_follows_the_code_and_not_the_claims(tmp_path):
+    from harness.registry import code_digest
+
+    folder = tmp_path / "package"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("x = 1")
+
+    def digest() -> str:
+        code_digest.cache_clear()
+        return code_digest(folder)
+
+    first = digest()
+    (folder / "claims.toml").write_text("")
+    assert digest() == first
+    (folder / "table.csv").write_text("1,2")
+    second = digest()
+    assert second != first
+    (folder / "__init__.py").write_text("x = 2")
+    assert digest() not in (first, second)
+
+
+@pytest.mark.parametrize("command", [["--help"], ["list"], ["show", "flatnce"], ["list", "claims", "--json"]])
+def test_listing_imports_nothing_heavy(command):
+    script = (
+        "import sys\nfrom harness.cli import app\n"
+        f"try:\n    app({command!r})\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "heavy = {'torch', 'mlflow', 'scipy', 'sklearn', 'pandas', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,200 @@
+"""The main job through the real command line: running, resuming, failing, being interrupted."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+FAULTS = """
+title = "Faults"
+[[cross]]
+task = "toy/total"
+methods = ["plain"]
+options = {{ mode = {modes} }}
+"""
+
+
+def test_a_suite_runs_judges_and_records(harness_cli):
+    ended = harness_cli.toy("toy", "--jobs", "2", "--json")
+    assert ended.code == 0, ended.err
+    document = ended.document
+    assert document["cells"] == {
+        "planned": 16, "run": 16, "done": 16, "failed": 0, "timeout": 0, "crashed": 0, "skipped": 0,
+    }  # fmt: skip
+    verdicts = {v["claim"]: v["verdict"] for v in document["verdicts"]}
+    assert verdicts == {
+        "toy/lifted-is-higher": "reproduced",
+        "toy/plain-is-higher": "contradicted",
+        "toy/no-violations": "reproduced",
+    }
+    assert len(harness_cli.records) == 16
+    record = harness_cli.records[0]
+    assert record["status"] == "done"
+    assert record["cause"] is None
+    assert (harness_cli.folder / "results" / "environments" / f"{record['environment']}.json").exists()
+    assert len(record["curves"]["norm"]) == 20
+    assert record["peak_bytes"] >= 0
+    assert record["started"] < record["finished"]
+
+
+def test_a_second_run_runs_nothing_and_fresh_runs_everything(harness_cli):
+    harness_cli.toy("toy", "--only", "seed=0")
+    assert harness_cli.toy("toy", "--only", "seed=0", "--json").document["cells"]["run"] == 0
+    assert harness_cli.toy("toy", "--json").document["cells"]["run"] == 12
+    assert harness_cli.toy("toy", "--only", "seed=0", "--fresh", "--json").document["cells"]["run"] == 4
+    first, again = harness_cli.records[:4], harness_cli.records[-4:]
+    assert {r["id"]: r["metrics"] for r in first} == {r["id"]: r["metrics"] for r in again}
+
+
+def test_every_fault_costs_its_own_cell_and_names_its_cause(harness_cli):
+    modes = ["ok", "raise", "sys.exit", "os._exit", "segfault", "hang", "nan", "forget"]
+    suite = harness_cli.write("faults.toml", FAULTS.format(modes=modes))
+    ended = harness_cli.toy(suite, "--jobs", "2", "--timeout", "2s", "--json")
+    assert ended.code == 1
+    found = {r["options"]["mode"]: (r["status"], r["cause"]) for r in harness_cli.records}
+    assert {mode: status for mode, (status, _) in found.items()} == {
+        "ok": "done",
+        "raise": "failed",
+        "sys.exit": "failed",
+        "os._exit": "crashed",
+        "segfault": "crashed",
+        "hang": "timeout",
+        "nan": "failed",
+        "forget": "failed",
+    }
+    assert "ValueError: planted" in found["raise"][1]
+    assert "sys.exit(3)" in found["sys.exit"][1]
+    assert "exit status 3" in found["os._exit"][1]
+    assert "SIGSEGV" in found["segfault"][1]
+    assert "2 s" in found["hang"][1]
+    assert "total = nan is not finite" in found["nan"][1]
+    assert "violations" in found["forget"][1]
+    output = {r["options"]["mode"]: r["output"] for r in harness_cli.records}
+    assert output["os._exit"] == "last words"
+    assert "planted" in ended.err
+
+
+def test_a_failure_stays_until_it_is_retried(harness_cli):
+    suite = harness_cli.write("flag.toml", FAULTS.format(modes=["flag"]))
+    flag = harness_cli.folder / "flag"
+    assert harness_cli.toy(suite, TOY_FLAG=str(flag)).code == 1
+    flag.touch()
+    kept = harness_cli.toy(suite, TOY_FLAG=str(flag))
+    assert kept.code == 1
+    assert "--retry-failed" in kept.err
+    assert harness_cli.toy(suite, "--retry-failed", TOY_FLAG=str(flag)).code == 0
+    assert [r["status"] for r in harness_cli.records] == ["failed", "done"]
+
+
+def test_a_crashed_cell_is_tried_again_without_being_asked(harness_cli):
+    suite = harness_cli.write("crash.toml", FAULTS.format(modes=["os._exit"]))
+    assert harness_cli.toy(suite).code == 1
+    assert harness_cli.toy(suite, "--json").document["cells"]["run"] == 1
+
+
+def test_a_cell_whose_data_are_missing_is_skipped_with_the_way_to_get_them(harness_cli):
+    suite = harness_cli.write("s.toml", FAULTS.format(modes=["ok"]).replace("toy/total", "toy/absent"))
+    ended = harness_cli.toy(suite)
+    assert ended.code == 0
+    assert "pip install no-such-package" in ended.err
+    assert harness_cli.records[0]["status"] == "skipped"
+    harness_cli.toy(suite)
+    assert len(harness_cli.records) == 1, "an unchanged reason is recorded once"
+
+
+def test_only_narrows_and_the_rest_of_the_suite_is_still_judged(harness_cli):
+    harness_cli.toy("toy")
+    ended = harness_cli.toy("toy", "--only", "method=pl*", "--only", "slope=1", "--only", "seed=0,1", "--json")
+    assert ended.document["cells"]["planned"] == 2
+    assert ended.document["verdicts"][0]["verdict"] == "reproduced"
+
+
+def test_until_decided_adds_seeds_only_where_a_claim_is_open(harness_cli):
+    ended = harness_cli.toy("toy", "--until-decided", "--json")
+    assert {r["seed"] for r in harness_cli.records} == set(range(5)), "both claims are decided at the first look"
+    assert ended.document["verdicts"][0]["alpha"] == pytest.approx(0.05 / 3)
+    open_claim = """
+[[claim]]
+id = "more/undecided"
+says = "one seed's luck is another's misfortune"
+source = { article = "tests" }
+test = { kind = "reaches", metric = "noise", task = "toy/total", method = "plain", value = 0.0, tol = 1e-9 }
+"""
+    plugin = harness_cli.write(
+        "more.py",
+        "import harness, pathlib\n@harness.hookimpl\ndef harness_claims():\n"
+        "    return [pathlib.Path(__file__).parent / 'more.toml']\n",
+    )
+    harness_cli.write("more.toml", open_claim)
+    suite = harness_cli.write(
+        "open.toml",
+        'title = "Open"\nclaims = ["more/*"]\n'
+        '[[cross]]\ntask = "toy/total"\nmethods = ["plain", "lifted"]\nseeds = 3\n',
+    )
+    ended = harness_cli.toy(suite, "-p", plugin, "--until-decided", "--results", "open", "--json")
+    assert ended.code == 0, ended.err
+    seeds: dict[str, set[int]] = {}
+    for record in ended.document["records"]:
+        seeds.setdefault(record["method"], set()).add(record["seed"])
+    assert seeds["plain"] > seeds["lifted"] == set(range(5))
+
+
+def test_plan_prints_the_cells_and_runs_none(harness_cli):
+    before = harness_cli.toy("toy", "--plan", "--json").document
+    assert before["to_run"] == len(before["cells"]) == 16
+    assert before["estimated_seconds"] is None
+    assert not (harness_cli.folder / "results").exists()
+    harness_cli.toy("toy", "--only", "seed=0")
+    after = harness_cli.toy("toy", "--plan", "--json").document
+    assert after["to_run"] == 12
+    assert after["estimated_seconds"] > 0
+    assert {c["state"] for c in after["cells"]} == {"done", "run"}
+
+
+def start(harness_cli, *arguments: str) -> subprocess.Popen[str]:
+    """A suite of slow cells, begun; returns when the first record is written."""
+    suite = harness_cli.write(
+        "slow.toml",
+        'title = "Slow"\n[[cross]]\ntask = "toy/total"\nmethods = ["plain"]\n'
+        "seeds = 12\noptions = { seconds = 0.3 }\n",
+    )
+    toy = str(Path(__file__).parent / "toy")
+    process = harness_cli.start("-p", toy, "suite", suite, "--jobs", "2", *arguments)
+    records = harness_cli.folder / "results" / "records.jsonl"
+    deadline = time.monotonic() + 60
+    while not (records.exists() and records.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return process
+
+
+def test_ctrl_c_lets_running_cells_finish_and_resuming_completes_the_rest(harness_cli):
+    process = start(harness_cli)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Ctrl-C again" in err
+    finished = harness_cli.records
+    assert 0 < len(finished) < 12
+    assert all(r["status"] == "done" for r in finished)
+    done = harness_cli.toy("slow.toml", "--json").document
+    assert done["cells"]["run"] == 12 - len(finished)
+    assert done["cells"]["done"] == 12
+
+
+def test_a_killed_parent_loses_only_running_cells_and_leaves_no_worker(harness_cli):
+    process = start(harness_cli)
+    process.kill()
+    process.communicate(timeout=60)
+    finished = len(harness_cli.records)
+    time.sleep(1.0)
+    assert len(harness_cli.records) == finished, "no worker goes on alone"
+    with (harness_cli.folder / "results" / "records.jsonl").open("a") as stream:
+        stream.write('{"schema": 1, "id": "torn')
+    done = harness_cli.toy("slow.toml", "--json").document
+    assert done["cells"]["run"] == 12 - finished
+    assert done["cells"]["done"] == 12
+    assert len(harness_cli.records) == 12, "the torn line is gone"

@@ -1,0 +1,91 @@
+"""A plugin for tests: two methods and a task whose answers are known, and that can fail in every way."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import harness
+
+HERE = Path(__file__).parent
+
+
+def build(slope, lift):
+    return lambda x: slope * x + lift
+
+
+def total(function, run):
+    """Sum of the method's answers to seeded random numbers, or one of the planted faults."""
+    import torch
+
+    match run.options["mode"]:
+        case "raise":
+            raise ValueError("planted")
+        case "sys.exit":
+            sys.exit(3)
+        case "os._exit":
+            print("last words")  # noqa: T201
+            os._exit(3)
+        case "segfault":
+            ctypes.string_at(0)
+        case "hang":
+            time.sleep(600)
+        case "nan":
+            return {"total": float("nan"), "violations": 0, "noise": 0.0}
+        case "forget":
+            return {"total": 1.0, "noise": 0.0}
+        case "flag":
+            if not Path(os.environ["TOY_FLAG"]).exists():
+                raise RuntimeError("the flag is not there")
+    time.sleep(run.options["seconds"])
+    weights = torch.randn(64, 64, generator=run.generator)
+    for step in range(20):
+        weights = torch.tanh(weights @ weights) + torch.rand(64, 64) + float(run.rng.random())
+        run.log(step, norm=weights.norm())
+        run.progress(step + 1, 20)
+    return {"total": float(function(weights.sum() / 64)), "violations": 0, "noise": run.rng.standard_normal()}
+
+
+@harness.hookimpl
+def harness_methods():
+    return [
+        harness.Method(name="plain", role="toy", build="toy:build", options={"slope": 1.0, "lift": 0.0}),
+        harness.Method(name="lifted", role="toy", build=build, options={"slope": 1.0, "lift": 1.0}),
+    ]
+
+
+@harness.hookimpl
+def harness_tasks():
+    options = {"mode": harness.Option("ok", "which fault to plant"), "seconds": 0.0}
+    metrics = {
+        "total": harness.Metric("higher"),
+        "violations": harness.Metric("lower", "count"),
+        "noise": harness.Metric(),
+    }
+    return [
+        harness.Task(name="toy/total", role="toy", run=total, metrics=metrics, options=options),
+        harness.Task(
+            name="toy/absent", role="toy", run=total, metrics=metrics, options=options, datasets=("nowhere",)
+        ),
+    ]
+
+
+@harness.hookimpl
+def harness_datasets():
+    place = harness.Place(package="no_such_package", get="pip install no-such-package")
+    files = {"a.csv": ("0" * 64,)}
+    return [harness.Dataset(name="nowhere", licence="CC0-1.0", load=dict, files=files, places=(place,))]
+
+
+@harness.hookimpl
+def harness_claims():
+    return [HERE / "claims.toml"]
+
+
+@harness.hookimpl
+def harness_suites():
+    return [HERE / "toy.toml"]
