@@ -15,6 +15,10 @@ from collections.abc import Iterable
 from enum import IntEnum
 
 
+#: Names shown in an error; of more than these, the ones most like the wrong name.
+SHOWN = 12
+
+
 class ExitCode(IntEnum):
     """What a command's exit status says."""
 
@@ -77,7 +81,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about a wrong name: the nearest valid one, then all (at most 30) of them.
+    """The end of a sentence about a wrong name: the nearest valid one, then all, or those most like it.
 
     >>> suggestion("axis", ["seed", "task"])
     '. Known: seed, task'
@@ -85,6 +89,9 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     if not known:
         return "; there are none"
-    shown = ", ".join(known[:30]) + (f" and {len(known) - 30} more" if len(known) > 30 else "")
     close = nearest(name, known)
-    return (f"; did you mean {close!r}?" if close else ".") + f" Known: {shown}"
+    hint = f"; did you mean {close!r}?" if close else "."
+    if len(known) <= SHOWN:
+        return f"{hint} Known: {', '.join(known)}"
+    alike = difflib.get_close_matches(name, known, n=SHOWN, cutoff=0.0)
+    return f"{hint} {len(known)} are known, such as {', '.join(alike)}"
