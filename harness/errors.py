@@ -14,7 +14,6 @@ import difflib
 from collections.abc import Iterable
 from enum import IntEnum
 
-
 #: Names shown in an error; of more than these, the ones most like the wrong name.
 SHOWN = 12
 

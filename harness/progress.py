@@ -30,6 +30,7 @@ class ProgressWatcher:
         self._running: dict[str, float] = {}
         self._seconds: dict[str, list[float]] = {}
         self._left: dict[str, int] = {}
+        self._varying: dict[str, set[str]] = {}
         self._total = self._ended = self._troubled = 0
         self._last_line = 0.0
 
@@ -39,8 +40,12 @@ class ProgressWatcher:
         self._total = len(session.todo)
         self._ended = 0
         self._left = {}
+        values: dict[tuple[str, str], set[object]] = {}
         for cell in session.todo:
             self._left[cell.task] = self._left.get(cell.task, 0) + 1
+            for name, value in cell.options.items():
+                values.setdefault((cell.task, name), set()).add(value)
+        self._varying = {task: {n for (t, n), v in values.items() if t == task and len(v) > 1} for task in self._left}
         for record in session.records.values():
             if record.good and record.task in self._left:
                 self._seconds.setdefault(record.task, []).append(record.seconds)
@@ -92,7 +97,7 @@ class ProgressWatcher:
 
         status = "done" if record.good else f"[red]{record.status}[/]"
         cause = f": {escape(record.cause)}" if record.cause else ""
-        what = " ".join(f"{k}={v}" for k, v in cell.options.items())
+        what = " ".join(f"{k}={v}" for k, v in cell.options.items() if k in self._varying.get(cell.task, ()))
         left = self._time_left()
         note = f", about {left:.0f} s left" if left is not None and self._bar is None else ""
         count = escape(f"[{self._ended}/{self._total}]")

@@ -31,7 +31,9 @@ def errors() -> Console:
 def _console(terminal: bool, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, emoji=False, width=None if terminal else PLAIN_WIDTH, soft_wrap=not terminal)
+    return Console(
+        stderr=stderr, highlight=False, emoji=False, width=None if terminal else PLAIN_WIDTH, soft_wrap=not terminal
+    )
 
 
 def print_json(document: Any) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.options import Devices, Json, Plugins, Results, all_plugins, registry, seconds
-from harness.cli.output import duration, errors, memory, people, plural, print_json, table
+from harness.cli.output import errors, people, print_json
+from harness.cli.result import document, print_claims, print_plan, print_result, verdict_documents
 from harness.errors import ExitCode, UnknownName
 
 if TYPE_CHECKING:
-    from harness.plan import Session
     from harness.registry import Registry
     from harness.request import Request
     from harness.session import SuiteResult
@@ -76,7 +76,7 @@ def suite(
     found.engine(engine)
     if plan:
         session = prepare(request, found, seeds=LOOKS[0] if until_decided else seeds)
-        _print_plan(session, request, as_json)
+        print_plan(session, as_json)
         return
     if engine == "local":
         from harness.engines.local import warm_up
@@ -88,7 +88,7 @@ def suite(
     watchers = (ProgressWatcher(errors()), MlflowWatcher())
     result = run_suite(replace(request, watchers=watchers), found)
     if as_json:
-        print_json(_document(result))
+        print_json(document(result))
     else:
         print_result(result)
     raise typer.Exit(result.exit_code)
@@ -124,10 +124,10 @@ def claims(
     request = Request(suite="", seeds=seeds, until_decided=until_decided, results=results)
     judged = _judged_suites(found, names or [], request)
     if as_json:
-        print_json([v | {"suite": r.session.suite.name} for r in judged for v in _verdicts(r)])
+        print_json([v | {"suite": r.session.suite.name} for r in judged for v in verdict_documents(r)])
     else:
         for result in judged:
-            _print_claims(result)
+            print_claims(result)
         if not judged:
             people().print("no suite has records here; 'harness suite NAME' makes some")
     verdicts = [v for r in judged for v in r.verdicts]
@@ -163,205 +163,3 @@ def _judged_suites(found: Registry, names: Sequence[str], request: Request) -> l
             session = replace(session, suite=replace(session.suite, claims=wanted))
             judgements.append(judged(session, session.records))
     return judgements
-
-
-def print_result(result: SuiteResult) -> None:
-    """Everything a person wants to know at the end of a suite: estimates and costs, failures, claims."""
-    session = result.session
-    out = people()
-    for warning in session.warnings:
-        errors().print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
-    out.print(f"\n[bold]{session.suite.title}[/]")
-    for task in dict.fromkeys(s.task for s in result.summaries):
-        _print_estimates(result, task)
-    _print_trouble(result)
-    _print_claims(result)
-    ran = result.ran
-    kept = sum(c.id in session.records and session.records[c.id].good for c in session.cells) if ran == 0 else 0
-    told = (
-        f"{plural(ran, 'cell')} run in {duration(result.seconds)}"
-        if ran
-        else f"nothing to run: {plural(kept, 'cell')} recorded before"
-    )
-    out.print(f"\n{told}; records in {session.results / 'records.jsonl'}; 'harness ui' opens them in MLflow")
-
-
-def _print_estimates(result: SuiteResult, task: str) -> None:
-    from rich.markup import escape
-
-    rows = [s for s in result.summaries if s.task == task]
-    varying = _varying([s.options for s in rows])
-    axes = [a for a in ("device", "dtype") if len({getattr(s, a) for s in rows}) > 1]
-    metrics = list(result.session.registry.tasks[task].metrics)
-    numbers = [*metrics, "seconds", "memory", "seeds"]
-    shown = table(
-        "method",
-        *varying,
-        *axes,
-        *numbers,
-        title=f"{task}  (mean ± half of the 90 % interval)",
-        right=[*varying, *numbers],
-    )
-    for row in rows:
-        cells = [
-            escape(row.method),
-            *(str(row.options.get(o, "")) for o in varying),
-            *(getattr(row, a) for a in axes),
-        ]
-        cells += [_estimate(row.estimates.get(metric)) for metric in metrics]
-        cells += ["" if row.seconds is None else f"{row.seconds:.2f}", memory(row.peak_bytes)]
-        cells += [f"{row.n}" + (f" [red]({row.failures} failed)[/]" if row.failures else "")]
-        shown.add_row(*cells)
-    people().print(shown)
-
-
-def _estimate(interval: Any) -> str:
-    if interval is None:
-        return "-"
-    if interval.low is None or interval.high is None or interval.high == interval.low:
-        return f"{interval.mean:.4g}"
-    half = (interval.high - interval.low) / 2
-    return f"{interval.mean:.4g} ± {half:.2g}"
-
-
-def _varying(options: Sequence[Any]) -> list[str]:
-    names = list(dict.fromkeys(n for o in options for n in o))
-    return [n for n in names if len({repr(o[n]) for o in options if n in o}) > 1]
-
-
-def _print_trouble(result: SuiteResult) -> None:
-    from rich.markup import escape
-
-    failures = result.failures
-    for record in failures[:10]:
-        what = " ".join(f"{k}={v}" for k, v in record.options.items())
-        errors().print(
-            f"[red]{record.status}[/] {record.method} on {record.task} {what} seed={record.seed}: "
-            + escape(record.cause or ""),
-            soft_wrap=True,
-        )
-    if failures:
-        more = f"{len(failures) - 10} more; " if len(failures) > 10 else ""
-        errors().print(f"{more}failed cells keep their result; --retry-failed runs them again")
-    skipped: dict[str, int] = {}
-    for cell in result.session.cells:
-        if cell.skip:
-            skipped[cell.skip] = skipped.get(cell.skip, 0) + 1
-    for reason, count in skipped.items():
-        errors().print(f"[yellow]skipped[/] {plural(count, 'cell')}: {escape(reason)}", soft_wrap=True)
-
-
-_COLOURS = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow", "not-run": "dim"}
-
-
-def _print_claims(result: SuiteResult) -> None:
-    from rich.markup import escape
-
-    from harness.judge import sentence
-
-    suite = result.session.suite
-    if not result.verdicts:
-        return
-    several = len({v.device for v in result.verdicts}) > 1
-    people().print(f"[bold]Claims of the suite {suite.name}[/]")
-    for verdict in result.verdicts:
-        claim = suite.claims[verdict.claim]
-        colour = _COLOURS[verdict.verdict]
-        where = f" on {verdict.device}" if several else ""
-        people().print(f"\n  [{colour}]{verdict.verdict:<13}[/][bold]{claim.id}[/]{where} [dim]({claim.fidelity})[/]")
-        figures = ", ".join(f"{k} {v}" for k, v in claim.paper.items())
-        printed = (
-            f" [dim]printed: {escape(figures)}{'' if claim.confirmed else ' (unconfirmed)'}[/]" if figures else ""
-        )
-        people().print(f"    says   {escape(claim.says)}{printed}", soft_wrap=True)
-        people().print(f"    here   {escape(sentence(verdict, claim))}", soft_wrap=True)
-    counts = {name: sum(v.verdict == name for v in result.verdicts) for name in _COLOURS}
-    people().print("\n  " + ", ".join(f"[{_COLOURS[n]}]{c} {n}[/]" for n, c in counts.items() if c))
-    people().print(
-        "  [dim]each interval errs to either side with 5 % probability; Holm corrects within an article[/]"
-    )
-
-
-def _print_plan(session: Session, request: Request, as_json: bool) -> None:
-    from rich.markup import escape
-
-    estimate = session.estimate(request.worker_count)
-    todo = {cell.id for cell in session.todo}
-    rows = []
-    for cell in session.cells:
-        before = session.records.get(cell.id)
-        state = "skip" if cell.skip else "run" if cell.id in todo else (before.status if before else "run")
-        rows.append(
-            {
-                "id": cell.id,
-                "method": cell.method,
-                "task": cell.task,
-                "options": dict(cell.options),
-                "device": cell.device,
-                "dtype": cell.dtype,
-                "seed": cell.seed,
-                "state": state,
-                "skip": cell.skip,
-            }
-        )
-    if as_json:
-        print_json({"suite": session.suite.name, "cells": rows, "to_run": len(todo), "estimated_seconds": estimate})
-        return
-    for warning in session.warnings:
-        errors().print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
-    shown = table("cell", "method", "task", "options that vary", "device", "dtype", "seed", "state", right=["seed"])
-    varying = {
-        t: _varying([c.options for c in session.cells if c.task == t]) for t in {c.task for c in session.cells}
-    }
-    for row, cell in zip(rows, session.cells, strict=True):
-        options = " ".join(f"{k}={cell.options[k]}" for k in varying[cell.task] if k in cell.options)
-        shown.add_row(
-            cell.id[:10],
-            escape(cell.method),
-            escape(cell.task),
-            escape(options),
-            cell.device,
-            cell.dtype,
-            str(cell.seed),
-            str(row["state"]),
-        )
-    people().print(shown)
-    time = (
-        f"about {duration(estimate)} with {request.worker_count} workers, by past records"
-        if estimate is not None
-        else "no past records to estimate the time from"
-    )
-    if not todo:
-        time = "nothing is left to do"
-    people().print(f"{plural(len(rows), 'cell')}, {len(todo)} to run; {time}")
-
-
-def _document(result: SuiteResult) -> dict[str, Any]:
-    """The result as plain JSON types."""
-    session = result.session
-    cells = [result.records[c.id] for c in session.cells if c.id in result.records]
-    return {
-        "suite": session.suite.name,
-        "title": session.suite.title,
-        "results": str(session.results),
-        "interrupted": result.interrupted,
-        "seconds": round(result.seconds, 3),
-        "cells": {
-            "planned": len(session.cells),
-            "run": result.ran,
-            **{
-                status: sum(r.status == status for r in cells)
-                for status in ("done", "failed", "timeout", "crashed", "skipped")
-            },
-        },
-        "records": [asdict(r) for r in cells],
-        "summaries": [asdict(s) for s in result.summaries],
-        "verdicts": _verdicts(result),
-    }
-
-
-def _verdicts(result: SuiteResult) -> list[dict[str, Any]]:
-    from harness.judge import sentence
-
-    claims = result.session.suite.claims
-    return [{**v.to_json(), "sentence": sentence(v, claims[v.claim])} for v in result.verdicts]

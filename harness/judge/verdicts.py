@@ -79,7 +79,7 @@ def sentence(verdict: Verdict, claim: Claim) -> str:
         return f"not run: {verdict.cause}"
     test = tested(claim)
     if isinstance(test, Holds):
-        return f"{verdict.verdict}: {verdict.cause or f'no violation in {len(verdict.values)} cells'}"
+        return f"{verdict.verdict}: {verdict.cause or f'no violation in {_cells(len(verdict.values))}'}"
     text = f"{verdict.verdict}: {_finding(verdict, test)}"
     if verdict.weakest:
         text += f", at the weakest of {verdict.settings} settings: {verdict.weakest}"
@@ -89,6 +89,10 @@ def sentence(verdict: Verdict, claim: Claim) -> str:
         seeds = f"about {verdict.seeds_needed}" if verdict.seeds_needed else "more than 1000"
         text += f"; would need {seeds} seeds"
     return text
+
+
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
 
 
 def _finding(verdict: Verdict, test: AnyTest) -> str:
@@ -116,8 +120,7 @@ def _names(test: AnyTest) -> tuple[str, str]:
     """What is compared with what. Of restrictions only those are named that tell the sides apart."""
     first, *others = sides(test)
     if not others:
-        printed = test.value if isinstance(test, Greater) else None
-        return first.method, "the printed value" if printed is None else f"the printed {printed:g}"
+        return first.method, f"{test.value:g}" if isinstance(test, Greater) else "the printed value"
     here, there = replace(first, where=_own(first, others[-1])), replace(others[-1], where=_own(others[-1], first))
     if len(others) == 1:
         return str(here), str(there)

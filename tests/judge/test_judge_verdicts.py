@@ -324,7 +324,7 @@ def said(differences, metric="score", **test):
             {"kind": "reaches", "value": 11.25, "tol": 0.5, "metric": "error"},
         ),
         (
-            "reproduced: a is better than the printed 10.06 by 0.94 [0.77, 1.11] (needs > 0)",
+            "reproduced: a is better than 10.06 by 0.94 [0.77, 1.11] (needs > 0)",
             {"kind": "greater", "value": 10.06},
         ),
         (

@@ -1,0 +1,126 @@
+"""Does rounding hurt a contrastive loss, and do the identities between the losses hold? No data set, no training.
+
+Both tasks compare what autograd makes of ``from_scores`` with the closed form in float64: with w the loss's
+own weight, its gradient is -w at the positive and w * softmax(negatives) at the negatives.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from harness_plugins.flatnce.losses import log_odds
+
+if TYPE_CHECKING:
+    from harness.run import Run
+
+#: How far an identity may be off in float64, relative to the gradient's norm, before it counts as violated.
+IDENTITY_TOLERANCE = 1e-9
+#: Standard deviation of the scores drawn for the identities. log xi stays above about -12, where even the
+#: softmax form, which loses accuracy as xi falls, is good to 1e-10.
+IDENTITY_SPREAD = 3.0
+
+
+class AnchorLoss(Protocol):
+    """What these tasks ask of a contrastive loss."""
+
+    temperature: float
+
+    def from_scores(self, positive: Tensor, negatives: Tensor) -> Tensor: ...
+
+    def value(self, log_xi: Tensor) -> Tensor: ...
+
+    def weight(self, log_xi: Tensor) -> Tensor: ...
+
+
+def rounding(loss: AnchorLoss, run: Run) -> dict[str, float]:
+    """Errors of a loss whose arithmetic is rounded to the run's dtype, on scores that are rounded once for all.
+
+    Cosines are drawn in float64 around the options' means, divided by the loss's temperature and rounded to
+    ``run.dtype``. The truth is the closed form in float64 of these rounded scores, so that only the loss's
+    own rounding counts. A relative error is at most 1, which is also what NaN, infinity and a lost gradient
+    get.
+    """
+    exact_positive, exact_negatives = _draw_scores(loss.temperature, run)
+    positive = exact_positive.to(run.device, run.dtype).requires_grad_()
+    negatives = exact_negatives.to(run.device, run.dtype).requires_grad_()
+    losses = loss.from_scores(positive, negatives)
+    at_positive, at_negatives = _gradients(losses, positive, negatives)
+
+    true_value, true_positive, true_negatives, log_xi = _closed_form(loss, positive, negatives)
+    positive_error = relative_error(at_positive[:, None], true_positive[:, None])
+    negative_error = relative_error(at_negatives, true_negatives)
+    lost = (losses.detach().cpu() == 0) & (true_value != 0)
+    return {
+        "positive_gradient_error": positive_error.median().item(),
+        "positive_gradient_error_p99": positive_error.quantile(0.99).item(),
+        "negative_gradient_error": negative_error.median().item(),
+        "negative_gradient_error_p99": negative_error.quantile(0.99).item(),
+        "value_error": relative_error(losses.detach()[:, None], true_value[:, None]).median().item(),
+        "lost_share": lost.double().mean().item(),
+        "median_log_xi": log_xi.median().item(),
+    }
+
+
+def identities(loss: AnchorLoss, run: Run) -> dict[str, float]:
+    """Count the random draws on which the algebra does not hold in the run's dtype (float64 is meant).
+
+    A draw is one anchor. It violates the gradient's identity where autograd and the closed form differ by
+    more than 1e-9 of the gradient's norm, and the inequality where log(1 + xi) > xi.
+    """
+    draws, k = run.options["draws"], run.options["k"]
+    drawn = IDENTITY_SPREAD * torch.randn(draws, k + 1, generator=run.generator, dtype=torch.float64)
+    positive = drawn[:, 0].to(run.device, run.dtype).requires_grad_()
+    negatives = drawn[:, 1:].to(run.device, run.dtype).requires_grad_()
+    found = _gradients(loss.from_scores(positive, negatives), positive, negatives)
+    _, true_positive, true_negatives, log_xi = _closed_form(loss, positive, negatives)
+    error = relative_error(
+        torch.cat([found[0][:, None], found[1]], dim=1),
+        torch.cat([true_positive[:, None], true_negatives], dim=1),
+    )
+    xi = log_xi.exp()
+    return {
+        "violations": (error > IDENTITY_TOLERANCE).sum().item(),
+        "largest_error": error.max().item(),
+        "inequality_violations": (torch.log1p(xi) > xi).sum().item(),
+    }
+
+
+def relative_error(found: Tensor, true: Tensor) -> Tensor:
+    """How far each row of ``found`` is from that of ``true``, over the latter's norm: [N, K] to [N], at most 1.
+
+    1 means that nothing is right: a row of zeros has it, and so has one with a NaN or an infinity.
+
+    >>> relative_error(torch.tensor([[3.0, 4.4], [0.0, 0.0], [torch.nan, 1.0]]), torch.tensor([[3.0, 4.0]]).double())
+    tensor([0.0800, 1.0000, 1.0000], dtype=torch.float64)
+    """
+    true = true.cpu().double()
+    size = torch.linalg.vector_norm(true, dim=1).clamp_min(torch.finfo(torch.float64).tiny)
+    distance: Tensor = torch.linalg.vector_norm(found.cpu().double() - true, dim=1) / size
+    return distance.nan_to_num(nan=1.0, posinf=1.0).clamp_max(1.0)
+
+
+def _draw_scores(temperature: float, run: Run) -> tuple[Tensor, Tensor]:
+    """Scores of the positive [N] and the negatives [N, K] in float64, as an encoder with these cosines gives them."""
+    options, anchors = run.options, run.options["anchors"]
+    drawn = options["spread"] * torch.randn(anchors, options["k"] + 1, generator=run.generator, dtype=torch.float64)
+    drawn[:, 0] += options["positive_mean"]
+    drawn[:, 1:] += options["negative_mean"]
+    scores = drawn.clamp(-1, 1) / temperature
+    return scores[:, 0].clone(), scores[:, 1:].clone()
+
+
+def _gradients(losses: Tensor, positive: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
+    at_positive, at_negatives = torch.autograd.grad(losses, (positive, negatives), torch.ones_like(losses))
+    return at_positive, at_negatives
+
+
+@torch.no_grad()
+def _closed_form(loss: AnchorLoss, positive: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Value [N], gradient at the positive [N] and at the negatives [N, K], and log xi [N], all float64 on the CPU."""
+    positive, negatives = positive.cpu().double(), negatives.cpu().double()
+    log_xi = log_odds(positive, negatives)
+    weight = loss.weight(log_xi)
+    return loss.value(log_xi), -weight, weight[:, None] * torch.softmax(negatives, dim=1), log_xi

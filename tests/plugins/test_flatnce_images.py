@@ -1,0 +1,154 @@
+"""The image loaders: what they give, and what they say about files that are not what they should be."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flatnce_run import DATASETS
+
+from harness.datasets import load, locate
+from harness.errors import DatasetError
+from harness_plugins.flatnce import images
+
+NEEDS_OWN_DATA = pytest.mark.skipif(
+    "HARNESS_DATA" not in os.environ, reason="HARNESS_DATA names no folder with the larger data sets"
+)
+
+
+@pytest.mark.parametrize(("name", "rows", "side"), [("digits", 1797, 8), ("mnist-5k", 5000, 28)])
+def test_packaged_data_set_is_read_and_split_within_each_class(name, rows, side):
+    data = load(DATASETS[name])
+    train, test = data["train_labels"], data["test_labels"]
+    assert data["train_images"].shape == (len(train), 1, side, side)
+    assert data["test_images"].shape == (len(test), 1, side, side)
+    assert data["train_images"].dtype == np.float32
+    assert train.dtype == np.int64
+    assert data["train_images"].min() == 0
+    assert data["train_images"].max() == 1
+    assert len(train) + len(test) == rows
+    shares = np.bincount(test) / (np.bincount(train) + np.bincount(test))
+    np.testing.assert_allclose(shares, 0.2, atol=0.003)
+    assert (np.diff(train[:100]) != 0).any(), "rows are still sorted by class"
+
+
+def test_digits_are_the_ones_that_scikit_learn_gives():
+    from sklearn.datasets import load_digits
+
+    data = load(DATASETS["digits"])
+    ours = np.concatenate([data["train_images"], data["test_images"]]).reshape(-1, 64) * 16
+    labels = np.concatenate([data["train_labels"], data["test_labels"]])
+    theirs = load_digits()
+    rows = lambda pixels, target: sorted(map(tuple, np.column_stack([pixels, target]).astype(int)))  # noqa: E731
+    assert rows(ours, labels) == rows(theirs.data, theirs.target)
+
+
+def test_split_is_disjoint_complete_and_always_the_same():
+    labels = np.random.default_rng(0).integers(0, 7, 500)
+    train, test = images.stratified_split(labels, 0.2, seed=3)
+    assert sorted([*train, *test]) == list(range(500))
+    again = images.stratified_split(labels, 0.2, seed=3)
+    np.testing.assert_array_equal(train, again[0])
+    np.testing.assert_array_equal(test, again[1])
+    assert not np.array_equal(train, images.stratified_split(labels, 0.2, seed=4)[0])
+
+
+def idx(array: np.ndarray) -> bytes:
+    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+def write_mnist(folder: Path, order: np.ndarray) -> dict[str, Path]:
+    """A tiny data set in the layout of MNIST, its rows in the given order."""
+    generator = np.random.default_rng(0)
+    paths = {}
+    for part in ("train", "t10k"):
+        pixels = generator.integers(0, 256, (len(order), 4, 4), dtype=np.uint8)[order]
+        labels = generator.integers(0, 10, len(order), dtype=np.uint8)[order]
+        for name, content in ((f"{part}-images-idx3-ubyte.gz", pixels), (f"{part}-labels-idx1-ubyte.gz", labels)):
+            paths[name] = folder / name
+            paths[name].write_bytes(gzip.compress(idx(content)))
+    return paths
+
+
+def test_mnist_gives_the_same_arrays_however_its_file_is_sorted(tmp_path):
+    order = np.random.default_rng(1).permutation(30)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    one = images.load_mnist(write_mnist(tmp_path / "a", np.arange(30)))
+    other = images.load_mnist(write_mnist(tmp_path / "b", order))
+    for key in one:
+        np.testing.assert_array_equal(one[key], other[key])
+
+
+def test_mnist_keeps_each_image_with_its_label(tmp_path):
+    paths = write_mnist(tmp_path, np.arange(30))
+    mixed, plain = images.load_mnist(paths), images.load_fashion_mnist(paths)
+    where = {
+        image.tobytes(): label for image, label in zip(plain["train_images"], plain["train_labels"], strict=True)
+    }
+    assert [where[image.tobytes()] for image in mixed["train_images"]] == list(mixed["train_labels"])
+    assert not np.array_equal(mixed["train_labels"], plain["train_labels"])
+
+
+def damaged(name: str, content: bytes, tmp_path: Path) -> dict[str, Path]:
+    paths = write_mnist(tmp_path, np.arange(5))
+    paths[name].write_bytes(content)
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (gzip.compress(b"\0\0\x08\x01" + struct.pack(">I", 5) + bytes(5)), "magic number 00000801, 00000803"),
+        (
+            gzip.compress(idx(np.zeros((5, 4, 4), np.uint8))[:-3]),
+            r"promises 80 values for shape \(5, 4, 4\), found 77",
+        ),
+        (gzip.compress(idx(np.zeros((5, 4, 4), np.uint8)) + b"x"), "promises 80 values .* found 81"),
+        (gzip.compress(b"\0\0\x08\x03\0"), "header of 16 bytes is needed, found 5"),
+        (gzip.compress(b""), "magic number none, 00000803 is needed"),
+        (gzip.compress(idx(np.zeros((6, 4, 4), np.uint8))), "found 5 labels for 6 images"),
+        (gzip.compress(idx(np.zeros((5, 4, 4), np.uint8)))[:-9], "not a whole gzip file"),
+        (b"no gzip at all", "not a whole gzip file"),
+    ],
+    ids=["labels", "short", "long", "header", "empty", "unequal", "truncated", "plain"],
+)
+def test_damaged_idx_file_is_told_with_its_name_and_what_was_found(content, told, tmp_path):
+    with pytest.raises(DatasetError, match=told) as error:
+        images.load_fashion_mnist(damaged("train-images-idx3-ubyte.gz", content, tmp_path))
+    assert str(tmp_path / "train-") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1,2,3\n", r"rows of 65 values are needed, found a table of shape \(1, 3\)"),
+        (",".join(["0"] * 64 + ["x"]) + "\n", "not a table of integers"),
+        (",".join(["17"] * 64 + ["3"]) + "\n", "pixels from 0 to 16 are needed, found 17"),
+        ("0,1\n0\n", "not a table of integers"),
+        ("\n", "rows of 65 values are needed, found none"),
+    ],
+    ids=["narrow", "word", "bright", "ragged", "empty"],
+)
+def test_damaged_table_is_told_with_its_name_and_what_was_found(text, told, tmp_path):
+    path = tmp_path / "digits.csv.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    with pytest.raises(DatasetError, match=told) as error:
+        images.load_digits({path.name: path})
+    assert str(path) in str(error.value)
+
+
+@NEEDS_OWN_DATA
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_own_copy_of_a_large_data_set_is_read(name):
+    assert locate(DATASETS[name]).place == "HARNESS_DATA"
+    data = load(DATASETS[name])
+    assert data["train_images"].shape == (60_000, 1, 28, 28)
+    assert data["test_images"].shape == (10_000, 1, 28, 28)
+    assert len(np.unique(data["train_labels"][:1000])) == 10
+    if name == "fashion-mnist":
+        assert (np.bincount(data["train_labels"]) == 6000).all()

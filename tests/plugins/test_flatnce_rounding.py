@@ -1,0 +1,103 @@
+"""The numeric tasks: they find the errors that are known to be there, and none where there is none."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from flatnce_run import METHODS, TASKS, make_run
+
+from harness_plugins.flatnce.losses import InfoNCE
+from harness_plugins.flatnce.rounding import identities, relative_error, rounding
+
+TASK = "contrastive/rounding"
+COUPLED = sorted(METHODS.keys() - {"dclw"})
+
+
+def errors(method, dtype="float32", temperature=0.05, **options):
+    run = make_run(TASK, dtype=dtype, **{"k": 32, "anchors": 256, **options})
+    return rounding(METHODS[method].create(temperature=temperature), run)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("name", COUPLED)
+def test_every_method_gives_every_metric_finite_in_every_precision(name, dtype):
+    found = errors(name, dtype)
+    assert set(found) == set(TASKS[TASK].metrics)
+    assert all(math.isfinite(value) for value in found.values())
+    assert all(0 <= value <= 1 for key, value in found.items() if key != "median_log_xi")
+
+
+@pytest.mark.parametrize("name", COUPLED)
+def test_there_is_no_error_to_speak_of_in_float64(name):
+    found = errors(name, "float64", temperature=0.5)
+    assert max(found[key] for key in found if key.endswith(("error", "p99"))) < 1e-12
+    assert found["lost_share"] == 0
+
+
+def test_softmax_form_loses_the_positive_alone_and_the_stable_form_nothing():
+    softmax, stable = errors("infonce-cross-entropy"), errors("infonce")
+    assert softmax["positive_gradient_error"] > 1e-3
+    assert softmax["negative_gradient_error"] < 1e-5
+    assert max(stable["positive_gradient_error"], stable["negative_gradient_error"]) < 1e-6
+
+
+def test_naive_form_loses_the_value_and_not_the_gradient():
+    found = errors("infonce-naive")
+    assert found["value_error"] > 1e-3
+    assert found["positive_gradient_error"] < 1e-6
+    assert errors("infonce-naive", "float16")["lost_share"] > 0.5
+    assert errors("flatnce", "float16")["lost_share"] == 0
+
+
+@pytest.mark.parametrize("k", [32, 4096])
+def test_all_methods_see_the_same_scores(k):
+    seen = {errors(name, k=k, anchors=64)["median_log_xi"] for name in COUPLED}
+    assert len(seen) == 1
+
+
+def test_temperature_of_the_method_decides_how_easy_the_anchors_are():
+    assert (
+        errors("infonce", temperature=0.05)["median_log_xi"] < errors("infonce", temperature=0.1)["median_log_xi"] - 3
+    )
+
+
+def test_rounding_of_the_scores_themselves_is_not_counted():
+    """bfloat16 scores near 20 are off by up to 0.06, which a loss in float64 does not add to."""
+    assert errors("infonce-float64", "bfloat16")["value_error"] <= torch.finfo(torch.bfloat16).eps / 2
+
+
+def test_lost_gradients_count_as_wholly_wrong():
+    class Lost(InfoNCE):
+        def from_scores(self, positive, negatives):
+            return super().from_scores(positive, negatives) * torch.tensor(math.nan)
+
+    found = rounding(Lost(), make_run(TASK, k=8, anchors=16))
+    assert found["positive_gradient_error"] == found["negative_gradient_error"] == found["value_error"] == 1
+
+
+def test_relative_error_of_a_row_that_should_be_zero():
+    assert relative_error(torch.zeros(1, 2), torch.zeros(1, 2)).item() == 0
+    assert relative_error(torch.ones(1, 2), torch.zeros(1, 2)).item() == 1
+
+
+@pytest.mark.parametrize("name", COUPLED)
+def test_identities_hold_for_every_method(name):
+    found = identities(METHODS[name].create(), make_run("contrastive/identities", dtype="float64", draws=2000))
+    assert found["violations"] == found["inequality_violations"] == 0
+    assert found["largest_error"] < 1e-9
+
+
+def test_identities_find_a_weight_that_is_wrong():
+    class Wrong(InfoNCE):
+        def weight(self, log_xi):
+            return super().weight(log_xi) * (1 + 1e-6)
+
+    found = identities(Wrong(), make_run("contrastive/identities", dtype="float64", draws=100))
+    assert found["violations"] == 100
+
+
+def test_method_without_a_closed_form_is_refused_in_one_sentence():
+    with pytest.raises(ValueError, match="dclw"):
+        errors("dclw")
