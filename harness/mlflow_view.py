@@ -8,19 +8,22 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from harness.judge import needed_cells
+from harness.execute import now
+from harness.judge import needed_cells, sentence
+from harness.judge.verdicts import Word
 
 if TYPE_CHECKING:
     from harness.claims import Claim
     from harness.judge import Summary, Verdict
+    from harness.plan import Session
     from harness.records import Record
-    from harness.session import Session
     from harness.spec import Cell, Dataset
 
 #: Tag that holds a run's kind, for the search box: tags."harness.kind" = 'claim'.
@@ -31,6 +34,8 @@ KEY = "harness.key"
 CONTENT = "harness.content"
 #: Tag that tells results of today's plugin code and data from those of another state.
 STATE = "harness.state"
+#: Tags that come and go with what is known; one that starts so and that the view no longer has is taken away.
+TRANSIENT = ("claim.", "interval", "cause", "not_finite", "verdicts")
 
 Kind = Literal["summary", "seed", "claim"]
 #: MLflow's own words.
@@ -45,6 +50,7 @@ class DataInput:
     name: str
     #: At most 36 characters.
     digest: str
+    source_type: str
     #: JSON.
     source: str
     profile: str
@@ -89,15 +95,17 @@ class SuiteViews:
         self._suite = session.suite
         self._cells = session.scope
         self._datasets = session.registry.datasets
-        self._varying = _varying(session.scope)
+        self._varying = varying(session.scope)
         settings = dict.fromkeys(setting(cell) for cell in session.scope)
-        self._rank = {name: len(settings) - place for place, name in enumerate(settings)}
+        started = [session.records[cell.id].started for cell in session.scope if cell.id in session.records]
+        base = _milliseconds(min(filter(None, started), default=now()))
+        # MLflow lists the latest first: a millisecond between them keeps the order of the suite and its claims.
+        self._start = {name: base - place for place, name in enumerate([*settings, *session.suite.claims])}
 
     def all(
         self, records: Mapping[str, Record], summaries: Iterable[Summary], verdicts: Sequence[Verdict]
     ) -> Iterator[RunView]:
         """Every view of the suite, each setting before its seeds, claims last."""
-        base = min((_milliseconds(r.started) for r in records.values() if r.started), default=0)
         estimates = {setting(summary): summary for summary in summaries}
         by_setting: dict[str, list[Record]] = {}
         for cell in self._cells:
@@ -105,15 +113,15 @@ class SuiteViews:
                 by_setting.setdefault(setting(cell), []).append(records[cell.id])
         decided = self._decided(verdicts)
         for name, own in by_setting.items():
-            yield self._summary(base + self._rank[name], estimates.get(name), own, decided.get(name, {}))
+            yield self._summary(estimates.get(name), own, decided.get(name, {}))
             yield from (self.seed(record) for record in own)
-        for verdict in verdicts:
-            yield self._claim(base - 1, verdict)
+        judged = {verdict.claim for verdict in verdicts}
+        yield from (self._claim(self._suite.claims[verdict.claim], verdict) for verdict in verdicts)
+        yield from (self._claim(c, None) for c in self._suite.claims.values() if c.id not in judged)
 
     def waiting(self, record: Record) -> RunView:
         """A setting that has begun to run and has no estimate yet."""
-        start = _milliseconds(record.started)
-        return replace(self._summary(start, None, [record], {}), status="RUNNING", duration=0)
+        return replace(self._summary(None, [record], {}), status="RUNNING", duration=0)
 
     def seed(self, record: Record) -> RunView:
         """One cell's run: its metrics and curves, or why it has none."""
@@ -121,14 +129,19 @@ class SuiteViews:
         points += [(name, value, 0) for name, value in _cost(record.seconds, record.peak_bytes)]
         points += [(f"curve/{name}", v, step) for name, curve in record.curves.items() for step, v in curve]
         finite, left_out = _finite(points)
-        tags = {"harness.record": record.id, "harness.environment": record.environment or "", STATE: state(record)}
+        tags = {
+            "harness.record": record.id,
+            "harness.environment": record.environment or "",
+            STATE: state(record),
+        }
         note = f"`{record.cause}`" if record.cause else ""
         if record.output:
             note += f"\n\n```\n{record.output}\n```"
         return RunView(
             kind="seed",
             key=f"seed {setting(record)} {record.seed}",
-            name=f"{self._name(record)} · seed {record.seed}",
+            # The seed first: under its setting a long name is cut at its end.
+            name=f"seed {record.seed} · {self._name(record)}",
             status=_OF_RECORD.get(record.status, "FAILED"),
             params={**_params(record), "seed": str(record.seed)},
             points=finite,
@@ -139,16 +152,17 @@ class SuiteViews:
             parent=f"summary {setting(record)}",
         )
 
-    def _summary(
-        self, start: int, summary: Summary | None, records: Sequence[Record], decided: Mapping[str, str]
-    ) -> RunView:
+    def _summary(self, summary: Summary | None, records: Sequence[Record], decided: Mapping[str, str]) -> RunView:
         bad = [r for r in records if not r.good]
         points: list[tuple[str, float, int]] = []
+        intervals: dict[str, str] = {}
         if summary is not None:
             points += [("n", summary.n, 0), ("failures", summary.failures, 0)]
             points += [(name, value, 0) for name, value in _cost(summary.seconds, summary.peak_bytes)]
             for name, interval in summary.estimates.items():
-                points += [(name, interval.mean, 0), (f"{name}.low", interval.low, 0), (f"{name}.high", interval.high, 0)]
+                bounds = {name: interval.mean, f"{name}.low": interval.low, f"{name}.high": interval.high}
+                points += [(bound, value, 0) for bound, value in bounds.items() if value is not None]
+                intervals[f"interval.{name}"] = _interval(interval.mean, interval.low, interval.high)
         finite, left_out = _finite(points)
         status = "FINISHED" if len(bad) < len(records) else _OF_RECORD.get(bad[-1].status, "FAILED")
         return RunView(
@@ -158,44 +172,55 @@ class SuiteViews:
             status=status,
             params=_params(records[0]),
             points=finite,
-            tags=_without_empty({
-                STATE: state(records[0]),
-                **{f"claim.{claim}": verdict for claim, verdict in decided.items()},
-                **left_out,
-                "verdicts": _count(decided.values()),
-                "cause": f"{len(bad)} of {len(records)} seeds: {bad[0].cause}" if bad else "",
-            }),
+            tags=_without_empty(
+                {
+                    STATE: state(records[0]),
+                    **{f"claim.{claim}": verdict for claim, verdict in decided.items()},
+                    **intervals,
+                    **left_out,
+                    "verdicts": _count(decided.values()),
+                    "cause": f"{len(bad)} of {len(records)} seeds: {bad[0].cause}" if bad else "",
+                }
+            ),
             data=self._data(records[0]),
-            start=start,
+            start=self._start[setting(records[0])],
             duration=round(1000 * sum(r.seconds for r in records)),
         )
 
-    def _claim(self, start: int, verdict: Verdict) -> RunView:
-        claim = self._suite.claims[verdict.claim]
-        figures = {k: v for k, v in claim.paper.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
-        measured = {name: getattr(verdict, name) for name in ("estimate", "low", "high", "p", "p_holm", "n")}
-        points = [(f"paper.{name}", value, 0) for name, value in figures.items()]
-        points += [(name, value, 0) for name, value in measured.items() if value is not None]
+    def _claim(self, claim: Claim, verdict: Verdict | None) -> RunView:
+        """A claim's run; without a verdict where it has no test."""
+        figures = {f"paper.{name}": value for name, value in claim.paper.items()}
+        points = [(name, float(value), 0) for name, value in figures.items() if not isinstance(value, (str, bool))]
+        device, word, cause, said = "", "not-run", claim.untestable, f"not run: {claim.untestable}"
+        if verdict is not None:
+            device, word, cause, said = verdict.device, verdict.verdict, verdict.cause, sentence(verdict, claim)
+            names = ("estimate", "low", "high", "p", "p_holm", "n", "seeds_needed")
+            measured = {**{name: getattr(verdict, name) for name in names}, **_sides(claim, verdict)}
+            points += [(name, float(value), 0) for name, value in measured.items() if value is not None]
         finite, left_out = _finite(points)
+        source = " ".join((claim.source.article, claim.source.id)).strip()
         tags = {
-            "verdict": verdict.verdict,
-            "verdict.holm": verdict.holm_verdict,
+            **{name: str(value) for name, value in figures.items() if isinstance(value, (str, bool))},
+            "verdict": word,
+            "interval": _interval(verdict.estimate, verdict.low, verdict.high) if verdict else "",
+            "verdict.holm": verdict.holm_verdict if verdict else "",
+            "scale": verdict.scale if verdict else "",
             "says": claim.says,
-            "source": " ".join((claim.source.article, claim.source.id)).strip(),
+            "source": source,
             "fidelity": claim.fidelity,
-            "cause": verdict.cause or "",
-            "sentence": verdict.sentence,
+            "cause": cause,
+            "sentence": said,
         }
-        note = f"**{claim.says}**\n\n{verdict.sentence}\n\nSource: {tags['source']} ({claim.fidelity})\n\n{claim.note}"
+        note = f"**{claim.says}**\n\n{said}\n\nSource: {source} ({claim.fidelity})\n\n{claim.note}"
         return RunView(
             kind="claim",
-            key=f"claim {verdict.claim} {verdict.device}",
-            name=verdict.claim if verdict.device == "cpu" else f"{verdict.claim} · {verdict.device}",
-            status="SCHEDULED" if verdict.verdict == "not-run" else "FINISHED",
-            params={**_test_params(claim), "device": verdict.device},
+            key=f"claim {claim.id} {device}",
+            name=claim.id if device in ("", "cpu") else f"{claim.id} · {device}",
+            status="SCHEDULED" if word == "not-run" else "FINISHED",
+            params=_without_empty({**_test_params(claim), "device": device}),
             points=finite,
             tags=_without_empty({**tags, **left_out, "mlflow.note.content": note.strip()}),
-            start=start,
+            start=self._start[claim.id],
         )
 
     def _decided(self, verdicts: Iterable[Verdict]) -> dict[str, dict[str, str]]:
@@ -220,7 +245,9 @@ class SuiteViews:
         return " · ".join(parts)
 
     def _data(self, record: Record) -> tuple[DataInput, ...]:
-        return tuple(_data_input(name, digest, self._datasets.get(name)) for name, digest in record.data.items() if digest)
+        return tuple(
+            _data_input(name, digest, self._datasets.get(name)) for name, digest in record.data.items() if digest
+        )
 
 
 def setting(item: Cell | Record | Summary) -> str:
@@ -234,7 +261,7 @@ def state(record: Record) -> str:
     return hashlib.sha256(json.dumps([record.code, dict(record.data)], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _varying(cells: Iterable[Cell]) -> dict[str, set[str]]:
+def varying(cells: Iterable[Cell]) -> dict[str, set[str]]:
     """By task, the axes that take more than one value under one method."""
     values: dict[tuple[str, str], dict[str, set[Any]]] = {}
     for cell in cells:
@@ -261,13 +288,26 @@ def _test_params(claim: Claim) -> dict[str, str]:
     return {name: _text(value) for name, value in {**where, **test}.items()}
 
 
+def _sides(claim: Claim, verdict: Verdict) -> dict[str, float | None]:
+    """What was measured here for each side of a comparison, named as the paper's figures are."""
+    method, than = getattr(claim.test, "method", None), getattr(claim.test, "than", None)
+    if verdict.scale == "gap" or than in (None, method):
+        return {"here.a": verdict.a, "here.b": verdict.b} if verdict.b is not None else {f"here.{method}": verdict.a}
+    return {f"here.{method}": verdict.a, f"here.{than}": verdict.b}
+
+
 def _cost(seconds: float | None, peak_bytes: int | None) -> list[tuple[str, float]]:
     known = [] if seconds is None else [("seconds", seconds)]
     return known if peak_bytes is None else [*known, ("peak_mb", peak_bytes / 1e6)]
 
 
-def _finite(points: Iterable[tuple[str, float, int]]) -> tuple[tuple[tuple[str, float, int], ...], dict[str, str]]:
-    """The points MLflow can show, and a tag that names the others: NaN breaks its page and inf is stored as 1.8e308."""
+def _finite(
+    points: Iterable[tuple[str, float, int]],
+) -> tuple[tuple[tuple[str, float, int], ...], dict[str, str]]:
+    """The points that MLflow can show, and a tag that names the others.
+
+    NaN breaks its run page and infinity is stored as 1.8e308.
+    """
     kept, left_out = [], []
     for name, value, step in points:
         if math.isfinite(value):
@@ -277,20 +317,38 @@ def _finite(points: Iterable[tuple[str, float, int]]) -> tuple[tuple[tuple[str, 
     return tuple(kept), {"not_finite": ", ".join(left_out)}
 
 
-def _count(verdicts: Iterable[str]) -> str:
-    """How often each verdict stands there.
+def _interval(mean: float | None, low: float | None, high: float | None) -> str:
+    """An estimate for the eye, to the digits that its interval's width gives meaning to.
 
-    >>> _count(["reproduced", "inconclusive", "reproduced"])
-    '2 reproduced, 1 inconclusive'
+    >>> _interval(0.870841, 0.866256, 0.875426), _interval(2.0, None, None), _interval(None, None, None)
+    ('0.8708 [0.8663, 0.8754]', '2', '')
     """
-    found = list(verdicts)
-    return ", ".join(f"{found.count(verdict)} {verdict}" for verdict in dict.fromkeys(found))
+    if mean is None:
+        return ""
+    if low is None or high is None:
+        return f"{mean:.6g}"
+    width = high - low
+    if not 0 < width < math.inf:
+        return f"{mean:.6g} [{low:.6g}, {high:.6g}]"
+    digits = min(max(1 - math.floor(math.log10(width)), 0), 9)
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _count(verdicts: Iterable[str]) -> str:
+    """How often each verdict stands there, decided ones first.
+
+    >>> _count(["not-run", "reproduced", "inconclusive", "reproduced"])
+    '2 reproduced, 1 inconclusive, 1 not-run'
+    """
+    found = Counter(verdicts)
+    return ", ".join(f"{found[word]} {word}" for word in get_args(Word) if found[word])
 
 
 def _data_input(name: str, digest: str, dataset: Dataset | None) -> DataInput:
     url = next((place.url for place in dataset.places if place.url), "") if dataset else ""
     profile = {"licence": dataset.licence, "files": len(dataset.files)} if dataset else {}
-    return DataInput(name, digest[:36], json.dumps({"url": url} if url else {"name": name}), json.dumps(profile))
+    kind, source = ("http", {"url": url}) if url else ("local", {"uri": name})
+    return DataInput(name, digest[:36], kind, json.dumps(source), json.dumps(profile))
 
 
 def _text(value: object) -> str:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.options import Devices, Json, Plugins, Results, all_plugins, registry, seconds
 from harness.cli.output import errors, people, print_json
+from harness.cli.recorded import judged_suites
 from harness.cli.result import document, print_claims, print_plan, print_result, verdict_documents
 from harness.errors import ExitCode, UnknownName
 
 if TYPE_CHECKING:
-    from harness.registry import Registry
-    from harness.request import Request
-    from harness.session import SuiteResult
+    pass
 
 
 def add_to(app: typer.Typer) -> None:
@@ -122,7 +118,7 @@ def claims(
         raise UnknownName("verdict", require, get_args(Word), where="--require")
     found = registry(context, plugin)
     request = Request(suite="", seeds=seeds, until_decided=until_decided, results=results)
-    judged = _judged_suites(found, names or [], request)
+    judged = judged_suites(found, names or [], request)
     if as_json:
         print_json([v | {"suite": r.session.suite.name} for r in judged for v in verdict_documents(r)])
     else:
@@ -133,33 +129,3 @@ def claims(
     verdicts = [v for r in judged for v in r.verdicts]
     if require is not None and (not verdicts or any(v.verdict != require for v in verdicts)):
         raise typer.Exit(ExitCode.NOT_HELD)
-
-
-def _judged_suites(found: Registry, names: Sequence[str], request: Request) -> list[SuiteResult]:
-    """Judge the suites that the names mean, each restricted to the claims they mean."""
-    from harness.plan import prepare
-    from harness.records import RecordsFile
-    from harness.session import judged
-
-    loaded = RecordsFile(request.folder).load()
-    recorded = {r.suite for r in loaded.by_id.values()}
-    suites = {n: "*" for n in names if n in found.suites or n.endswith(".toml")}
-    patterns = [n for n in names if n not in suites]
-    for pattern in patterns:
-        if not fnmatch.filter(found.claims, pattern):
-            raise UnknownName("suite or claim", pattern, [*found.suites, *found.claims])
-    if patterns or not names:
-        suites |= {n: "" for n in found.suites if n in recorded and n not in suites}
-    judgements = []
-    for name, everything in suites.items():
-        devices = sorted({r.device for r in loaded.by_id.values() if r.suite == Path(name).stem}) or ["cpu"]
-        session = prepare(replace(request, suite=name, devices=tuple(devices)), found)
-        wanted = {
-            i: c
-            for i, c in session.suite.claims.items()
-            if everything or not patterns or any(fnmatch.fnmatchcase(i, p) for p in patterns)
-        }
-        if wanted:
-            session = replace(session, suite=replace(session.suite, claims=wanted))
-            judgements.append(judged(session, session.records))
-    return judgements

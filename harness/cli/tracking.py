@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from harness.cli.options import Json, Plugins, Results
+from harness.cli.options import Json, Plugins, Results, registry
+from harness.cli.output import errors, people, print_json
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,18 +19,60 @@ def add_to(app: typer.Typer) -> None:
 
 def publish(
     context: typer.Context,
-    to: Annotated[
-        str | None, typer.Option("--to", metavar="TRACKING_URI", help="Another MLflow store or server.")
+    suites: Annotated[
+        list[str] | None, typer.Argument(metavar="[SUITE_OR_FILE]...", help="All recorded ones if left out.")
     ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="TRACKING_URI", help="Another store, or a server.")
+    ] = None,
+    results: Results = None,
     as_json: Json = False,
     plugin: Plugins = None,
-    results: Results = None,
 ) -> None:
-    """Make the MLflow runs of every recorded suite from the records; twice changes nothing."""
+    """Make the MLflow runs of recorded suites; doing it again changes nothing."""
+    from harness.cli.recorded import judged_suites
+    from harness.errors import UnknownName
+    from harness.records import RecordsFile
+    from harness.request import Request
+    from harness.tracking import publish as publish_suite
+
+    found = registry(context, plugin)
+    for name in suites or ():
+        if name not in found.suites and not name.endswith(".toml"):
+            raise UnknownName("suite", name, found.suites)
+    request = Request(suite="", results=results)
+    published = {r.session.suite.name: publish_suite(r, to) for r in judged_suites(found, suites or [], request)}
+    recorded = {record.suite for record in RecordsFile(request.folder).load().by_id.values()}
+    if as_json:
+        print_json({name: asdict(counts) for name, counts in published.items()})
+    for name, counts in () if as_json else published.items():
+        told = ", ".join(f"{count} {what}" for what, count in asdict(counts).items() if count)
+        people().print(f"{name}: {told or 'no runs'}")
+    if not suites and (left := recorded - published.keys()):
+        errors().print(f"not registered, so give the file (and -p) to publish it: {', '.join(sorted(left))}")
+    if not recorded:
+        errors().print(f"there are no records in {request.folder}; 'harness suite NAME' makes some")
 
 
 def ui(
+    suite: Annotated[str | None, typer.Argument(metavar="[SUITE]", help="The one that ran last if left out.")] = None,
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on localhost.")] = 5000,
     results: Results = None,
 ) -> None:
-    """Open the MLflow page of the results on localhost, at the suite that ran last."""
+    """Serve the MLflow pages of the results on localhost, and print where a suite's runs are."""
+    from harness.mlflow_ui import experiment_url, serve
+    from harness.records import RecordsFile
+    from harness.request import results_folder
+
+    folder = results_folder(results)
+    if suite is None:
+        records = RecordsFile(folder).load().by_id.values()
+        suite = max(records, key=lambda r: r.finished).suite if records else None
+    pages = {view: experiment_url(folder, suite, port, view) for view in ("methods", "claims", "seeds")}
+
+    def ready() -> None:
+        for view, url in pages.items():
+            people().print(f"{view:<8} {url}", soft_wrap=True)
+        people().print("Ctrl-C ends it")
+
+    raise typer.Exit(serve(folder, port, ready))

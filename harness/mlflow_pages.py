@@ -1,0 +1,82 @@
+"""How a suite opens in MLflow: what its experiment says of itself, and views with the columns that matter.
+
+MLflow keeps a saved view as JSON in a tag of the experiment and offers it in the menu "Views" and under an address
+of its own. A version that does not know one of its keys shows the table as it would have without.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from harness.mlflow_view import KIND, varying
+
+if TYPE_CHECKING:
+    from harness.plan import Session
+
+_VIEW = "mlflow.sharedViewState."
+_NAME, _STATUS = "attributes.`Run Name`", "runDateAndNestInfo"
+#: Pixels. What is not named here is as wide as its heading: MLflow's own width cuts most of them.
+_WIDTHS = {
+    _NAME: 270,
+    _STATUS: 130,
+    "verdict": 110,
+    "verdicts": 260,
+    "interval": 180,
+    "says": 340,
+    "sentence": 520,
+    "source": 200,
+    "cause": 420,
+}
+_LEAST, _PER_LETTER = 90, 9
+
+
+def experiment_tags(session: Session) -> dict[str, str]:
+    """Title, kind of page and saved views of a suite's experiment."""
+    tasks = [session.registry.tasks[name] for name in dict.fromkeys(cell.task for cell in session.scope)]
+    metrics = list(dict.fromkeys(name for task in tasks for name in task.metrics))
+    axes = sorted(set().union(*varying(session.scope).values()))
+    params = _columns("params", "method", *(["task"] if len(tasks) > 1 else []), *axes)
+    cost = _columns("metrics", "seconds", "peak_mb")
+    methods = [
+        *_columns("metrics", "n"),
+        *_columns("tags", *(f"interval.{name}" for name in metrics), "verdicts"),
+        *cost,
+        *params,
+        *_columns("tags", "cause"),
+    ]
+    claims = [
+        *_columns("tags", "verdict", "interval"),
+        *_columns("metrics", "n", "p_holm"),
+        *_columns("tags", "says", "sentence", "source", "fidelity"),
+    ]
+    seeds = [*_columns("metrics", *metrics), *cost, *params, *_columns("tags", "cause")]
+    return {
+        "mlflow.experimentKind": "custom_model_development",
+        "mlflow.note.content": session.suite.title,
+        **_view("methods", "Methods", "= 'summary'", methods),
+        **_view("claims", "Claims", "= 'claim'", claims),
+        **_view("seeds", "Methods with their seeds", "!= 'claim'", seeds),
+    }
+
+
+def _columns(kind: str, *names: str) -> list[str]:
+    return [f"{kind}.`{name}`" for name in names]
+
+
+def _view(key: str, name: str, kinds: str, columns: Sequence[str]) -> Mapping[str, str]:
+    state = {
+        "searchFilter": f'tags."{KIND}" {kinds}',
+        "selectedColumns": columns,
+        "columnOrder": [_NAME, _STATUS, *columns],
+        "columnWidths": {column: _width(column) for column in (_NAME, _STATUS, *columns)},
+        "runsHiddenMode": "SHOW_ALL",
+    }
+    return {f"{_VIEW}{key}": json.dumps({"name": name, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)})}
+
+
+def _width(column: str) -> int:
+    heading = column.partition("`")[2].rstrip("`")
+    least = _WIDTHS.get(column) or _WIDTHS.get(heading.partition(".")[0], _LEAST)
+    return max(least, _PER_LETTER * len(heading) + 20)
