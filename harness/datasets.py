@@ -61,12 +61,13 @@ def how_to_get(dataset: Dataset) -> str:
     """One sentence on how to have a data set.
 
     >>> how_to_get(Dataset(name="d", licence="CC0", load="m:f", files={"x.csv": ("0" * 64,)}))
-    'put x.csv into the folder d of $HARNESS_DATA'
+    'put x.csv into $HARNESS_DATA/d'
     """
     ways = [p.get for p in dataset.places if p.get]
     if any(p.url for p in dataset.places):
         ways.append(f"harness data fetch {dataset.name}")
-    ways.append(f"put {', '.join(dataset.files)} into the folder {dataset.name} of $HARNESS_DATA")
+    files = ", ".join(dataset.files) if len(dataset.files) < 3 else f"its {len(dataset.files)} files"
+    ways.append(f"put {files} into $HARNESS_DATA/{dataset.name}")
     return ", or ".join(ways)
 
 

@@ -70,7 +70,7 @@ def test_a_data_set_of_several_files_must_be_whole():
 
 def test_one_that_is_nowhere_says_how_to_get_it():
     place = Place(package="no_such_package", get="pip install it")
-    with pytest.raises(DatasetMissing, match=r"pip install it, or put a\.csv into the folder toy of \$HARNESS_DATA"):
+    with pytest.raises(DatasetMissing, match=r"pip install it, or put a\.csv into \$HARNESS_DATA/toy"):
         datasets.locate(make(place))
 
 

@@ -12,7 +12,7 @@ import typer
 
 from harness.cli.options import Json, Plugins, Results, registry
 from harness.cli.output import people, print_json, table
-from harness.errors import HarnessError, UnknownName
+from harness.errors import DatasetError, DatasetMissing, UnknownName
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,8 +152,10 @@ def _place(dataset: Any) -> str:
 
     try:
         return locate(dataset).place
-    except HarnessError as error:
-        return f"no ({error})"
+    except DatasetMissing:
+        return "no"
+    except DatasetError as error:
+        return f"damaged: {error}"
 
 
 def _record(name: str, results: Path | None) -> dict[str, Any] | None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.output import duration, errors, memory, people, plural, print_json, table
+from harness.cli.output import duration, errors, memory, people, plural, table
+from harness.cli.plan import varying_options
 
 if TYPE_CHECKING:
     from harness.claims import Claim
     from harness.judge import Estimate, Verdict
-    from harness.plan import Session
     from harness.session import SuiteResult
-    from harness.spec import Scalar
 
 _COLOURS = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow", "not-run": "dim"}
 #: Failed cells that are told one by one.
@@ -46,7 +44,7 @@ def _print_estimates(result: SuiteResult, task: str) -> None:
     from rich.markup import escape
 
     rows = [s for s in result.summaries if s.task == task]
-    varying = _varying([s.options for s in rows])
+    varying = varying_options(s.options for s in rows)
     axes = [a for a in ("device", "dtype") if len({getattr(s, a) for s in rows}) > 1]
     metrics = list(result.session.registry.tasks[task].metrics)
     numbers = [*metrics, "seconds", "memory", "seeds"]
@@ -78,12 +76,6 @@ def _estimate(found: Estimate | None) -> str:
     if not 0 <= digits <= 6:
         return f"{found.mean:.3g} ± {half:.2g}"
     return f"{found.mean:.{digits}f} ± {half:.{digits}f}"
-
-
-def _varying(options: Sequence[Mapping[str, Scalar]]) -> list[str]:
-    """Names of the options that do not have one value everywhere."""
-    names = list(dict.fromkeys(n for o in options for n in o))
-    return [n for n in names if len({repr(o[n]) for o in options if n in o}) > 1]
 
 
 def _print_trouble(result: SuiteResult) -> None:
@@ -153,60 +145,6 @@ def _print_claim(verdict: Verdict, claim: Claim, where: str) -> None:
             lines["here"] += f", which makes it {verdict.holm_verdict}"
     for name, text in lines.items():
         people().print(f"    [dim]{name:<8}[/] {escape(text)}", soft_wrap=True)
-
-
-def print_plan(session: Session, as_json: bool) -> None:
-    from rich.markup import escape
-
-    estimate = session.estimate(session.request.worker_count)
-    todo = {cell.id for cell in session.todo}
-    rows = []
-    for cell in session.cells:
-        before = session.records.get(cell.id)
-        state = "skip" if cell.skip else "run" if cell.id in todo else (before.status if before else "run")
-        rows.append(
-            {
-                "id": cell.id,
-                "method": cell.method,
-                "task": cell.task,
-                "options": dict(cell.options),
-                "device": cell.device,
-                "dtype": cell.dtype,
-                "seed": cell.seed,
-                "state": state,
-                "skip": cell.skip,
-            }
-        )
-    if as_json:
-        print_json({"suite": session.suite.name, "cells": rows, "to_run": len(todo), "estimated_seconds": estimate})
-        return
-    for warning in session.warnings:
-        errors().print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
-    shown = table("cell", "method", "task", "options that vary", "device", "dtype", "seed", "state", right=["seed"])
-    varying = {
-        t: _varying([c.options for c in session.cells if c.task == t]) for t in {c.task for c in session.cells}
-    }
-    for row, cell in zip(rows, session.cells, strict=True):
-        options = " ".join(f"{k}={cell.options[k]}" for k in varying[cell.task] if k in cell.options)
-        shown.add_row(
-            cell.id[:10],
-            escape(cell.method),
-            escape(cell.task),
-            escape(options),
-            cell.device,
-            cell.dtype,
-            str(cell.seed),
-            str(row["state"]),
-        )
-    people().print(shown)
-    time = (
-        f"about {duration(estimate)} with {session.request.worker_count} workers, by past records"
-        if estimate is not None
-        else "no past records to estimate the time from"
-    )
-    if not todo:
-        time = "nothing is left to do"
-    people().print(f"{plural(len(rows), 'cell')}, {len(todo)} to run; {time}")
 
 
 def document(result: SuiteResult) -> dict[str, Any]:

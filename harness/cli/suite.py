@@ -9,8 +9,9 @@ import typer
 
 from harness.cli.options import Devices, Json, Plugins, Results, all_plugins, registry, seconds
 from harness.cli.output import errors, people, print_json
+from harness.cli.plan import print_plan
 from harness.cli.recorded import judged_suites
-from harness.cli.result import document, print_claims, print_plan, print_result, verdict_documents
+from harness.cli.result import document, print_claims, print_result, verdict_documents
 from harness.errors import ExitCode, UnknownName
 
 if TYPE_CHECKING:

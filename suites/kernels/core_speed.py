@@ -1,0 +1,171 @@
+"""What the harness itself costs: start-up, planning, skipping, and cells against the same loops in a bare script.
+
+Run it on an idle machine: ``python suites/kernels/core_speed.py``. It prints a table in Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from harness import hookimpl
+from harness.engines.local import warm_up
+from harness.execute import record_of
+from harness.plan import Session, prepare
+from harness.records import Record, RecordsFile
+from harness.registry import load_registry
+from harness.request import Request
+from harness.session import run_suite
+from harness.spec import Cell
+from harness.tracking import MlflowWatcher
+
+SUITE = """
+title = "Cells of the contrastive suite"
+[[cross]]
+task = "contrastive/mnist-5k"
+methods = ["flatnce", "infonce"]
+seeds = {seeds}
+options = {{ batch_size = [8, 32, 256] }}
+"""
+MANY = """
+title = "Many cells"
+[[cross]]
+task = "contrastive/rounding"
+methods = ["flatnce", "infonce"]
+seeds = 1000
+options = { k = [1, 2, 3, 4, 5] }
+"""
+#: The same cells without the harness: one process, one loop, what a person would write.
+BARE = """
+import sys, time
+from harness.datasets import load
+from harness.execute import seed_everything
+from harness.plan import prepare
+from harness.provenance import make_deterministic
+from harness.registry import load_registry
+from harness.request import Request
+from harness.run import Run
+from harness.spec import resolve
+
+registry = load_registry()
+cells = prepare(Request(suite=sys.argv[1]), registry).scope
+make_deterministic()
+datasets = {"mnist-5k": registry.dataset("mnist-5k")}
+load(datasets["mnist-5k"])
+task = registry.task("contrastive/mnist-5k")
+code = resolve(task.run)
+begin = time.perf_counter()
+for cell in cells:
+    seed_everything(cell.random_seed)
+    method = registry.method(cell.method)
+    loss = method.create(**{k: cell.options[k] for k in method.options})
+    code(loss, Run(cell, {k: cell.options[k] for k in task.options}, datasets))
+print(time.perf_counter() - begin)
+"""
+
+
+class Stopwatch:
+    """Wall time from the first cell's start to the last one's end."""
+
+    first = last = 0.0
+
+    @hookimpl
+    def harness_cell_started(self, cell: Cell) -> None:  # noqa: ARG002
+        """Start with the first."""
+        self.first = self.first or time.perf_counter()
+
+    @hookimpl
+    def harness_cell_finished(self, record: Record) -> None:  # noqa: ARG002
+        """The latest so far."""
+        self.last = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """From first to last."""
+        return self.last - self.first
+
+
+def command_seconds(*arguments: str) -> float:
+    """Median wall time of a command over seven runs."""
+    command = [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
+    return median(_seconds(lambda: subprocess.run(command, check=True, capture_output=True)) for _ in range(7))
+
+
+def planning_seconds(folder: Path) -> tuple[float, float]:
+    """Seconds to plan 10,000 cells, and to skip as many that are recorded."""
+    path = folder / "many.toml"
+    path.write_text(MANY)
+    registry, request = load_registry(), Request(suite=str(path), results=folder / "many")
+    session: list[Session] = []
+    planning = _seconds(lambda: session.append(prepare(request, registry)))
+    file = RecordsFile(request.folder)
+    file.prepare()
+    metrics = dict.fromkeys(registry.task("contrastive/rounding").metrics, 0.5)
+    lines = [record_of(cell, "done", None, metrics=metrics).to_line() for cell in session[0].cells]
+    file.path.write_text("\n".join(lines) + "\n")
+    assert len(lines) == 10_000
+    return planning, _seconds(lambda: run_suite(request, registry))
+
+
+def suite_seconds(path: Path, results: Path, jobs: int, mlflow: bool) -> float:
+    """Wall time of the suite's cells at so many jobs."""
+    watch = Stopwatch()
+    watchers = (watch, MlflowWatcher()) if mlflow else (watch,)
+    result = run_suite(Request(suite=str(path), results=results, jobs=jobs, watchers=watchers))
+    assert not result.failures, result.failures[0].cause
+    return watch.seconds
+
+
+def main() -> None:
+    """Measure everything and print the table."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--seeds", type=int, default=2)
+    chosen = arguments.parse_args()
+    warm_up()
+    rows = [(f"`harness {name}`", f"{command_seconds(name):.2f} s") for name in ("--help", "list")]
+    with _folder() as folder:
+        planning, skipping = planning_seconds(folder)
+        rows += [("plan 10,000 cells", f"{planning:.2f} s"), ("skip 10,000 recorded cells", f"{skipping:.2f} s")]
+        path = folder / "cells.toml"
+        path.write_text(SUITE.format(seeds=chosen.seeds))
+        found: dict[str, list[float]] = {}
+        # Interleaved, so that a machine that slows down slows all of them.
+        for number in range(chosen.rounds):
+            bare = subprocess.run([sys.executable, "-c", BARE, str(path)], check=True, capture_output=True, text=True)
+            found.setdefault("bare script", []).append(float(bare.stdout))
+            for name, jobs, mlflow in (("1 job", 1, False), ("1 job with MLflow", 1, True), ("2 jobs", 2, False)):
+                seconds = suite_seconds(path, folder / f"{name}-{number}", jobs, mlflow)
+                found.setdefault(name, []).append(seconds)
+    for name, seconds in found.items():
+        ratio = median(one / base for one, base in zip(seconds, found["bare script"], strict=True))
+        shown = ", ".join(f"{one:.1f}" for one in seconds)
+        rows.append((f"{6 * chosen.seeds} cells, {name}", f"{shown} s; {ratio:.3f} of the bare script"))
+    speedup = median(one / two for one, two in zip(found["1 job"], found["2 jobs"], strict=True))
+    rows.append(("2 jobs against 1", f"{speedup:.2f} times as fast"))
+    print("| what | measured |\n|---|---|")  # noqa: T201
+    for row in rows:
+        print(f"| {row[0]} | {row[1]} |")  # noqa: T201
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    action()
+    return time.perf_counter() - begin
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+if __name__ == "__main__":
+    main()
