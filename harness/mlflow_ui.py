@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import IO
 
 from harness.errors import HarnessError, UnknownName, UsageError
 from harness.tracking import ENVIRONMENT, store_path, tracking_uri
@@ -75,12 +76,17 @@ def serve(results: Path, port: int, ready: Callable[[], None] = lambda: None) ->
     if _answers(port):
         raise UsageError(f"--port {port} is taken by another program; another one, such as {port + 1}, may be free")
     environment = {**_SERVER_ENVIRONMENT, **os.environ}
-    with _interruptible(), subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as server:
+    # What the server says of itself (versions, every page it hands out) matters only where it does not start.
+    with (
+        _interruptible(),
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(command, env=environment, stdout=log, stderr=log) as server,
+    ):
         try:
             deadline = time.monotonic() + _PATIENCE
             while not _answers(port):
                 if server.poll() is not None or time.monotonic() > deadline:
-                    raise HarnessError(f"MLflow's server did not come up on port {port}: {shlex.join(command)}")
+                    raise HarnessError(f"MLflow's server did not come up on port {port}: {_last_error(log)}")
                 time.sleep(0.1)
             ready()
             return server.wait()
@@ -88,6 +94,13 @@ def serve(results: Path, port: int, ready: Callable[[], None] = lambda: None) ->
             return 0
         finally:
             server.terminate()
+
+
+def _last_error(log: IO[str]) -> str:
+    """The last line that names an error, or the last one."""
+    log.seek(0)
+    lines = log.read().strip().splitlines() or ["it does not say why"]
+    return next((line for line in reversed(lines) if "Error" in line or "Exception" in line), lines[-1])
 
 
 @contextmanager

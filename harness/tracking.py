@@ -42,8 +42,6 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
 }
 _PARENT = "mlflow.parentRunId"
-#: MLflow takes at most so many metrics at once.
-_BATCH = 1000
 #: Seconds that a finished suite waits in silence, and seconds without progress after which it waits no longer.
 _SILENCE, _PATIENCE = 1.0, 20.0
 
@@ -285,8 +283,7 @@ class Experiment:
         now = time.time_ns() // 1_000_000
         points = [Metric(name, value, now, step) for name, value, step in view.points]
         params = [Param(*one) for one in view.params.items() if one not in run.params]
-        for begin in range(0, len(points), _BATCH):
-            self._client.log_batch(run.id, metrics=points[begin : begin + _BATCH])
+        self._client.log_batch(run.id, metrics=points)
         tags = {**view.tags, CONTENT: view.content}
         self._client.log_batch(run.id, params=params, tags=[RunTag(*one) for one in tags.items()])
         self._standing[view.key] = replace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import os
 import shutil
 import signal
@@ -25,7 +26,7 @@ from harness import hookspecs, tracking
 from harness.claims import Claim
 from harness.errors import HarnessError, UnknownName, UsageError
 from harness.execute import record_of
-from harness.mlflow_ui import experiment_url, ui_command
+from harness.mlflow_ui import experiment_url, serve, ui_command
 from harness.mlflow_view import SuiteViews
 from harness.plan import Session
 from harness.records import Record
@@ -239,6 +240,20 @@ def test_live_run_and_publishing_show_the_same(results: Path, migrated: Path, tm
     assert without_ids(shown(results, other)) == without_ids(shown(results))
 
 
+def test_running_suite_shows_its_first_seeds_under_a_running_setting(results: Path) -> None:
+    result = outcome(results)
+    experiment = tracking.Experiment(result.session)
+    for cell in result.session.scope[:2]:
+        experiment.put_record(result.records[cell.id])
+    runs = shown(results)
+    name = "flatnce · batch_size=8"
+    assert {run: (s.status, s.parent) for run, s in runs.items()} == {
+        name: ("RUNNING", ""),
+        f"seed 0 · {name}": ("FINISHED", name),
+        f"seed 1 · {name}": ("FINISHED", name),
+    }
+
+
 def test_setting_shows_mean_interval_cost_and_verdicts(results: Path) -> None:
     publish(outcome(results))
     run = shown(results)["flatnce · batch_size=8"]
@@ -359,15 +374,19 @@ def test_more_looks_in_one_run_are_followed(results: Path) -> None:
 
 
 def test_cell_run_afresh_replaces_its_run(results: Path) -> None:
+    from mlflow import MlflowClient
+
     publish(outcome(results))
     before = shown(results)
-    again = outcome(results, make=lambda c: done(c, seconds=9.0, curves={}) if c.id == cells()[0].id else done(c))
+    other = {"seconds": 9.0, "curves": {"loss": [(5, 2.0)]}}
+    again = outcome(results, make=lambda c: done(c, **other) if c.id == cells()[0].id else done(c))
     assert publish(again) == Published(updated=1, replaced=1, unchanged=17)
     after = shown(results)
     name = "seed 0 · flatnce · batch_size=8"
     assert after[name].id != before[name].id
     assert after[name].metrics["seconds"] == 9
-    assert "curve/loss" not in after[name].metrics
+    history = MlflowClient(tracking_uri(results)).get_metric_history(after[name].id, "curve/loss")
+    assert [(point.step, point.value) for point in history] == [(5, 2.0)]
     assert after[name].parent == "flatnce · batch_size=8"
 
 
@@ -465,18 +484,19 @@ def test_fresh_store_in_a_relative_folder_is_made_silently_and_nothing_beside_it
     assert {path.name for path in (tmp_path / results).iterdir()} == {"mlflow.db", ".mlflow.lock"}
 
 
-def test_two_suites_write_into_one_store_at_once(results: Path) -> None:
-    (results / "mlflow.db").unlink()
-    outcomes = [outcome(results, cells(suite, seeds=2)) for suite in ("contrastive", "matching")]
-    watchers = [MlflowWatcher(), MlflowWatcher()]
-    for watcher, result in zip(watchers, outcomes, strict=True):
-        watcher.harness_suite_started(replace(result.session, records={}))
-    for watcher, result in zip(watchers, outcomes, strict=True):
-        for record in result.records.values():
-            watcher.harness_cell_finished(record)
-        watcher.harness_suite_finished(result)
-    assert shown(results).keys() == shown(results, suite="matching").keys()
-    assert len(shown(results)) == 15
+def watch(results: Path, suite: str) -> None:
+    live(outcome(results, cells(suite, seeds=2)), MlflowWatcher())
+
+
+def test_two_processes_begin_one_store_at_once(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    suites = [spawn.Process(target=watch, args=(tmp_path, suite)) for suite in ("contrastive", "matching")]
+    for process in suites:
+        process.start()
+    for process in suites:
+        process.join()
+    assert shown(tmp_path).keys() == shown(tmp_path, suite="matching").keys()
+    assert len(shown(tmp_path)) == 15
 
 
 def test_server_that_is_down_costs_a_warning(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -595,6 +615,20 @@ def test_importing_it_does_not_import_mlflow() -> None:
     code = "import sys, harness.tracking, harness.mlflow_ui; print({'mlflow', 'torch', 'scipy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_port_that_is_taken_is_no_server_of_ours(results: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(UsageError, match="is taken by another"):
+        serve(results, other.getsockname()[1])
+
+
+@pytest.mark.slow
+def test_server_that_cannot_start_says_why(results: Path) -> None:
+    (results / "mlflow.db").write_text("no database at all, only a few words that somebody put here")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with pytest.raises(HarnessError, match=r"did not come up on port \d+: .*file is not a database"):
+        serve(results, port)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ from harness.cli.plan import varying_options
 
 if TYPE_CHECKING:
     from harness.claims import Claim
-    from harness.judge import Estimate, Verdict
+    from harness.judge import Estimate, Summary, Verdict
     from harness.session import SuiteResult
+    from harness.spec import Task
 
 _COLOURS = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow", "not-run": "dim"}
 #: Failed cells that are told one by one.
@@ -26,8 +28,11 @@ def print_result(result: SuiteResult) -> None:
     for warning in session.warnings:
         errors().print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
     out.print(f"\n[bold]{session.suite.title}[/]")
-    for task in dict.fromkeys(s.task for s in result.summaries):
-        _print_estimates(result, task)
+    known = [s for s in result.summaries if s.n or s.failures or s.skipped]
+    for task in dict.fromkeys(s.task for s in known):
+        _print_estimates([s for s in known if s.task == task], session.registry.tasks[task])
+    if left := len(result.summaries) - len(known):
+        out.print(f"[dim]{plural(left, 'further setting')} of the suite without a record[/]\n")
     _print_trouble(result)
     print_claims(result)
     ran = result.ran
@@ -40,18 +45,17 @@ def print_result(result: SuiteResult) -> None:
     out.print(f"\n{told}; records in {session.results / 'records.jsonl'}; 'harness ui' opens them in MLflow")
 
 
-def _print_estimates(result: SuiteResult, task: str) -> None:
+def _print_estimates(rows: Sequence[Summary], task: Task) -> None:
     from rich.markup import escape
 
-    rows = [s for s in result.summaries if s.task == task]
     varying = varying_options(s.options for s in rows)
     axes = [a for a in ("device", "dtype") if len({getattr(s, a) for s in rows}) > 1]
-    metrics = list(result.session.registry.tasks[task].metrics)
+    metrics = list(task.metrics)
     numbers = [*metrics, "seconds", "memory", "seeds"]
     # Spaces instead of underscores, so that long headers wrap between words.
     headers = [name.replace("_", " ") for name in ("method", *varying, *axes, *numbers)]
     right = [name.replace("_", " ") for name in (*varying, *numbers)]
-    shown = table(*headers, title=f"{task}  (mean ± half of the 90 % interval)", right=right)
+    shown = table(*headers, title=f"{task.name}  (mean ± half of the 90 % interval)", right=right)
     for row in rows:
         cells = [
             escape(row.method),
