@@ -86,6 +86,18 @@ def prepare(
     )
 
 
+def first_seeds(cells: Iterable[Cell], count: int) -> list[Cell]:
+    """The cells of the first so many seeds of each setting."""
+    seen: dict[str, int] = {}
+    kept = []
+    for cell in cells:
+        setting = _setting(cell)
+        seen[setting] = seen.get(setting, 0) + 1
+        if seen[setting] <= count:
+            kept.append(cell)
+    return kept
+
+
 def _setting(cell: Cell) -> str:
     """What stands for a cell regardless of its seed."""
     return replace(cell, seed=0).id

@@ -12,12 +12,11 @@ from harness.engines import Settings
 from harness.errors import ExitCode
 from harness.execute import record_of
 from harness.judge import LOOK_ALPHA, LOOKS, Summary, Verdict, holm_corrected, judge, needed_cells, summarise
-from harness.plan import Session, prepare
+from harness.plan import Session, first_seeds, prepare
 from harness.records import Record, RecordsFile
 from harness.registry import Registry, load_registry
 from harness.request import Request, check_devices_exist
 from harness.spec import resolve
-from harness.suite import cells_of
 from harness.watchers import Watchers, tell
 
 #: One-sided error of a verdict; the interval shown covers 1 - 2 * ALPHA.
@@ -108,15 +107,14 @@ def judged(
 
 def _at_looks(session: Session, records: Mapping[str, Record]) -> tuple[Verdict, ...]:
     """What each claim came to at the planned look that decided it, or else at the last one that was made."""
-    suite, registry = session.suite, session.registry
+    claims, tasks = session.suite.claims, session.registry.tasks
     found: dict[tuple[str, str], Verdict] = {}
     for look in LOOKS:
-        scope = tuple(cells_of(suite, registry, session.request.kinds, look))
-        for verdict in judge(suite.claims, scope, records, registry.tasks, LOOK_ALPHA):
+        for verdict in judge(claims, first_seeds(session.scope, look), records, tasks, LOOK_ALPHA):
             before = found.setdefault((verdict.claim, verdict.device), verdict)
             if before.verdict == "inconclusive" and verdict.verdict != "not-run":
                 found[verdict.claim, verdict.device] = verdict
-    return holm_corrected(list(found.values()), suite.claims)
+    return holm_corrected(list(found.values()), claims)
 
 
 def _undecided(result: SuiteResult) -> set[str]:

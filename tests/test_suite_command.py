@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.spec import Cell
+
+TOY = str(Path(__file__).parent / "toy")
 FAULTS = """
 title = "Faults"
 [[cross]]
@@ -162,8 +166,7 @@ def start(harness_cli, *arguments: str) -> subprocess.Popen[str]:
         'title = "Slow"\n[[cross]]\ntask = "toy/total"\nmethods = ["plain"]\n'
         "seeds = 12\noptions = { seconds = 0.3 }\n",
     )
-    toy = str(Path(__file__).parent / "toy")
-    process = harness_cli.start("-p", toy, "suite", suite, "--jobs", "2", *arguments)
+    process = harness_cli.start("-p", TOY, "suite", suite, "--jobs", "2", *arguments)
     records = harness_cli.folder / "results" / "records.jsonl"
     deadline = time.monotonic() + 60
     while not (records.exists() and records.stat().st_size) and time.monotonic() < deadline:
@@ -198,3 +201,41 @@ def test_a_killed_parent_loses_only_running_cells_and_leaves_no_worker(harness_c
     assert done["cells"]["run"] == 12 - finished
     assert done["cells"]["done"] == 12
     assert len(harness_cli.records) == 12, "the torn line is gone"
+
+
+def claims(harness_cli, *arguments: str):
+    return harness_cli("-p", TOY, "claims", "toy", *arguments, "--json")
+
+
+def test_claims_says_from_the_records_what_the_suite_said(harness_cli):
+    ran = harness_cli.toy("toy", "--json").document["verdicts"]
+    told = [{k: v for k, v in one.items() if k != "suite"} for one in claims(harness_cli).document]
+    assert told == ran
+    assert harness_cli("-p", TOY, "claims", "toy/no-*", "--require", "reproduced").code == 0
+    assert harness_cli("-p", TOY, "claims", "toy", "--require", "reproduced").code == 3
+    assert harness_cli("-p", TOY, "claims", "toy", "--require", "reproduced", "--results", "empty").code == 3
+
+
+def test_claims_counts_the_seeds_that_were_run(harness_cli):
+    harness_cli.toy("toy", "--seeds", "3")
+    assert {v["verdict"] for v in claims(harness_cli).document} == {"not-run"}
+    assert {v["n"] for v in claims(harness_cli, "--seeds", "3").document} == {3}
+    harness_cli.toy("toy", "--seeds", "6")
+    assert {v["n"] for v in claims(harness_cli).document} == {6}
+
+
+def test_records_of_other_code_are_judged_with_a_note_but_not_resumed(harness_cli):
+    harness_cli.toy("toy")
+    path = harness_cli.folder / "results" / "records.jsonl"
+    elsewhere = []
+    for record in harness_cli.records:
+        record["code"] = "0" * 16
+        key = [
+            record[name] for name in ("suite", "method", "task", "options", "device", "dtype", "seed", "code", "data")
+        ]
+        elsewhere.append(record | {"id": Cell(*key).id})
+    path.write_text("".join(json.dumps(record) + "\n" for record in elsewhere))
+    judged = claims(harness_cli)
+    assert {v["verdict"] for v in judged.document} == {"reproduced", "contradicted"}
+    assert "16 records of toy come from other code" in judged.err
+    assert harness_cli.toy("toy", "--plan", "--json").document["to_run"] == 16

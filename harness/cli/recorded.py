@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.cli.output import errors, plural
 from harness.errors import UnknownName
+from harness.records import Record, RecordsFile
+from harness.spec import Cell
 
 if TYPE_CHECKING:
+    from harness.plan import Session
     from harness.registry import Registry
     from harness.request import Request
     from harness.session import SuiteResult
@@ -23,22 +28,22 @@ def judged_suites(found: Registry, names: Sequence[str], request: Request) -> li
     records. ``request`` says how many seeds, and where the records are.
     """
     from harness.plan import prepare
-    from harness.records import RecordsFile
     from harness.session import judged
 
-    devices: dict[str, set[str]] = {}
+    recorded: dict[str, list[Record]] = {}
     for record in RecordsFile(request.folder).load().by_id.values():
-        devices.setdefault(record.suite, set()).add(record.device)
+        recorded.setdefault(record.suite, []).append(record)
     suites = [name for name in names if name in found.suites or name.endswith(".toml")]
     patterns = [name for name in names if name not in suites]
     for pattern in patterns:
         if not fnmatch.filter(found.claims, pattern):
             raise UnknownName("suite or claim", pattern, [*found.suites, *found.claims])
-    also = [name for name in found.suites if name in devices and name not in suites and (patterns or not names)]
+    also = [name for name in found.suites if name in recorded and name not in suites and (patterns or not names)]
     results = []
     for name in (*suites, *also):
-        kinds = tuple(sorted(devices.get(Path(name).stem, {"cpu"})))
-        session = prepare(replace(request, suite=name, devices=kinds), found)
+        own = recorded.get(Path(name).stem, [])
+        kinds = tuple(sorted({record.device for record in own} or {"cpu"}))
+        session = _as_recorded(prepare(replace(request, suite=name, devices=kinds), found), own)
         if name in also and patterns:
             claims = {
                 i: c for i, c in session.suite.claims.items() if any(fnmatch.fnmatchcase(i, p) for p in patterns)
@@ -47,3 +52,54 @@ def judged_suites(found: Registry, names: Sequence[str], request: Request) -> li
         if name in suites or not patterns or session.suite.claims:
             results.append(judged(session, session.records))
     return results
+
+
+def _as_recorded(session: Session, own: Sequence[Record]) -> Session:
+    """The session with the cells that its suite's records stand for, whatever code and data made them.
+
+    Records may come from another machine, where data sets were that are not here, or from before a change of
+    the plugin; they are judged all the same, and a note says how many. More seeds than the suite asks for count.
+    """
+    registry = session.registry
+    latest: dict[str, Record] = {}
+    for record in sorted(own, key=lambda r: (r.good, r.finished)):
+        if record.method in registry.methods and record.task in registry.tasks:
+            latest[_address(record)] = record
+    scope = [cell if cell.id in session.records else latest.pop(_address(cell), cell) for cell in session.scope]
+    here = {_address(cell) for cell in scope}
+    settings = {_setting(cell) for cell in session.scope}
+    seeds = session.request.seeds
+    more = [r for a, r in latest.items() if a not in here and _setting(r) in settings and seeds is None]
+    cells = tuple(one if isinstance(one, Cell) else _cell(one, registry) for one in (*scope, *more))
+    if other := sum(isinstance(one, Record) for one in scope):
+        name = session.suite.name
+        told = f"note: {plural(other, 'record')} of {name} come from other code or data than are here now"
+        errors().print(f"{told}; 'harness suite {name}' would run these cells again", soft_wrap=True)
+    return replace(session, scope=cells, cells=cells)
+
+
+def _cell(record: Record, registry: Registry) -> Cell:
+    """The cell that left a record."""
+    method, task = registry.methods[record.method], registry.tasks[record.task]
+    return Cell(
+        suite=record.suite,
+        method=record.method,
+        task=record.task,
+        options=record.options,
+        device=record.device,
+        dtype=record.dtype,
+        seed=record.seed,
+        code=record.code,
+        data=record.data,
+        own=tuple(name for name in method.options if name not in task.options),
+    )
+
+
+def _address(one: Cell | Record) -> str:
+    """What stands for a cell whatever code and data made its record."""
+    return f"{_setting(one)} {one.seed}"
+
+
+def _setting(one: Cell | Record) -> str:
+    options = json.dumps(dict(one.options), sort_keys=True)
+    return f"{one.method} {one.task} {options} {one.device} {one.dtype}"
