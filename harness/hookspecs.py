@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    import typer
+
     from harness.plan import Session
     from harness.records import Record
     from harness.session import SuiteResult
@@ -69,6 +71,16 @@ def harness_suites() -> Sequence[Path]:  # type: ignore[empty-body]
 @_hookspec
 def harness_engines() -> Sequence[Engine]:  # type: ignore[empty-body]
     """Ways to turn cells into records, chosen by ``--engine NAME``."""
+
+
+@_hookspec
+def harness_watchers() -> Sequence[object]:  # type: ignore[empty-body]
+    """Objects with implementations of the life-cycle hooks below, made anew for each run of a suite."""
+
+
+@_hookspec
+def harness_commands(app: typer.Typer) -> None:
+    """Adds commands to the command line. Called for installed plugins, before the arguments are read."""
 
 
 # What a plugin may watch ------------------------------------------------------------------------------------

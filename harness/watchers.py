@@ -17,7 +17,8 @@ class Watchers:
 
     def __init__(self, registry: Registry, more: Sequence[object]) -> None:
         self._manager: pluggy.PluginManager = registry.manager
-        self._more = [watcher for watcher in more if not self._manager.is_registered(watcher)]
+        own = [watcher for group in self._manager.hook.harness_watchers() for watcher in group]
+        self._more = [watcher for watcher in (*more, *own) if not self._manager.is_registered(watcher)]
         for watcher in self._more:
             self._manager.register(watcher)
         self._muted: set[tuple[str, str]] = set()

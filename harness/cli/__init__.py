@@ -7,8 +7,8 @@ import sys
 
 import typer
 
-from harness.cli import data, listing, suite, tracking
-from harness.cli.options import Plugins
+from harness.cli import data, listing, suite
+from harness.cli.options import Plugins, load
 from harness.cli.output import errors
 from harness.errors import ExitCode, HarnessError
 
@@ -28,13 +28,14 @@ def _root(context: typer.Context, plugin: Plugins = None) -> None:
     context.obj = tuple(plugin or ())
 
 
-for module in (listing, suite, tracking, data):
+for module in (listing, suite, data):
     module.add_to(app)
 
 
 def main() -> None:
     """Entry point of the ``harness`` command; ends the process with an ``ExitCode``."""
     try:
+        load().manager.hook.harness_commands(app=app)
         app()
     except HarnessError as error:
         errors().print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)

@@ -72,7 +72,6 @@ def data(
 
 def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None) -> None:
     """Say what this machine has: versions, devices, plugins, data sets, and what is amiss."""
-    import importlib.util
 
     from harness.datasets import locate
     from harness.provenance import cpu_name, packages, python_line, source_state, usable_cores
@@ -83,8 +82,6 @@ def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None
     versions = {k: packages().get(k) for k in ("torch", "numpy", "scipy", "mlflow", "pluggy", "pydantic")}
     cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     amiss = [f"plugin {p.name} is broken: {p.broken}" for p in found.plugins.values() if p.broken]
-    if importlib.util.find_spec("mlflow") is None:
-        amiss.append("mlflow is not installed: suites run, and 'harness publish' elsewhere makes the MLflow runs")
     for dataset in found.datasets.values():
         try:
             locate(dataset)

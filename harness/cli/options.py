@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,11 +36,17 @@ def all_plugins(context: typer.Context, plugin: list[str] | None) -> tuple[str, 
     return (*(context.obj or ()), *(plugin or ()))
 
 
-def registry(context: typer.Context, plugin: list[str] | None) -> Registry:
-    """The registry with the plugins that were named."""
+@cache
+def load(plugins: tuple[str, ...] = ()) -> Registry:
+    """The registry with these plugins beside the installed ones, loaded once."""
     from harness.registry import load_registry
 
-    return load_registry(all_plugins(context, plugin))
+    return load_registry(plugins)
+
+
+def registry(context: typer.Context, plugin: list[str] | None) -> Registry:
+    """The registry with the plugins that were named."""
+    return load(all_plugins(context, plugin))
 
 
 def seconds(duration: str | None) -> float | None:

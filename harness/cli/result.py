@@ -42,7 +42,7 @@ def print_result(result: SuiteResult) -> None:
         if ran
         else f"nothing to run: {plural(kept, 'cell')} recorded before"
     )
-    out.print(f"\n{told}; records in {session.results / 'records.jsonl'}; 'harness ui' opens them in MLflow")
+    out.print(f"\n{told}; records in {session.results / 'records.jsonl'}")
 
 
 def _print_estimates(rows: Sequence[Summary], task: Task) -> None:

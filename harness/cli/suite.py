@@ -80,10 +80,8 @@ def suite(
 
         warm_up()
     from harness.progress import ProgressWatcher
-    from harness.tracking import MlflowWatcher
 
-    watchers = (ProgressWatcher(errors()), MlflowWatcher())
-    result = run_suite(replace(request, watchers=watchers), found)
+    result = run_suite(replace(request, watchers=(ProgressWatcher(errors()),)), found)
     if as_json:
         print_json(document(result))
     else:

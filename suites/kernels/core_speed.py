@@ -24,7 +24,7 @@ from harness.registry import load_registry
 from harness.request import Request
 from harness.session import run_suite
 from harness.spec import Cell
-from harness.tracking import MlflowWatcher
+from harness_plugins.tracking.writer import MlflowWatcher
 
 SUITE = """
 title = "Cells of the contrastive suite"

@@ -34,7 +34,7 @@ def publish(
     from harness.errors import UnknownName
     from harness.records import RecordsFile
     from harness.request import Request
-    from harness.tracking import publish as publish_suite
+    from harness_plugins.tracking.writer import publish as publish_suite
 
     found = registry(context, plugin)
     for name in suites or ():
@@ -60,9 +60,9 @@ def ui(
     results: Results = None,
 ) -> None:
     """Serve the MLflow pages of the results on localhost, and print where a suite's runs are."""
-    from harness.mlflow_ui import experiment_url, serve
     from harness.records import RecordsFile
     from harness.request import results_folder
+    from harness_plugins.tracking.server import experiment_url, serve
 
     folder = results_folder(results)
     if suite is None:

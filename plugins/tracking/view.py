@@ -1,6 +1,6 @@
 """What a suite looks like in MLflow: one run for each setting, each seed in it and each claim, as plain data.
 
-Nothing here imports MLflow; `harness.tracking` writes these views into a tracking store.
+Nothing here imports MLflow; `harness_plugins.tracking.writer` writes these views into a tracking store.
 """
 
 from __future__ import annotations

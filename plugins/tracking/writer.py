@@ -23,9 +23,9 @@ from filelock import FileLock
 
 from harness.errors import HarnessError, UsageError
 from harness.hookspecs import hookimpl
-from harness.mlflow_pages import experiment_tags
-from harness.mlflow_view import CONTENT, KEY, KIND, STATE, TRANSIENT, RunView, SuiteViews
 from harness.watchers import tell
+from harness_plugins.tracking.pages import experiment_tags
+from harness_plugins.tracking.view import CONTENT, KEY, KIND, STATE, TRANSIENT, RunView, SuiteViews
 
 if TYPE_CHECKING:
     from harness.plan import Session

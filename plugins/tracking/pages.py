@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from harness.mlflow_view import KIND, varying
+from harness_plugins.tracking.view import KIND, varying
 
 if TYPE_CHECKING:
     from harness.plan import Session

@@ -22,12 +22,10 @@ from typing import Any
 import pluggy
 import pytest
 
-from harness import hookspecs, tracking
+from harness import hookspecs
 from harness.claims import Claim
 from harness.errors import HarnessError, UnknownName, UsageError
 from harness.execute import record_of
-from harness.mlflow_ui import experiment_url, serve, ui_command
-from harness.mlflow_view import SuiteViews
 from harness.plan import Session
 from harness.records import Record
 from harness.registry import Registry
@@ -35,8 +33,11 @@ from harness.request import Request
 from harness.session import SuiteResult, judged
 from harness.spec import Cell, Dataset, Metric, Place, Task
 from harness.suite import Suite
-from harness.tracking import MlflowWatcher, Published, publish, tracking_uri
 from harness.watchers import Watchers
+from harness_plugins.tracking import writer as tracking
+from harness_plugins.tracking.server import experiment_url, serve, ui_command
+from harness_plugins.tracking.view import SuiteViews
+from harness_plugins.tracking.writer import MlflowWatcher, Published, publish, tracking_uri
 
 pytestmark = [
     # Raised while MLflow is imported and by the libraries under it.
@@ -612,7 +613,8 @@ def test_pages_need_a_store_and_a_known_suite(results: Path, tmp_path: Path) -> 
 
 
 def test_importing_it_does_not_import_mlflow() -> None:
-    code = "import sys, harness.tracking, harness.mlflow_ui; print({'mlflow', 'torch', 'scipy'} & set(sys.modules))"
+    modules = "harness_plugins.tracking.writer, harness_plugins.tracking.server"
+    code = f"import sys, {modules}; print({{'mlflow', 'torch', 'scipy'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 
@@ -636,7 +638,10 @@ def test_server_answers_and_goes_when_asked_to(results: Path) -> None:
     publish(outcome(results, cells(seeds=1)))
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    code = "import sys, pathlib, harness.mlflow_ui as ui; ui.serve(pathlib.Path('results'), int(sys.argv[1]), print)"
+    code = (
+        "import sys, pathlib, harness_plugins.tracking.server as ui;"
+        "ui.serve(pathlib.Path('results'), int(sys.argv[1]), print)"
+    )
     with subprocess.Popen([sys.executable, "-uc", code, str(port)], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == "\n"
