@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -49,6 +48,14 @@ class _Test(_Frozen):
 
 class _Contrast(_Test):
     method: str
+    than: str | None = None
+    """The other method; the same one when only ``than_where`` is given."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every method it speaks of."""
+        return (self.method, self.than) if self.than else (self.method,)
+
     each: bool = False
     """True: it must hold in each setting, and the verdict is that of the weakest. False: of the average."""
 
@@ -57,8 +64,6 @@ class Greater(_Contrast):
     """``method`` is better than ``than`` (or than the number ``value``) by more than ``by``."""
 
     kind: Literal["greater"]
-    than: str | None = None
-    """The other method; the same one when only ``than_where`` is given."""
     than_where: Where | None = None
     """The other side's settings, where they are not the same as ``where``. What only one of them names holds for
     both: equal settings are compared, but for the options that both name."""
@@ -84,7 +89,6 @@ class Equal(_Contrast):
     """``method`` and ``than`` differ by less than ``tol`` (two one-sided tests)."""
 
     kind: Literal["equal"]
-    than: str | None = None
     than_where: Where | None = None
     tol: Positive
 
@@ -99,6 +103,7 @@ class Reaches(_Contrast):
     """``method`` comes within ``tol`` of a printed ``value``."""
 
     kind: Literal["reaches"]
+    than: None = None
     value: Finite
     tol: Positive
 
@@ -110,7 +115,6 @@ class Ratio(_Contrast):
     """
 
     kind: Literal["ratio"]
-    than: str | None = None
     than_where: Where | None = None
     by: Positive
 
@@ -128,8 +132,8 @@ class Holds(_Test):
     method: str | list[str]
 
     @property
-    def methods(self) -> tuple[str, ...]:
-        """The methods it speaks of."""
+    def names(self) -> tuple[str, ...]:
+        """Every method it speaks of."""
         return (self.method,) if isinstance(self.method, str) else tuple(self.method)
 
 
@@ -179,14 +183,9 @@ class ClaimFile(_Frozen):
 
 def read_claims(path: Path) -> dict[str, Claim]:
     """Read one file of claims, by id. Raises FileError naming the file, the key, what was found and is allowed."""
-    return unique_claims(read_toml(path, ClaimFile).claim, str(path))
-
-
-def unique_claims(claims: Iterable[Claim], where: str) -> dict[str, Claim]:
-    """Claims by id. Raises FileError if two share one."""
     found: dict[str, Claim] = {}
-    for claim in claims:
+    for claim in read_toml(path, ClaimFile).claim:
         if claim.id in found:
-            raise FileError(f"{where}: two claims have the id {claim.id!r}; give one of them another")
+            raise FileError(f"{path}: two claims have the id {claim.id!r}; give one of them another")
         found[claim.id] = claim
     return found

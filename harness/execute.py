@@ -57,6 +57,8 @@ def execute(
         metrics = check_metrics(task, code(built, run))
     except (Exception, SystemExit) as error:  # noqa: BLE001  a method may fail in any way; that is its result
         status, cause = "failed", explain(error)
+        # To stderr, which engines keep with the record.
+        traceback.print_exc()
     seconds = time.perf_counter() - begin
     return record_of(
         cell,

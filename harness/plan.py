@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,9 +38,8 @@ class Session:
 
     def estimate(self, jobs: int) -> float | None:
         """Seconds the cells to run will take, from past records of similar ones; None where there are none."""
-        past = _PastSeconds(self.records.values())
-        known = [s for cell in self.todo if (s := past.of(cell)) is not None]
-        return sum(known) / len(known) * len(self.todo) / jobs if known else None
+        total = PastSeconds(self.records.values()).total(self.todo)
+        return None if total is None else total / jobs
 
 
 def prepare(
@@ -79,10 +79,11 @@ def prepare(
         request=request,
         scope=scope,
         cells=cells,
-        todo=tuple(cell for cell in cells if cell.skip is None and cell.id not in kept),
+        # Seed by seed, so that a machine that slows down slows all methods alike, and every setting is seen early.
+        todo=tuple(sorted((c for c in cells if c.skip is None and c.id not in kept), key=lambda c: c.seed)),
         records=loaded.by_id,
         results=request.folder,
-        warnings=loaded.warnings,
+        warnings=(*loaded.warnings, *registry.claim_problems),
     )
 
 
@@ -103,23 +104,41 @@ def _setting(cell: Cell) -> str:
     return replace(cell, seed=0).id
 
 
-class _PastSeconds:
-    """Median seconds of past cells: of the same method and setting, else of the same task and setting, else task."""
+class PastSeconds:
+    """What cells take, by past ones: of the same method and setting, else of the same setting, else of the task."""
 
-    def __init__(self, records: Iterable[Record]) -> None:
+    def __init__(self, records: Iterable[Record] = ()) -> None:
         self._known: dict[object, list[float]] = {}
         for record in records:
-            if record.good:
-                for key in self._keys(record):
-                    self._known.setdefault(key, []).append(record.seconds)
+            self.add(record)
+
+    def add(self, record: Record) -> None:
+        """Learn from a record."""
+        if record.good:
+            for key in self._keys(record):
+                self._known.setdefault(key, []).append(record.seconds)
+
+    def of(self, cell: Cell) -> float | None:
+        """What the cell will probably take, or None where nothing like it is known."""
+        return next((median(self._known[k]) for k in self._keys(cell) if k in self._known), None)
+
+    def total(self, cells: Collection[Cell]) -> float | None:
+        """What all these cells will probably take together; None where nothing is known of any.
+
+        One that nothing is known of counts as much as the others do on average.
+        """
+        settings = Counter(next(iter(self._keys(cell))) for cell in cells)
+        example = {next(iter(self._keys(cell))): cell for cell in cells}
+        found = [(count, self.of(example[key])) for key, count in settings.items()]
+        known = [(count, seconds) for count, seconds in found if seconds is not None]
+        if not known:
+            return None
+        mean = sum(count * seconds for count, seconds in known) / sum(count for count, _ in known)
+        return mean * sum(settings.values())
 
     @staticmethod
     def _keys(item: Cell | Record) -> Iterator[object]:
         options = tuple(sorted(item.options.items()))
-        yield item.method, item.task, item.device, options
+        yield item.method, item.task, item.device, item.dtype, options
         yield item.task, item.device, options
         yield item.task, item.device
-
-    def of(self, cell: Cell) -> float | None:
-        """What the cell will probably take, or None."""
-        return next((median(self._known[k]) for k in self._keys(cell) if k in self._known), None)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from statistics import mean
 from typing import TYPE_CHECKING
 
 from harness.hookspecs import hookimpl
+from harness.plan import PastSeconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
     from harness.plan import Session
     from harness.records import Record
-    from harness.session import SuiteResult
     from harness.spec import Cell
 
 #: Seconds between two plain lines about cells that ended well; one that did not is told of at once.
 PLAIN_EVERY = 1.0
+#: Seconds between two estimates of the time left.
+ESTIMATE_EVERY = 0.5
 
 
 class ProgressWatcher:
@@ -27,31 +28,32 @@ class ProgressWatcher:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bar: Progress | None = None
+        #: By cell id: what has not ended, and how far those that run have come.
+        self._left: dict[str, Cell] = {}
         self._running: dict[str, float] = {}
-        self._seconds: dict[str, list[float]] = {}
-        self._left: dict[str, int] = {}
+        self._past = PastSeconds()
         self._varying: dict[str, set[str]] = {}
-        self._total = self._ended = self._troubled = 0
-        self._last_line = 0.0
+        self._total = self._troubled = 0
+        self._line_at = self._estimate_at = 0.0
+        self._estimate: float | None = None
 
     @hookimpl
     def harness_suite_started(self, session: Session) -> None:
         """Announce what will run, and what is already there."""
+        self._left = {cell.id: cell for cell in session.todo}
         self._total = len(session.todo)
-        self._ended = 0
-        self._left = {}
+        self._past = PastSeconds(session.records.values())
         values: dict[tuple[str, str], set[object]] = {}
         for cell in session.todo:
-            self._left[cell.task] = self._left.get(cell.task, 0) + 1
             for name, value in cell.options.items():
                 values.setdefault((cell.task, name), set()).add(value)
-        self._varying = {task: {n for (t, n), v in values.items() if t == task and len(v) > 1} for task in self._left}
-        for record in session.records.values():
-            if record.good and record.task in self._left:
-                self._seconds.setdefault(record.task, []).append(record.seconds)
+        self._varying = {}
+        for (task, name), found in values.items():
+            self._varying.setdefault(task, set()).update({name} if len(found) > 1 else ())
         kept = len(session.cells) - self._total - sum(c.skip is not None for c in session.cells)
         note = f", {kept} recorded before" if kept else ""
-        self._console.print(f"{session.suite.name}: {self._total} cells to run{note}")
+        noun = "cell" if self._total == 1 else "cells"
+        self._console.print(f"{session.suite.name}: {self._total} {noun} to run{note}")
         if self._console.is_terminal and self._total:
             self._open_bar()
 
@@ -64,31 +66,26 @@ class ProgressWatcher:
     def harness_cell_progress(self, cell: Cell, fraction: float) -> None:
         """Move the bar by parts of cells too."""
         self._running[cell.id] = fraction
-        self._refresh(f"{cell.method} on {cell.task}")
+        self._refresh(cell)
 
     @hookimpl
     def harness_cell_finished(self, cell: Cell, record: Record) -> None:
         """Count it, and say so where there is no bar or where it went wrong."""
-        if record.status == "skipped":
+        if self._left.pop(cell.id, None) is None:
             return
-        self._running.pop(cell.id, None)
-        self._ended += 1
-        self._left[cell.task] -= 1
-        if record.good:
-            self._seconds.setdefault(cell.task, []).append(record.seconds)
-        else:
-            self._troubled += 1
-        self._refresh(f"{cell.method} on {cell.task}")
+        self._past.add(record)
+        self._troubled += not record.good
         moment = time.monotonic()
-        last = self._ended == self._total
-        if not record.good or (self._bar is None and (last or moment - self._last_line >= PLAIN_EVERY)):
-            self._last_line = moment
+        if not record.good or (self._bar is None and (not self._left or moment - self._line_at >= PLAIN_EVERY)):
+            self._line_at = moment
             self._say(cell, record)
-        if last:
+        self._running.pop(cell.id, None)
+        self._refresh(cell)
+        if not self._left:
             self._close_bar()
 
     @hookimpl
-    def harness_suite_finished(self, session: Session, result: SuiteResult) -> None:  # noqa: ARG002
+    def harness_suite_finished(self) -> None:
         """Take the bar away."""
         self._close_bar()
 
@@ -97,22 +94,25 @@ class ProgressWatcher:
 
         status = "done" if record.good else f"[red]{record.status}[/]"
         cause = f": {escape(record.cause)}" if record.cause else ""
-        what = " ".join(f"{k}={v}" for k, v in cell.options.items() if k in self._varying.get(cell.task, ()))
-        left = self._time_left()
-        note = f", about {left:.0f} s left" if left is not None and self._bar is None else ""
-        count = escape(f"[{self._ended}/{self._total}]")
-        setting = escape(f"{cell.method} on {cell.task} {what} seed={cell.seed}")
+        what = "".join(f"{k}={v} " for k, v in cell.options.items() if k in self._varying.get(cell.task, ()))
+        count = escape(f"[{self._total - len(self._left)}/{self._total}]")
+        setting = escape(f"{cell.method} on {cell.task} {what}seed={cell.seed}")
+        note = f", {self._time_left()}" if self._bar is None and self._left and self._time_left() else ""
         self._console.print(f"{count} {status} {setting} {record.seconds:.1f} s{note}{cause}", soft_wrap=True)
 
-    def _time_left(self) -> float | None:
-        """Seconds until all cells have ended, from those of the same task, over the cells that run at once."""
-        known = {task: mean(self._seconds[task][-50:]) for task in self._left if self._seconds.get(task)}
-        if not known or not self._total:
-            return None
-        fallback = mean(known.values())
-        work = sum(count * known.get(task, fallback) for task, count in self._left.items())
-        done = sum(self._running.values()) * fallback
-        return max(0.0, work - done) / max(1, len(self._running))
+    def _time_left(self) -> str:
+        """About how long until all cells have ended, by cells like them, over the cells that run at once."""
+        moment = time.monotonic()
+        if moment - self._estimate_at >= ESTIMATE_EVERY:
+            self._estimate_at = moment
+            work = self._past.total(self._left.values())
+            if work is not None:
+                share = 1 - sum(self._running.values()) / max(1, len(self._left))
+                work *= share / max(1, min(len(self._running), len(self._left)))
+            self._estimate = work
+        if self._estimate is None:
+            return ""
+        return f"about {self._estimate // 60:.0f}:{self._estimate % 60:02.0f} left"
 
     def _open_bar(self) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -130,13 +130,12 @@ class ProgressWatcher:
         self._bar.add_task("", total=self._total, left="", what="")
         self._bar.start()
 
-    def _refresh(self, what: str) -> None:
+    def _refresh(self, cell: Cell) -> None:
         if self._bar is None:
             return
-        left = self._time_left()
-        note = f"{left // 60:.0f}:{left % 60:02.0f} left" if left is not None else ""
         trouble = f" [red]{self._troubled} failed[/]" if self._troubled else ""
-        self._bar.update(self._bar.task_ids[0], completed=self._ended, left=note + trouble, what=what)
+        done, what = self._total - len(self._left), f"{cell.method} on {cell.task}"
+        self._bar.update(self._bar.task_ids[0], completed=done, left=self._time_left() + trouble, what=what)
 
     def _close_bar(self) -> None:
         if self._bar is not None:

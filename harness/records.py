@@ -49,7 +49,7 @@ class Record:
     #: Digest of the plugins' code, and of the data sets by name.
     code: str = ""
     data: Mapping[str, str | None] = field(default_factory=dict)
-    #: The last lines of what the cell wrote to stdout and stderr, where it did not end well.
+    #: The end of what the cell wrote to stdout and stderr; a failure's traceback stands there.
     output: str = ""
     #: UTC, ISO 8601.
     started: str = ""

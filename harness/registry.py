@@ -6,6 +6,7 @@ its reason; the others are not touched by it.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import importlib.metadata
@@ -21,15 +22,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pluggy
 
 from harness import hookspecs
-from harness.errors import HarnessError, UnknownName, UsageError, suggestion
+from harness.errors import FileError, HarnessError, UnknownName, UsageError, suggestion
 from harness.spec import Dataset, Engine, Method, Task, Workload
 
 if TYPE_CHECKING:
     from harness.claims import Claim
 
+Item = TypeVar("Item")
+
 #: Entry-point group in which installed plugins name their module.
 GROUP = "harness.plugins"
-Noun = TypeVar("Noun", Method, Task, Workload, Dataset, Engine)
 
 #: What each collecting hook gives: the registry's field it fills, and the type of one item.
 _NOUNS: Mapping[str, tuple[str, type]] = {
@@ -83,40 +85,66 @@ class Registry:
     extra: tuple[str, ...]
     manager: pluggy.PluginManager
 
-    @cached_property
+    @property
     def claims(self) -> Mapping[str, Claim]:
-        """Every claim of every plugin by id, read when first asked for. Raises FileError."""
-        from harness.claims import read_claims, unique_claims
+        """Every claim of every plugin by id, read when first asked for."""
+        return self._claims[0]
 
-        claims = [c for path in self.claim_files for c in read_claims(path).values()]
-        return unique_claims(claims, "the installed plugins")
+    @property
+    def claim_problems(self) -> tuple[str, ...]:
+        """Why claim files could not be read; the claims of the others are there all the same."""
+        return self._claims[1]
+
+    @cached_property
+    def _claims(self) -> tuple[Mapping[str, Claim], tuple[str, ...]]:
+        from harness.claims import read_claims
+
+        found: _Names[Claim] = _Names("claim")
+        problems = []
+        for path in self.claim_files:
+            try:
+                claims = read_claims(path)
+            except FileError as error:
+                problems.append(str(error))
+                continue
+            if taken := [i for i in claims if i in found]:
+                problems.append(f"{path}: claims that another plugin has too are left out: {', '.join(taken)}")
+            found.update({i: claim for i, claim in claims.items() if i not in found})
+        return found, tuple(problems)
 
     def method(self, name: str) -> Method:
         """The method of that name. Raises UnknownName with the nearest one."""
-        return self._get("method", self.methods, name)
+        return self.methods[name]
 
     def task(self, name: str) -> Task:
         """The task of that name. Raises UnknownName with the nearest one."""
-        return self._get("task", self.tasks, name)
+        return self.tasks[name]
 
     def dataset(self, name: str) -> Dataset:
         """The data set of that name. Raises UnknownName with the nearest one."""
-        return self._get("data set", self.datasets, name)
+        return self.datasets[name]
 
     def engine(self, name: str) -> Engine:
         """The engine of that name. Raises UnknownName with the nearest one."""
-        return self._get("engine", self.engines, name)
+        return self.engines[name]
 
     def code(self, method: str, task: str) -> str:
         """Digest of the code of the plugins that bring this method and this task."""
         names = {self.owners["method", method], self.owners["task", task]}
         return hashlib.sha256("".join(sorted(self.plugins[n].code for n in names)).encode()).hexdigest()[:16]
 
-    def _get(self, kind: str, known: Mapping[str, Noun], name: str) -> Noun:
-        if name in known:
-            return known[name]
-        error = UnknownName(kind, name, known)
-        broken = [p.name for p in self.plugins.values() if p.broken]
+
+class _Names(dict[str, Item]):
+    """A mapping by name whose error for a name that is not there says which ones are, and which plugins are not."""
+
+    def __init__(self, kind: str, plugins: Mapping[str, Plugin] | None = None) -> None:
+        super().__init__()
+        self._kind = kind
+        self._plugins = {} if plugins is None else plugins
+
+    def __missing__(self, name: str) -> Item:
+        error = UnknownName(self._kind, name, self)
+        broken = [plugin.name for plugin in self._plugins.values() if plugin.broken]
         if broken and not error.nearest:
             raise UsageError(f"{error} (broken plugins: {', '.join(broken)}; see 'harness list plugins')")
         raise error
@@ -134,7 +162,9 @@ class _Builder:
         self.manager.add_hookspecs(hookspecs)
         self.plugins: dict[str, Plugin] = {}
         self.owners: dict[tuple[str, str], str] = {}
-        self.found: dict[str, dict[str, Any]] = {kind: {} for kind, _ in _NOUNS.values()}
+        self.found: dict[str, _Names[Any]] = {
+            kind: _Names(kind.removesuffix("s").replace("_", " "), self.plugins) for kind, _ in _NOUNS.values()
+        }
 
     def add(self, plugin: Plugin, module: ModuleType) -> None:
         """Register a module's hooks and what they give. Raises _Rejected and leaves no trace of a bad one."""
@@ -158,6 +188,8 @@ class _Builder:
             marked = hasattr(getattr(module, name), f"{hookspecs.PROJECT}_impl")
             if marked and name not in known:
                 raise _Rejected(f"it implements an unknown hook {name!r}{suggestion(name, known)}")
+            if name in known and not marked:
+                raise _Rejected(f"its {name} is not marked with @harness.hookimpl")
 
     def _collect(self, module: ModuleType) -> dict[str, dict[str, Any]]:
         brought: dict[str, dict[str, Any]] = {kind: {} for kind, _ in _NOUNS.values()}
@@ -178,6 +210,11 @@ class _Builder:
                         brought[kind][name] = one
         return brought
 
+    def _suites(self) -> _Names[Path]:
+        suites: _Names[Path] = _Names("suite", self.plugins)
+        suites.update({Path(name).stem: path for name, path in self.found["suite_files"].items()})
+        return suites
+
     def finish(self, extra: Sequence[str]) -> Registry:
         """The registry as built so far."""
         found = self.found
@@ -188,7 +225,7 @@ class _Builder:
             workloads=found["workloads"],
             datasets=found["datasets"],
             engines=found["engines"],
-            suites={Path(name).stem: path for name, path in found["suite_files"].items()},
+            suites=self._suites(),
             claim_files=tuple(found["claim_files"].values()),
             owners=self.owners,
             extra=tuple(extra),
@@ -214,7 +251,7 @@ def load_registry(extra: Sequence[str] = ()) -> Registry:
             raise
         except BaseException as error:  # noqa: BLE001  a plugin may fail in any way, sys.exit included
             builder.plugins[plugin.name] = replace(plugin, broken=_reason(error))
-    for origin in extra:
+    for origin in dict.fromkeys(extra):
         try:
             module = import_origin(origin)
             builder.add(Plugin(module.__name__, origin), module)
@@ -260,12 +297,28 @@ def code_digest(source: Path) -> str:
 
     Claims, suites and prose say what is asked of a result, not how it comes about, so they are left out.
     """
-    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
+    files = _with_siblings(source) if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
     digest = hashlib.sha256()
     for file in files:
         if "__pycache__" not in file.parts and file.suffix not in (".toml", ".md", ".pyc"):
             digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
+
+
+def _with_siblings(file: Path) -> list[Path]:
+    """A module's file and those beside it that it imports, directly or not."""
+    found = {file}
+    waiting = [file]
+    while waiting:
+        for node in ast.walk(ast.parse(waiting.pop().read_bytes())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            for name in names:
+                sibling = file.parent / f"{name.partition('.')[0]}.py"
+                if sibling.is_file() and sibling not in found:
+                    found.add(sibling)
+                    waiting.append(sibling)
+    return sorted(found)
 
 
 def _named(kind: str, item: Any) -> list[tuple[str, Any]]:
@@ -295,4 +348,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, (_Rejected, HarnessError)):
         return str(error)
     text = " ".join(str(error).split())[:500]
+    if isinstance(error, ModuleNotFoundError):
+        text += " (a plugin of several files is a folder with an __init__.py)"
     return f"{type(error).__name__}: {text}" if text else f"it raised {type(error).__name__} when imported"

@@ -33,6 +33,8 @@ class Request:
     watchers: tuple[object, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
+        if self.results is not None:
+            object.__setattr__(self, "results", Path(self.results))
         if self.fresh and self.retry_failed:
             raise UsageError("--fresh and --retry-failed contradict each other: fresh runs every cell again")
         if self.until_decided and self.seeds is not None:

@@ -51,12 +51,15 @@ class SuiteResult:
         return ExitCode.CELLS_FAILED if self.failures else ExitCode.OK
 
 
-def run_suite(request: Request, registry: Registry | None = None) -> SuiteResult:
+def run_suite(request: Request | str, registry: Registry | None = None) -> SuiteResult:
     """Run a suite's cells that have no good record yet, and judge its claims.
+
+    ``request`` may be just the suite's name or file.
 
     Raises UsageError before anything runs where the request is wrong. Ctrl-C once ends after the running cells,
     twice at once; the result then says ``interrupted``. What has finished is recorded either way.
     """
+    request = Request(suite=request) if isinstance(request, str) else request
     registry = registry or load_registry(request.plugins)
     check_devices_exist(request.devices)
     looks = LOOKS if request.until_decided else (None,)
@@ -66,6 +69,7 @@ def run_suite(request: Request, registry: Registry | None = None) -> SuiteResult
     begin = time.monotonic()
     watchers = Watchers(registry, request.watchers)
     ran: list[str] = []
+    count = 0
     result: SuiteResult | None = None
     with _interruptible() as stop:
         for look in looks:
@@ -78,8 +82,9 @@ def run_suite(request: Request, registry: Registry | None = None) -> SuiteResult
             records = dict(session.records)
             for record in _run(session, file, watchers, stop):
                 records[record.id] = record
+                count += record.status != "skipped"
             ran += [cell.id for cell in session.todo]
-            result = judged(session, records, stop(), time.monotonic() - begin, len(ran))
+            result = judged(session, records, stop(), time.monotonic() - begin, count)
     assert result is not None
     watchers.call("harness_suite_finished", session=result.session, result=result)
     return result

@@ -195,6 +195,8 @@ class Task:
             raise UsageError(f"task {self.name}: metrics must name at least one Metric, not {self.metrics!r}")
         for metric in self.metrics:
             _check_name(f"task {self.name}: metric", metric)
+        if isinstance(self.datasets, str):
+            raise UsageError(f"task {self.name}: datasets = {self.datasets!r}: a tuple of names is needed")
         object.__setattr__(self, "options", _options(f"task {self.name}", self.options))
 
 
@@ -240,6 +242,9 @@ class Place:
     def __post_init__(self) -> None:
         if (bool(self.package) + bool(self.url) != 1) and not (self.folder and not self.package and not self.url):
             raise UsageError("a Place needs exactly one of package (with an optional folder in it), folder and url")
+        if self.folder and not self.package and not Path(self.folder).is_absolute():
+            here = "str(Path(__file__).parent) gives the plugin's own"
+            raise UsageError(f"Place(folder={self.folder!r}): an absolute path is needed; {here}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -261,9 +266,7 @@ class Dataset:
         _check_name("data set", self.name)
         for file, digests in self.files.items():
             if not digests or isinstance(digests, str) or not all(re.fullmatch("[0-9a-f]{64}", d) for d in digests):
-                raise UsageError(
-                    f"data set {self.name}: {file}: a tuple of sha256 digests is needed, not {digests!r}"
-                )
+                raise UsageError(f"data set {self.name}: {file}: a tuple of sha256 digests is needed, not {digests!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,18 +74,22 @@ def read_suite(name_or_file: str, registry: Registry) -> Suite:
         path = Path(name_or_file)
         if not path.exists():
             raise UsageError(f"there is no suite file {name_or_file}")
-    elif name_or_file in registry.suites:
-        path = registry.suites[name_or_file]
     else:
-        raise UnknownName("suite", name_or_file, registry.suites)
+        path = registry.suites[name_or_file]
     content = read_toml(path, SuiteFile)
     claims: dict[str, Claim] = {}
+    problems = "".join(f"; {problem}" for problem in registry.claim_problems)
     for pattern in content.claims:
         matching = fnmatch.filter(registry.claims, pattern)
         if not matching:
             error = UnknownName("claim", pattern, registry.claims, where=f"{path}: claims")
-            raise FileError(str(error))
+            raise FileError(f"{error}{problems} (a plugin that is not installed is named with -p)")
         claims.update({i: registry.claims[i] for i in matching})
+    for claim in claims.values():
+        if claim.test is not None:
+            _within(f"claim {claim.id}: test.task", partial(registry.task, claim.test.task))
+            for name in claim.test.names:
+                _within(f"claim {claim.id}: test.method", partial(registry.method, name))
     return Suite(path.stem, path, content.title, tuple(content.cross), claims)
 
 
@@ -163,7 +167,22 @@ def _check_block(suite: Suite, number: int, cross: Cross, registry: Registry) ->
                 if name in owner.options:
                     for value in options[name]:
                         owner.options[name].read(value, f"{where}: option {name} of {owner.name}")
+    for task, method in pairs:
+        _check_shared_options(task, method, options, where)
     return _Block(cross, tuple(pairs), options)
+
+
+def _check_shared_options(task: Task, method: Method, given: Mapping[str, object], where: str) -> None:
+    """An option that a task and a method both declare is one axis: its type must agree, and so must its default."""
+    for name in task.options.keys() & method.options.keys():
+        theirs, own = task.options[name].default, method.options[name].default
+        told = f"{where}: both {task.name} and {method.name} have an option {name}"
+        if type(theirs) is not type(own):
+            raise UsageError(
+                f"{told}, of the types {type(theirs).__name__} and {type(own).__name__}; rename one of them"
+            )
+        if theirs != own and name not in given:
+            raise UsageError(f"{told}, with the defaults {theirs!r} and {own!r}; give one value under options")
 
 
 def _methods(pattern: str, task: Task, registry: Registry, where: str) -> list[Method]:

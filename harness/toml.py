@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
 
 from harness.errors import FileError, suggestion
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 #: A TOML value that stays what it was written as: 1 is not true, and "1" is not 1.
 StrictScalar = StrictBool | StrictInt | StrictFloat | StrictStr
@@ -28,40 +33,64 @@ def read_toml(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise FileError(f"{path}: {explain(error, model)}") from None
+        raise FileError(f"{path}: {explain(error, model, content)}") from None
 
 
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first mistake of a validation error in one sentence, and how many more there are."""
-    mistakes = error.errors(include_url=False)
+#: What pydantic adds to a key's place to say which alternative of a union it has tried.
+_ALTERNATIVE = re.compile(r"bool|int|float|str|(constrained-|list|dict|literal|nullable).*")
+
+
+def explain(error: ValidationError, model: type[BaseModel], content: Mapping[str, Any]) -> str:
+    """The first mistake of a validation error in one sentence, and which other keys are wrong."""
+    by_place: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
+    for mistake in error.errors(include_url=False):
+        place = mistake["loc"]
+        while len(place) > 1 and isinstance(place[-1], str) and _ALTERNATIVE.fullmatch(place[-1]):
+            place = place[:-1]
+        by_place.setdefault(place, []).append(mistake)
     # An unknown key is usually the cause of "a key is missing" beside it, so it is told first.
-    first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
-    place, found = first["loc"], first["input"]
-    key = _dotted(place)
+    places = sorted(by_place, key=lambda place: by_place[place][0]["type"] != "extra_forbidden")
+    others = ", ".join(_dotted(place, content) for place in places[1:6])
+    text = _mistake(places[0], by_place[places[0]], model, content)
+    return text + (f" (also wrong: {others})" if others else "")
+
+
+def _mistake(
+    place: tuple[int | str, ...], found: list[ErrorDetails], model: type[BaseModel], content: Mapping[str, Any]
+) -> str:
+    """One sentence on what is wrong at a place, where several alternatives may have been tried."""
+    first, key = found[0], _dotted(place, content)
+    value = first["input"]
     match first["type"]:
         case "extra_forbidden":
-            text = f"unknown key {key!r}{suggestion(str(place[-1]), _keys_at(model, place[:-1]))}"
+            return f"unknown key {key!r}{suggestion(str(place[-1]), _keys_at(model, place[:-1]))}"
         case "missing":
-            text = f"key {key!r} is missing"
+            return f"key {key!r} is missing"
         case "literal_error" | "union_tag_invalid":
-            allowed = str(first.get("ctx", {}).get("expected") or first.get("ctx", {}).get("expected_tags"))
+            context = first.get("ctx", {})
+            allowed = str(context.get("expected") or context.get("expected_tags"))
             where = f"{key}.kind" if first["type"] == "union_tag_invalid" else key
-            found = found.get("kind") if isinstance(found, dict) else found
+            value = value.get("kind") if isinstance(value, dict) else value
             names = [n.strip().strip("'\"") for n in allowed.replace(" or ", ",").split(",")]
-            text = f"{where} = {found!r}: not allowed{suggestion(str(found), names)}"
-        case _:
-            message = first["msg"].removeprefix("Value error, ")
-            shown = "" if isinstance(found, dict) else f" = {found!r}"
-            text = f"{key}{shown}: {message[0].lower()}{message[1:]}"
-    more = len(mistakes) - 1
-    return text + (f" (and {more} more mistake{'s' * (more > 1)})" if more else "")
+            return f"{where} = {value!r}: not allowed{suggestion(str(value), names)}"
+    messages = [one["msg"].removeprefix("Value error, ").removeprefix("Input ") for one in found]
+    shown = "" if isinstance(value, dict) else f" = {value!r}"
+    it = "it " if messages[0].startswith("should") else ""
+    return f"{key}{shown}: {it}{' or '.join(dict.fromkeys(messages))}"
 
 
-def _dotted(place: tuple[int | str, ...]) -> str:
-    """``("cross", 0, "task")`` as ``cross[0].task``."""
+def _dotted(place: tuple[int | str, ...], content: Mapping[str, Any]) -> str:
+    """``("claim", 0, "test")`` as ``claim[0].test``, with the id of what stands there if it has one."""
     text = ""
+    current: Any = content
     for part in place:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        try:
+            current = current[part]
+        except (KeyError, IndexError, TypeError):
+            current = None
+        if isinstance(part, int) and isinstance(current, dict) and "id" in current:
+            text += f" ({current['id']})"
     return text
 
 

@@ -46,6 +46,7 @@ def fails(ended, *parts: str) -> str:
         (("methods =", "options = { slope = nan }\nmethods ="), ["slope of plain = nan", "finite"]),
         (("[[cross]]", 'claims = ["toy/nothing"]\n[[cross]]'), ["claims", "'toy/nothing'", "toy/no-violations"]),
         ((SUITE, 'title = "T"\n'), ["'cross' is missing"]),
+        (("methods =", 'seeds = "3"\ndtype = 3\nmethods ='), ["(also wrong: cross[0].dtype)"]),
     ],
 )  # fmt: skip
 def test_a_wrong_suite_file_names_file_key_found_and_allowed(harness_cli, change, parts):
@@ -122,3 +123,35 @@ def test_an_unknown_name_anywhere_suggests_the_nearest(harness_cli):
     fails(harness_cli("list", "metods"), "metods")
     fails(harness_cli("-p", "no_such_module", "list"), "plugin no_such_module cannot be used", "No module named")
     fails(harness_cli("-p", "absent.py", "list"), "absent.py")
+
+
+TWINS = """
+import harness
+@harness.hookimpl
+def harness_methods():
+    return [harness.Method(name="twin", role="toy", build=lambda seconds: abs, options={{"seconds": {default}}})]
+"""
+
+
+@pytest.mark.parametrize(("default", "told"), [("2.0", "0.0 and 2.0; give one value"), ("2", "float and int; rename")])
+def test_an_option_that_task_and_method_see_differently_is_refused_before_anything_runs(harness_cli, default, told):
+    plugin = harness_cli.write(f"twins_{len(default)}.py", TWINS.format(default=default))
+    suite = harness_cli.write("s.toml", SUITE.replace('"plain"', '"twin"'))
+    fails(harness_cli.toy(suite, "-p", plugin), "both toy/total and twin have an option seconds", told)
+
+
+def test_a_claim_about_a_method_that_does_not_exist_is_refused(harness_cli):
+    claim = """[[claim]]
+id = "wrong/names"
+says = "nobody knows this method"
+source = { article = "tests" }
+test = { kind = "greater", metric = "total", task = "toy/total", method = "plan", than = "lifted" }
+"""
+    harness_cli.write("wrong.toml", claim)
+    code = "import harness, pathlib\n@harness.hookimpl\ndef harness_claims():\n"
+    plugin = harness_cli.write("wrong.py", code + "    return [pathlib.Path(__file__).with_suffix('.toml')]\n")
+    suite = harness_cli.write("s.toml", SUITE.replace("[[cross]]", 'claims = ["wrong/*"]\n[[cross]]'))
+    fails(harness_cli.toy(suite, "-p", plugin), "claim wrong/names", "'plan'", "did you mean 'plain'?")
+    harness_cli.write("wrong.toml", claim.replace("toy/total", "toy/totl"))
+    plugin = harness_cli.write("wrong2.py", code + "    return [pathlib.Path(__file__).parent / 'wrong.toml']\n")
+    fails(harness_cli.toy(suite, "-p", plugin), "claim wrong/names: test.task", "did you mean 'toy/total'?")

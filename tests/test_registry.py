@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from harness.errors import UnknownName, UsageError
-from harness.registry import load_registry
+from harness.registry import code_digest, load_registry
 
 HEAD = "import harness\nfrom harness import Method, Metric, Task, hookimpl\n"
 METHOD = "@hookimpl\ndef harness_methods():\n    return [Method(name='{name}', role='r', build=abs)]\n"
@@ -81,9 +81,7 @@ def test_a_broken_installed_plugin_is_named_with_its_reason_and_the_rest_works(i
 
 
 def test_two_methods_with_one_name_are_refused_and_the_first_stays(installed):
-    installed(
-        first=METHOD.format(name="same"), second=METHOD.format(name="same") + METHOD.replace("methods", "tasks")
-    )
+    installed(first=METHOD.format(name="same"), second=METHOD.format(name="same") + METHOD.replace("methods", "tasks"))
     registry = load_registry()
     assert registry.owners["method", "same"] == "first"
     assert "its method 'same' is already brought by first" in registry.plugins["second"].broken
@@ -101,8 +99,6 @@ def test_a_misspelt_name_suggests_the_nearest(plugin):
 
 
 def test_the_code_digest_follows_the_code_and_not_the_claims(tmp_path):
-    from harness.registry import code_digest
-
     folder = tmp_path / "package"
     folder.mkdir()
     (folder / "__init__.py").write_text("x = 1")
@@ -131,3 +127,30 @@ def test_listing_imports_nothing_heavy(command):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_hook_without_its_marker_is_no_silent_nothing(installed):
+    installed(bad="def harness_methods():\n    return []\n")
+    assert "harness_methods is not marked with @harness.hookimpl" in load_registry().plugins["bad"].broken
+
+
+def test_a_broken_claims_file_costs_its_own_claims_and_is_told(plugin, tmp_path):
+    (tmp_path / "bad.toml").write_text("[[claim]]\nid = 3\n")
+    text = "from pathlib import Path\n@hookimpl\ndef harness_claims():\n    return [Path(__file__).with_name('bad.toml')]\n"
+    registry = load_registry([plugin("bad_claims", text)])
+    assert "flatnce/fn1-consistently-better" in registry.claims
+    assert "bad.toml" in registry.claim_problems[0]
+
+
+def test_the_code_digest_of_a_file_follows_the_files_beside_it_that_it_imports(tmp_path):
+    (tmp_path / "main.py").write_text("def run():\n    from beside import x\n    return x\n")
+    (tmp_path / "beside.py").write_text("import further\nx = 1\n")
+    (tmp_path / "further.py").write_text("")
+    (tmp_path / "stranger.py").write_text("")
+    seen = set()
+    for name in ("main", "beside", "further", "stranger"):
+        code_digest.cache_clear()
+        with (tmp_path / f"{name}.py").open("a") as stream:
+            stream.write("y = 2\n")
+        seen.add(code_digest(tmp_path / "main.py"))
+    assert len(seen) == 3, "each of the three changes it, the stranger does not"

@@ -79,6 +79,9 @@ def test_every_fault_costs_its_own_cell_and_names_its_cause(harness_cli):
     assert "violations" in found["forget"][1]
     output = {r["options"]["mode"]: r["output"] for r in harness_cli.records}
     assert output["os._exit"] == "last words"
+    assert "Traceback" in output["raise"]
+    failed = next(r["id"] for r in harness_cli.records if r["options"]["mode"] == "raise")
+    assert "Traceback" in harness_cli("show", failed[:10]).out
     assert "planted" in ended.err
 
 
@@ -163,8 +166,7 @@ def start(harness_cli, *arguments: str) -> subprocess.Popen[str]:
     """A suite of slow cells, begun; returns when the first record is written."""
     suite = harness_cli.write(
         "slow.toml",
-        'title = "Slow"\n[[cross]]\ntask = "toy/total"\nmethods = ["plain"]\n'
-        "seeds = 12\noptions = { seconds = 0.3 }\n",
+        'title = "Slow"\n[[cross]]\ntask = "toy/total"\nmethods = ["plain"]\nseeds = 12\noptions = { seconds = 0.3 }\n',
     )
     process = harness_cli.start("-p", TOY, "suite", suite, "--jobs", "2", *arguments)
     records = harness_cli.folder / "results" / "records.jsonl"

@@ -62,9 +62,7 @@ def list_(
 
 def show(
     context: typer.Context,
-    name: Annotated[
-        str, typer.Argument(help="A method, task, suite, claim, data set, plugin, ... or a record's id.")
-    ],
+    name: Annotated[str, typer.Argument(help="A method, task, suite, claim, data set, plugin, ... or a record's id.")],
     as_json: Json = False,
     plugin: Plugins = None,
     results: Results = None,

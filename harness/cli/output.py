@@ -42,14 +42,14 @@ def print_json(document: Any) -> None:
     sys.stdout.flush()
 
 
-def table(*columns: str, title: str = "", right: Sequence[str] = ()) -> Table:
-    """An empty table; columns named in ``right`` are aligned to the right."""
+def table(*columns: str, title: str = "", right: Sequence[str] = (), no_wrap: bool = False) -> Table:
+    """An empty table; columns named in ``right`` are aligned to the right; ``no_wrap`` keeps cells whole."""
     from rich import box
     from rich.table import Table
 
     made = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False)
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=no_wrap)
     return made
 
 
@@ -59,6 +59,8 @@ def duration(seconds: float) -> str:
     >>> duration(0.25), duration(75), duration(7500)
     ('0.25 s', '1 min 15 s', '2 h 5 min')
     """
+    if seconds < 0.1:
+        return "less than 0.1 s"
     if seconds < 10:
         return f"{seconds:.2g} s"
     if seconds < 60:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ def print_plan(session: Session, as_json: bool) -> None:
     for warning in session.warnings:
         errors().print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
     _print_rows(session.cells, states)
+    for reason, count in skipped(session.cells).items():
+        errors().print(f"[yellow]skip[/] {plural(count, 'cell')}: {reason}", soft_wrap=True)
     if not session.todo:
         told = "nothing is left to do"
     elif estimate is None:
@@ -48,6 +51,11 @@ def varying_options(options: Iterable[Mapping[str, Scalar]]) -> list[str]:
     return [name for name, found in values.items() if len(found) > 1]
 
 
+def skipped(cells: Iterable[Cell]) -> dict[str, int]:
+    """Why cells are skipped, and how many for each reason."""
+    return Counter(cell.skip for cell in cells if cell.skip)
+
+
 def ranges(numbers: Iterable[int]) -> str:
     """Whole numbers, short.
 
@@ -67,8 +75,7 @@ def _states(session: Session) -> list[str]:
     """What becomes of each cell: skip, run, or the status that its record keeps."""
     todo = {cell.id for cell in session.todo}
     return [
-        "skip" if cell.skip else "run" if cell.id in todo else session.records[cell.id].status
-        for cell in session.cells
+        "skip" if cell.skip else "run" if cell.id in todo else session.records[cell.id].status for cell in session.cells
     ]
 
 
@@ -77,8 +84,7 @@ def _print_rows(cells: Iterable[Cell], states: Iterable[str]) -> None:
 
     planned = list(zip(cells, states, strict=True))
     varying = {
-        task: varying_options(c.options for c, _ in planned if c.task == task)
-        for task in {c.task for c, _ in planned}
+        task: varying_options(c.options for c, _ in planned if c.task == task) for task in {c.task for c, _ in planned}
     }
     shown = table("task", "method", "options that vary", "device", "dtype", "seeds", "state")
 

@@ -45,13 +45,20 @@ def judged_suites(found: Registry, names: Sequence[str], request: Request) -> li
         kinds = tuple(sorted({record.device for record in own} or {"cpu"}))
         session = _as_recorded(prepare(replace(request, suite=name, devices=kinds), found), own)
         if name in also and patterns:
-            claims = {
-                i: c for i, c in session.suite.claims.items() if any(fnmatch.fnmatchcase(i, p) for p in patterns)
-            }
+            claims = {i: c for i, c in session.suite.claims.items() if any(fnmatch.fnmatchcase(i, p) for p in patterns)}
             session = replace(session, suite=replace(session.suite, claims=claims))
         if name in suites or not patterns or session.suite.claims:
             results.append(judged(session, session.records))
     return results
+
+
+def tell_unregistered(found: Registry, request: Request) -> None:
+    """Say which suites have records but are known only by their file."""
+    suites = {record.suite for record in RecordsFile(request.folder).load().by_id.values()}
+    if unknown := sorted(suites - found.suites.keys()):
+        errors().print(f"not registered, so name the file (and the plugin with -p): {', '.join(unknown)}")
+    if not suites:
+        errors().print(f"there are no records in {request.folder}; 'harness suite NAME' makes some")
 
 
 def _as_recorded(session: Session, own: Sequence[Record]) -> Session:

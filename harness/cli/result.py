@@ -8,13 +8,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.output import duration, errors, memory, people, plural, table
-from harness.cli.plan import varying_options
+from harness.cli.plan import skipped, varying_options
+from harness.judge import summarise
 
 if TYPE_CHECKING:
     from harness.claims import Claim
     from harness.judge import Estimate, Summary, Verdict
     from harness.session import SuiteResult
-    from harness.spec import Task
 
 _COLOURS = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow", "not-run": "dim"}
 #: Failed cells that are told one by one.
@@ -28,34 +28,35 @@ def print_result(result: SuiteResult) -> None:
     for warning in session.warnings:
         errors().print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
     out.print(f"\n[bold]{session.suite.title}[/]")
-    known = [s for s in result.summaries if s.n or s.failures or s.skipped]
+    known = [s for s in summarise(session.cells, result.records) if s.n or s.failures]
     for task in dict.fromkeys(s.task for s in known):
-        _print_estimates([s for s in known if s.task == task], session.registry.tasks[task])
-    if left := len(result.summaries) - len(known):
-        out.print(f"[dim]{plural(left, 'further setting')} of the suite without a record[/]\n")
+        _print_estimates([s for s in known if s.task == task], result)
     _print_trouble(result)
     print_claims(result)
-    ran = result.ran
-    kept = sum(c.id in session.records and session.records[c.id].good for c in session.cells) if ran == 0 else 0
-    told = (
-        f"{plural(ran, 'cell')} run in {duration(result.seconds)}"
-        if ran
-        else f"nothing to run: {plural(kept, 'cell')} recorded before"
+    recorded = [record for cell in session.cells if (record := result.records.get(cell.id))]
+    left = len(session.cells) - len(recorded)
+    told = f"{plural(result.ran, 'cell')} run in {duration(result.seconds)}" if result.ran else "nothing to run"
+    told += f", {len(recorded) - result.ran} recorded before" if len(recorded) > result.ran else ""
+    told += f", {left} left: the same command goes on from here" if left else ""
+    out.print(
+        f"\n{'interrupted; ' if result.interrupted else ''}{told}; records in {session.results / 'records.jsonl'}"
     )
-    out.print(f"\n{told}; records in {session.results / 'records.jsonl'}")
 
 
-def _print_estimates(rows: Sequence[Summary], task: Task) -> None:
+def _print_estimates(rows: Sequence[Summary], result: SuiteResult) -> None:
     from rich.markup import escape
 
+    task = result.session.registry.tasks[rows[0].task]
     varying = varying_options(s.options for s in rows)
     axes = [a for a in ("device", "dtype") if len({getattr(s, a) for s in rows}) > 1]
-    metrics = list(task.metrics)
+    claims = result.session.suite.claims.values()
+    claimed = {c.test.metric for c in claims if c.test is not None and c.test.task == task.name}
+    metrics = [metric for metric in task.metrics if metric in claimed] or list(task.metrics)
     numbers = [*metrics, "seconds", "memory", "seeds"]
-    # Spaces instead of underscores, so that long headers wrap between words.
-    headers = [name.replace("_", " ") for name in ("method", *varying, *axes, *numbers)]
-    right = [name.replace("_", " ") for name in (*varying, *numbers)]
-    shown = table(*headers, title=f"{task.name}  (mean ± half of the 90 % interval)", right=right)
+    # Headers break at every underscore, cells nowhere: a number that is cut is no number.
+    headers = [name.replace("_", "\n") for name in ("method", *varying, *axes, *numbers)]
+    right = [name.replace("_", "\n") for name in (*varying, *numbers)]
+    shown = table(*headers, title=f"{task.name}  (mean ± half of the 90 % interval)", right=right, no_wrap=True)
     for row in rows:
         cells = [
             escape(row.method),
@@ -67,6 +68,8 @@ def _print_estimates(rows: Sequence[Summary], task: Task) -> None:
         cells += [f"{row.n}" + (f" [red]({row.failures} failed)[/]" if row.failures else "")]
         shown.add_row(*cells)
     people().print(shown)
+    if others := [metric for metric in task.metrics if metric not in metrics]:
+        people().print(f"[dim]no claim of the suite asks for {', '.join(others)}: --json has them[/]\n")
 
 
 def _estimate(found: Estimate | None) -> str:
@@ -83,51 +86,42 @@ def _estimate(found: Estimate | None) -> str:
 
 
 def _print_trouble(result: SuiteResult) -> None:
+    """Failed cells with their causes, and why cells were skipped."""
     from rich.markup import escape
 
     failures = result.failures
     for record in failures[:_TOLD]:
-        what = " ".join(f"{k}={v}" for k, v in record.options.items())
-        errors().print(
-            f"[red]{record.status}[/] {record.method} on {record.task} {what} seed={record.seed}: "
-            + escape(record.cause or ""),
-            soft_wrap=True,
-        )
+        cause = escape(record.cause or "")
+        cell = f"{record.method} on {record.task} seed={record.seed}"
+        errors().print(f"[red]{record.status}[/] {record.id[:10]} {cell}: {cause}", soft_wrap=True)
     if failures:
         more = f"{len(failures) - _TOLD} more; " if len(failures) > _TOLD else ""
-        errors().print(f"{more}failed cells keep their result; --retry-failed runs them again")
-    skipped: dict[str, int] = {}
-    for cell in result.session.cells:
-        if cell.skip:
-            skipped[cell.skip] = skipped.get(cell.skip, 0) + 1
-    for reason, count in skipped.items():
+        show = f"'harness show {failures[0].id[:10]}' has the options, the output and the traceback"
+        errors().print(f"{more}{show}; --retry-failed runs failed cells again")
+    for reason, count in skipped(result.session.cells).items():
         errors().print(f"[yellow]skipped[/] {plural(count, 'cell')}: {escape(reason)}", soft_wrap=True)
 
 
-_COLOURS = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow", "not-run": "dim"}
-
-
 def print_claims(result: SuiteResult) -> None:
-    """Each claim: what is said, what was printed, what was found here, and the verdict."""
+    """How many claims hold, then each: what is said, what was printed, what was found here."""
     suite = result.session.suite
     if not result.verdicts:
         return
     several = len({v.device for v in result.verdicts}) > 1
-    people().print(f"[bold]Claims of the suite {suite.name}[/]")
-    for verdict in result.verdicts:
-        _print_claim(verdict, suite.claims[verdict.claim], f" on {verdict.device}" if several else "")
     counts = {name: sum(v.verdict == name for v in result.verdicts) for name in _COLOURS}
-    people().print("\n  " + ", ".join(f"[{_COLOURS[n]}]{c} {n}[/]" for n, c in counts.items() if c))
-    untestable = sum(c.test is None for c in suite.claims.values())
-    if untestable:
-        people().print(
-            f"  {plural(untestable, 'further claim')} cannot be tested here: 'harness list claims' says why"
-        )
+    tally = ", ".join(f"[{_COLOURS[n]}]{c} {n}[/]" for n, c in counts.items() if c)
+    people().print(f"[bold]Claims of the suite {suite.name}:[/] {tally}")
+    # What was not run comes last: it has nothing to say but why.
+    for verdict in sorted(result.verdicts, key=lambda v: v.verdict == "not-run"):
+        _print_claim(verdict, suite.claims[verdict.claim], f" on {verdict.device}" if several else "")
     alpha = max(v.alpha for v in result.verdicts)
     people().print(
-        f"  [dim]intervals cover {1 - 2 * alpha:.3g} and err to either side with {alpha:.2g}; "
-        "p is one-sided, and Holm's correction is over one article's claims[/]"
+        f"\n  [dim]Intervals cover {1 - 2 * alpha:.3g} and err to either side with {alpha:.2g}; p is one-sided. "
+        "After Holm: corrected over the claims of one article.[/]"
     )
+    if untestable := [i for i, claim in suite.claims.items() if claim.test is None]:
+        told = f"{plural(len(untestable), 'claim')} cannot be tested; 'harness show {untestable[0]}', for one, says why"
+        people().print(f"  [dim]{told}[/]")
 
 
 def _print_claim(verdict: Verdict, claim: Claim, where: str) -> None:
@@ -136,17 +130,23 @@ def _print_claim(verdict: Verdict, claim: Claim, where: str) -> None:
     from harness.judge import sentence
 
     colour = _COLOURS[verdict.verdict]
-    fidelity = f"{claim.fidelity}, {plural(verdict.n, 'seed')}" if verdict.n else claim.fidelity
-    people().print(f"\n  [{colour}]{verdict.verdict:<13}[/][bold]{claim.id}[/]{where} [dim]({fidelity})[/]")
+    head = f"  [{colour}]{verdict.verdict:<13}[/][bold]{claim.id}[/]{where}"
+    here = sentence(verdict, claim).partition(": ")[2]
+    if verdict.verdict == "not-run":
+        people().print(f"{head} {escape(here)}", soft_wrap=True)
+        return
+    people().print(f"\n{head} [dim]({claim.fidelity}, {plural(verdict.n, 'seed')})[/]")
     lines = {"says": claim.says}
     if claim.paper:
-        figures = ", ".join(f"{k} {v}" for k, v in claim.paper.items())
-        lines["printed"] = figures + ("" if claim.confirmed else " (unconfirmed)")
-    lines["here"] = sentence(verdict, claim).partition(": ")[2]
+        figures = ", ".join(f"{k} {v}" for k, v in claim.paper.items() if not isinstance(v, str))
+        context = ", ".join(v for v in claim.paper.values() if isinstance(v, str))
+        lines["printed"] = f"{figures} ({context})" if context else figures
+        lines["printed"] += "" if claim.confirmed else " (unconfirmed)"
     if verdict.p is not None and verdict.p_holm is not None:
-        lines["here"] += f"; p = {verdict.p:.2g}, {verdict.p_holm:.2g} after Holm"
+        here += f"; p = {verdict.p:.2g}, after Holm {verdict.p_holm:.2g}"
         if verdict.holm_verdict != verdict.verdict:
-            lines["here"] += f", which makes it {verdict.holm_verdict}"
+            here += ": it does not stand as one of several claims"
+    lines["here"] = here
     for name, text in lines.items():
         people().print(f"    [dim]{name:<8}[/] {escape(text)}", soft_wrap=True)
 

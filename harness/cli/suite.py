@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import Devices, Json, Plugins, Results, all_plugins, registry, seconds
-from harness.cli.output import errors, people, print_json
+from harness.cli.output import errors, print_json
 from harness.cli.plan import print_plan
-from harness.cli.recorded import judged_suites
+from harness.cli.recorded import judged_suites, tell_unregistered
 from harness.cli.result import document, print_claims, print_result, verdict_documents
 from harness.errors import ExitCode, UnknownName
 
@@ -34,9 +34,7 @@ def suite(
         typer.Option("--only", metavar="AXIS=VALUE", help="Only these cells; globs and commas, any number of times."),
     ] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", metavar="N", help="Workers [default: one a core].")] = None,
-    timeout: Annotated[
-        str | None, typer.Option("--timeout", metavar="TIME", help="Limit a cell, such as 10m.")
-    ] = None,
+    timeout: Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="Limit a cell, such as 10m.")] = None,
     engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="What runs the cells.")] = "local",
     fresh: Annotated[bool, typer.Option("--fresh", help="Run cells again that have a record.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
@@ -81,7 +79,11 @@ def suite(
         warm_up()
     from harness.progress import ProgressWatcher
 
-    result = run_suite(replace(request, watchers=(ProgressWatcher(errors()),)), found)
+    try:
+        result = run_suite(replace(request, watchers=(ProgressWatcher(errors()),)), found)
+    except KeyboardInterrupt:
+        errors().print("stopped at once; what had finished is recorded, and the same command goes on from there")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     if as_json:
         print_json(document(result))
     else:
@@ -123,8 +125,8 @@ def claims(
     else:
         for result in judged:
             print_claims(result)
-        if not judged:
-            people().print("no suite has records here; 'harness suite NAME' makes some")
+        if not names:
+            tell_unregistered(found, request)
     verdicts = [v for r in judged for v in r.verdicts]
     if require is not None and (not verdicts or any(v.verdict != require for v in verdicts)):
         raise typer.Exit(ExitCode.NOT_HELD)

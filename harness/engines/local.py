@@ -40,8 +40,10 @@ def warm_up() -> None:
     """Start the server that workers are forked from. Returns at once; torch is imported there meanwhile."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return
-    before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
-    os.environ.update(WORKER_ENVIRONMENT)
+    # The server starts with "python -c", which would let a random.py in the working directory shadow Python's own.
+    settings = {**WORKER_ENVIRONMENT, "PYTHONSAFEPATH": "1"}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     try:
         forkserver.set_forkserver_preload(["harness.engines.preload"])
         forkserver.ensure_running()
@@ -170,7 +172,7 @@ class _Pool:
                 self.settings.on_progress(worker.cell, fraction)
             case ("record", record) if worker.cell:
                 cell, worker.cell = worker.cell, None
-                yield cell, record if record.good else replace(record, output=tail(worker.output))
+                yield cell, replace(record, output=tail(worker.output))
             case ("ready", digest, environment):
                 worker.ready = True
                 if digest not in self.environments:

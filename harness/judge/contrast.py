@@ -84,7 +84,10 @@ def lacking(groups: Iterable[Group], records: Mapping[str, Record], metric: str)
         why = f"gave no finite {metric}"
     else:
         why = f"{record.status}: {record.cause or 'no cause recorded'}"
-    return f"{len(bad)} of {len(cells)} cells have no good record; first: {bad[0]} {why}"
+    if len(bad) == len(cells) and record is None and not bad[0].skip:
+        return f"none of its {len(cells)} cells has run"
+    first = f"{bad[0].method} on {bad[0].task} seed={bad[0].seed} ({bad[0].id[:10]})"
+    return f"{len(bad)} of {len(cells)} cells have no good record; first: {first} {why}"
 
 
 def _series(test: AnyTest, label: str, rows: Sequence[tuple[float, ...]], sign: int) -> Series:

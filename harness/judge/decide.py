@@ -106,7 +106,8 @@ def _compare(blank: Verdict, found: Contrast) -> Verdict:
     """Judge a comparison by its interval, or without chance by every single value; the weakest stands for all.
 
     The weakest has the largest p-value of lying inside. As a p-value and its interval agree, all are inside
-    exactly if the weakest is, and some are outside exactly if the weakest is.
+    exactly if the weakest is. It was picked from several, though, so to contradict the claim it must lie outside
+    with an interval for so many comparisons (Bonferroni), which is the one shown unless all are inside.
     """
     if found.cause:
         return replace(blank, cause=found.cause)
@@ -118,6 +119,10 @@ def _compare(blank: Verdict, found: Contrast) -> Verdict:
     else:
         judged = [(t_interval(one.values, blank.alpha, one.scale), one) for one in found.series]
     interval, series = max(judged, key=lambda one: _weakness(one[0], blank.region))
+    alpha = blank.alpha
+    if len(judged) > 1 and not blank.deterministic and position(interval, blank.region) != "inside":
+        alpha /= len(judged)
+        interval = t_interval(series.values, alpha, series.scale)
     word = _WORDS[position(interval, blank.region)]
     verdict = replace(
         blank,
@@ -138,7 +143,7 @@ def _compare(blank: Verdict, found: Contrast) -> Verdict:
     # Some setting outside: the smallest one was picked from so many, hence Bonferroni's factor.
     outside = min(1.0, outside * len(judged))
     p = {"reproduced": inside, "contradicted": outside}.get(word, min(inside, outside))
-    needed = seeds_to_decide(interval, blank.region, blank.alpha) if word == "inconclusive" else None
+    needed = seeds_to_decide(interval, blank.region, alpha) if word == "inconclusive" else None
     return replace(verdict, low=interval.low, high=interval.high, p=p, seeds_needed=needed)
 
 

@@ -42,7 +42,7 @@ def sides(test: AnyTest) -> tuple[Side, ...]:
     What is not named for the other side (method, settings) is the same there. For `Holds`: every method.
     """
     if isinstance(test, Holds):
-        return tuple(Side(method, test.where, "where") for method in test.methods)
+        return tuple(Side(method, test.where, "where") for method in test.names)
     first = Side(test.method, test.where, "where")
     if isinstance(test, Reaches) or (test.than is None and test.than_where is None):
         return (first,)

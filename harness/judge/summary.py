@@ -41,7 +41,7 @@ class Summary:
     estimates: Mapping[str, Estimate]
     #: Median wall time of a cell.
     seconds: float | None
-    #: The largest of the cells' peaks.
+    #: Median of the cells' peaks: a worker's first cell also pays for what torch loads on first use.
     peak_bytes: int | None
     #: Cells that failed, ran past their time limit or crashed.
     failures: int
@@ -81,7 +81,7 @@ def _summary(cells: Sequence[Cell], records: Mapping[str, Record]) -> Summary:
         n=len(good),
         estimates={name: _estimate([r.metrics[name] for r in good if name in r.metrics]) for name in metrics},
         seconds=median(record.seconds for record in good) if good else None,
-        peak_bytes=max(peaks, default=None),
+        peak_bytes=round(median(peaks)) if peaks else None,
         failures=sum(record.status != "skipped" for record in bad),
         skipped=sum(record.status == "skipped" for record in bad),
         cause=(bad[0].cause or bad[0].status) if bad else "",

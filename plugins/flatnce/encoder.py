@@ -39,9 +39,7 @@ class Encoder(nn.Module):
             nn.Flatten(),
             nn.Linear(64 * cells, FEATURES),
         )
-        self.head = nn.Sequential(
-            nn.ReLU(), nn.Linear(FEATURES, FEATURES), nn.ReLU(), nn.Linear(FEATURES, PROJECTIONS)
-        )
+        self.head = nn.Sequential(nn.ReLU(), nn.Linear(FEATURES, FEATURES), nn.ReLU(), nn.Linear(FEATURES, PROJECTIONS))
         for layer in (*self.body, *self.head):
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
+from harness.errors import UsageError
 from harness_plugins.flatnce.losses import log_odds
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ class AnchorLoss(Protocol):
     def weight(self, log_xi: Tensor) -> Tensor: ...
 
 
+def _check(loss: object) -> None:
+    """Raise UsageError for a loss that these tasks cannot look into."""
+    if lacking := [name for name in ("temperature", "from_scores", "value", "weight") if not hasattr(loss, name)]:
+        raise UsageError(f"this loss has no {', '.join(lacking)}, which the task needs (docs/roles.md)")
+
+
 def rounding(loss: AnchorLoss, run: Run) -> dict[str, float]:
     """Errors of a loss whose arithmetic is rounded to the run's dtype, on scores that are rounded once for all.
 
@@ -43,6 +50,7 @@ def rounding(loss: AnchorLoss, run: Run) -> dict[str, float]:
     own rounding counts. A relative error is at most 1, which is also what NaN, infinity and a lost gradient
     get.
     """
+    _check(loss)
     exact_positive, exact_negatives = _draw_scores(loss.temperature, run)
     positive = exact_positive.to(run.device, run.dtype).requires_grad_()
     negatives = exact_negatives.to(run.device, run.dtype).requires_grad_()
@@ -70,6 +78,7 @@ def identities(loss: AnchorLoss, run: Run) -> dict[str, float]:
     A draw is one anchor. It violates the gradient's identity where autograd and the closed form differ by
     more than 1e-9 of the gradient's norm, and the inequality where log(1 + xi) > xi.
     """
+    _check(loss)
     draws, k = run.options["draws"], run.options["k"]
     drawn = IDENTITY_SPREAD * torch.randn(draws, k + 1, generator=run.generator, dtype=torch.float64)
     positive = drawn[:, 0].to(run.device, run.dtype).requires_grad_()

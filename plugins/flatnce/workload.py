@@ -18,9 +18,7 @@ def inputs(
 
     Drawn in float64 on the generator's device and then rounded: every dtype and device gets the same rows.
     """
-    view_a, other = torch.randn(
-        2, batch, dimension, generator=generator, dtype=torch.float64, device=generator.device
-    )
+    view_a, other = torch.randn(2, batch, dimension, generator=generator, dtype=torch.float64, device=generator.device)
     view_b = view_a + 0.5 * other
     return view_a.to(device, dtype).requires_grad_(), view_b.to(device, dtype).requires_grad_()
 

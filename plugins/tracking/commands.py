@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import Json, Plugins, Results, registry
-from harness.cli.output import errors, people, print_json
+from harness.cli.output import people, print_json
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,36 +22,29 @@ def publish(
     suites: Annotated[
         list[str] | None, typer.Argument(metavar="[SUITE_OR_FILE]...", help="All recorded ones if left out.")
     ] = None,
-    to: Annotated[
-        str | None, typer.Option("--to", metavar="TRACKING_URI", help="Another store, or a server.")
-    ] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="TRACKING_URI", help="Another store, or a server.")] = None,
     results: Results = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Make the MLflow runs of recorded suites; doing it again changes nothing."""
-    from harness.cli.recorded import judged_suites
-    from harness.errors import UnknownName
-    from harness.records import RecordsFile
+    from harness.cli.recorded import judged_suites, tell_unregistered
     from harness.request import Request
     from harness_plugins.tracking.writer import publish as publish_suite
 
     found = registry(context, plugin)
     for name in suites or ():
-        if name not in found.suites and not name.endswith(".toml"):
-            raise UnknownName("suite", name, found.suites)
+        if not name.endswith(".toml"):
+            found.suites[name]
     request = Request(suite="", results=results)
     published = {r.session.suite.name: publish_suite(r, to) for r in judged_suites(found, suites or [], request)}
-    recorded = {record.suite for record in RecordsFile(request.folder).load().by_id.values()}
     if as_json:
         print_json({name: asdict(counts) for name, counts in published.items()})
     for name, counts in () if as_json else published.items():
         told = ", ".join(f"{count} {what}" for what, count in asdict(counts).items() if count)
         people().print(f"{name}: {told or 'no runs'}")
-    if not suites and (left := recorded - published.keys()):
-        errors().print(f"not registered, so give the file (and -p) to publish it: {', '.join(sorted(left))}")
-    if not recorded:
-        errors().print(f"there are no records in {request.folder}; 'harness suite NAME' makes some")
+    if not suites:
+        tell_unregistered(found, request)
 
 
 def ui(

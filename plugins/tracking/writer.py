@@ -10,6 +10,7 @@ import importlib.util
 import logging
 import os
 import queue
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from filelock import FileLock
 
 from harness.errors import HarnessError, UsageError
 from harness.hookspecs import hookimpl
+from harness.request import results_folder
 from harness.watchers import tell
 from harness_plugins.tracking.pages import experiment_tags
 from harness_plugins.tracking.view import CONTENT, KEY, KIND, STATE, TRANSIENT, RunView, SuiteViews
@@ -113,7 +115,7 @@ class MlflowWatcher:
     @hookimpl
     def harness_suite_started(self, session: Session) -> None:
         """Queue the plan, and start the thread. More seeds of the same suite come as another plan."""
-        if self._to == "off":
+        if self._to == "off" or (not session.todo and self._thread is None):
             return
         self._uri = tracking_uri(session.results, self._to)
         if not _installed():
@@ -152,6 +154,10 @@ class MlflowWatcher:
         if self._thread.is_alive():
             self._given_up = True
             self._failure = self._failure or "it did not answer in time"
+        if not self._failure and self._uri == tracking_uri(result.session.results):
+            folder = result.session.results
+            option = f" --results {shlex.quote(str(folder))}" if folder.resolve() != results_folder().resolve() else ""
+            tell(f"'harness ui{option}' shows the runs in MLflow")
         if self._failure:
             why = f"{self._failure}; 'harness publish' completes it"
             tell(f"warning: MLflow store {self._uri} is not complete: {why}")

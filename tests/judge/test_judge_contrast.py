@@ -258,7 +258,7 @@ def test_missing_and_failed_cells_are_counted_and_the_first_is_named():
     records[cells[17].id] = record(cells[17], "timeout", "ran past 10 s")
     found = verdict(claim(kind="greater", than="b"), cells, records)
     assert found.verdict == "not-run"
-    cause = "3 of 20 cells have no good record; first: a on toy/fit cpu float32 seed=2 failed: ValueError: no"
+    cause = f"3 of 20 cells have no good record; first: a on toy/fit seed=2 ({cells[2].id[:10]}) failed: ValueError: no"
     assert found.cause == cause
 
 

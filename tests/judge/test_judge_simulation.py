@@ -112,3 +112,17 @@ def test_the_interval_covers_the_true_mean(n):
     found = [t_interval(row) for row in draws]
     missed = sum(not i.low <= 0.7 <= i.high for i in found)
     assert stats.binom.ppf(1e-4, trials, 0.1) <= missed <= at_most(0.1, trials)
+
+
+def test_a_claim_true_in_each_of_many_settings_is_seldom_contradicted_by_the_worst():
+    """The worst of eight settings was picked from eight: each lies exactly on the bound of what is still as claimed."""
+    rng = np.random.default_rng(3)
+    of = claim(kind="equal", than="b", tol=MARGIN, each=True)
+    cells = cross("ab", 5, size=list(range(8)))
+    trials, wrong = 300, 0
+    for _ in range(trials):
+        draws = rng.normal(loc=MARGIN, scale=0.2, size=(8, 5))
+        records = measured(cells, lambda c, draws=draws: draws[c.options["size"], c.seed] if c.method == "a" else 0.0)
+        (found,) = judge({of.id: of}, cells, records, TASKS)
+        wrong += found.verdict == "contradicted"
+    assert wrong <= at_most(0.05, trials)

@@ -18,14 +18,14 @@ def only(cells, records) -> Summary:
 def test_seeds_are_averaged_with_students_interval():
     cells = cross("a", 4, size=[8])
     scores = [1.0, 2.0, 4.0, 3.5]
-    records = [record(c, score=scores[c.seed], error=0.5, seconds=c.seed + 1.0, peak_bytes=c.seed) for c in cells]
+    records = [record(c, score=scores[c.seed], error=0.5, seconds=c.seed + 1.0, peak_bytes=10**c.seed) for c in cells]
     found = only(cells, records)
     low, high = stats.ttest_1samp(scores, 0).confidence_interval(0.9)
     estimate = found.estimates["score"]
     assert (estimate.mean, estimate.low, estimate.high) == pytest.approx((2.625, low, high))
     assert (estimate.n, estimate.sd) == (4, pytest.approx(stats.tstd(scores)))
     assert found.estimates["error"].low == found.estimates["error"].high == 0.5
-    assert (found.n, found.seconds, found.peak_bytes, found.failures, found.cause) == (4, 2.5, 3, 0, "")
+    assert (found.n, found.seconds, found.peak_bytes, found.failures, found.cause) == (4, 2.5, 55, 0, "")
     assert (found.suite, found.method, found.task, found.options) == ("toy", "a", "toy/fit", {"size": 8})
 
 

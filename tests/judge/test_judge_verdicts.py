@@ -272,9 +272,7 @@ def test_a_claim_on_one_device_is_judged_there_alone():
 
 
 def test_an_unknown_metric_is_an_error_with_the_nearest_name():
-    with pytest.raises(
-        UnknownName, match=r"claim toy/claim: unknown metric of toy/fit 'scores'; did you mean 'score'"
-    ):
+    with pytest.raises(UnknownName, match=r"claim toy/claim: unknown metric of toy/fit 'scores'; did you mean 'score'"):
         judged(CLEAR, kind="greater").claim and judge(
             {"toy/claim": claim(kind="greater", than="b", metric="scores")}, [], {}, TASKS
         )
@@ -401,6 +399,4 @@ def test_numbers_of_a_diverged_run_do_not_stop_the_judge():
     assert judged([1e299, 0.0, 0.0], kind="ratio", by=1.0).verdict == "inconclusive"
     too_large = judged([1.0, 1e305, 1.0], kind="greater")
     assert too_large.verdict == "not-run"
-    assert (
-        too_large.cause == "a number is too large to be judged: score is 1e+305 for a on toy/fit cpu float32 seed=1"
-    )
+    assert too_large.cause == "a number is too large to be judged: score is 1e+305 for a on toy/fit cpu float32 seed=1"

@@ -36,9 +36,7 @@ def cross(methods: Iterable[str], seeds: int, **axes: Sequence[Scalar]) -> list[
 def record(of: Cell, status: str = "done", cause: str | None = None, **more: Any) -> Record:
     """What a cell left behind; numbers under the names of metrics are its metrics."""
     metrics = {name: more.pop(name) for name in TASK.metrics if name in more}
-    axes = {
-        name: getattr(of, name) for name in ("id", "suite", "method", "task", "options", "device", "dtype", "seed")
-    }
+    axes = {name: getattr(of, name) for name in ("id", "suite", "method", "task", "options", "device", "dtype", "seed")}
     return Record(**axes, status=status, cause=cause, metrics=metrics, **more)  # type: ignore[arg-type]
 
 

@@ -87,9 +87,7 @@ def test_mnist_gives_the_same_arrays_however_its_file_is_sorted(tmp_path):
 def test_mnist_keeps_each_image_with_its_label(tmp_path):
     paths = write_mnist(tmp_path, np.arange(30))
     mixed, plain = images.load_mnist(paths), images.load_fashion_mnist(paths)
-    where = {
-        image.tobytes(): label for image, label in zip(plain["train_images"], plain["train_labels"], strict=True)
-    }
+    where = {image.tobytes(): label for image, label in zip(plain["train_images"], plain["train_labels"], strict=True)}
     assert [where[image.tobytes()] for image in mixed["train_images"]] == list(mixed["train_labels"])
     assert not np.array_equal(mixed["train_labels"], plain["train_labels"])
 
