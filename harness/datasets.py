@@ -131,9 +131,9 @@ def _candidates(dataset: Dataset) -> list[tuple[str, Path]]:
 
 
 def _downloads() -> Path:
-    import pooch
+    import platformdirs
 
-    return Path(pooch.os_cache("harness"))
+    return platformdirs.user_cache_path("harness")
 
 
 def _digest_of(path: Path) -> str:

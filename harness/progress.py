@@ -107,7 +107,7 @@ class ProgressWatcher:
             self._estimate_at = moment
             work = self._past.total(self._left.values())
             if work is not None:
-                share = 1 - sum(self._running.values()) / max(1, len(self._left))
+                share = max(0.0, 1 - sum(self._running.values()) / max(1, len(self._left)))
                 work *= share / max(1, min(len(self._running), len(self._left)))
             self._estimate = work
         if self._estimate is None:

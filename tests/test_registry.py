@@ -136,8 +136,8 @@ def test_a_hook_without_its_marker_is_no_silent_nothing(installed):
 
 def test_a_broken_claims_file_costs_its_own_claims_and_is_told(plugin, tmp_path):
     (tmp_path / "bad.toml").write_text("[[claim]]\nid = 3\n")
-    text = "from pathlib import Path\n@hookimpl\ndef harness_claims():\n    return [Path(__file__).with_name('bad.toml')]\n"
-    registry = load_registry([plugin("bad_claims", text)])
+    text = "@hookimpl\ndef harness_claims():\n    return [pathlib.Path(__file__).with_name('bad.toml')]\n"
+    registry = load_registry([plugin("bad_claims", "import pathlib\n" + text)])
     assert "flatnce/fn1-consistently-better" in registry.claims
     assert "bad.toml" in registry.claim_problems[0]
 

@@ -9,9 +9,6 @@ import typer
 
 from harness.cli.options import Devices, Json, Plugins, Results, all_plugins, registry, seconds
 from harness.cli.output import errors, print_json
-from harness.cli.plan import print_plan
-from harness.cli.recorded import judged_suites, tell_unregistered
-from harness.cli.result import document, print_claims, print_result, verdict_documents
 from harness.errors import ExitCode, UnknownName
 
 if TYPE_CHECKING:
@@ -48,6 +45,8 @@ def suite(
     plugin: Plugins = None,
 ) -> None:
     """Run a suite: cells that have no good record yet, then estimates, costs and verdicts."""
+    from harness.cli.plan import print_plan
+    from harness.cli.result import document, print_result
     from harness.judge import LOOKS
     from harness.plan import prepare
     from harness.request import Request
@@ -112,6 +111,8 @@ def claims(
     """Say what the recorded cells make of the claims, without running anything."""
     from typing import get_args
 
+    from harness.cli.recorded import judged_suites, tell_unregistered
+    from harness.cli.result import print_claims, verdict_documents
     from harness.judge.verdicts import Word
     from harness.request import Request
 

@@ -6,6 +6,7 @@ Run it on an idle machine: ``python suites/kernels/core_speed.py``. It prints a 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,6 @@ from harness.registry import load_registry
 from harness.request import Request
 from harness.session import run_suite
 from harness.spec import Cell
-from harness_plugins.tracking.writer import MlflowWatcher
 
 SUITE = """
 title = "Cells of the contrastive suite"
@@ -117,8 +117,8 @@ def planning_seconds(folder: Path) -> tuple[float, float]:
 def suite_seconds(path: Path, results: Path, jobs: int, mlflow: bool) -> float:
     """Wall time of the suite's cells at so many jobs."""
     watch = Stopwatch()
-    watchers = (watch, MlflowWatcher()) if mlflow else (watch,)
-    result = run_suite(Request(suite=str(path), results=results, jobs=jobs, watchers=watchers))
+    os.environ["HARNESS_TRACKING"] = f"sqlite:///{results}.db" if mlflow else "off"
+    result = run_suite(Request(suite=str(path), results=results, jobs=jobs, watchers=(watch,)))
     assert not result.failures, result.failures[0].cause
     return watch.seconds
 
@@ -129,8 +129,8 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--seeds", type=int, default=2)
     chosen = arguments.parse_args()
-    warm_up()
     rows = [(f"`harness {name}`", f"{command_seconds(name):.2f} s") for name in ("--help", "list")]
+    warm_up()
     with _folder() as folder:
         planning, skipping = planning_seconds(folder)
         rows += [("plan 10,000 cells", f"{planning:.2f} s"), ("skip 10,000 recorded cells", f"{skipping:.2f} s")]
