@@ -157,12 +157,12 @@ class SuiteViews:
         points: list[tuple[str, float, int]] = []
         intervals: dict[str, str] = {}
         if summary is not None:
-            points += [("n", summary.n, 0), ("failures", summary.failures, 0)]
-            points += [(name, value, 0) for name, value in _cost(summary.seconds, summary.peak_bytes)]
             for name, interval in summary.estimates.items():
                 bounds = {name: interval.mean, f"{name}.low": interval.low, f"{name}.high": interval.high}
                 points += [(bound, value, 0) for bound, value in bounds.items() if value is not None]
                 intervals[f"interval.{name}"] = _interval(interval.mean, interval.low, interval.high)
+            points += [(name, value, 0) for name, value in _cost(summary.seconds, summary.peak_bytes)]
+            points += [("n", summary.n, 0), ("failures", summary.failures, 0)]
         finite, left_out = _finite(points)
         status = "FINISHED" if len(bad) < len(records) else _OF_RECORD.get(bad[-1].status, "FAILED")
         return RunView(
@@ -235,13 +235,16 @@ class SuiteViews:
         return found
 
     def _name(self, item: Cell | Record) -> str:
-        """The method, and what tells its runs from others: the task and the options that vary in the suite."""
+        """The method, and what tells its runs from others: the options that vary in the suite, then the task.
+
+        MLflow's table cuts a long name at its end, so what differs most often stands first.
+        """
         varying = self._varying.get(item.task, set())
         parts = [item.method]
-        parts += [item.task] if len(self._varying) > 1 else []
         parts += [f"{name}={_text(value)}" for name, value in item.options.items() if name in varying]
         parts += [item.device] if item.device != "cpu" or "device" in varying else []
         parts += [item.dtype] if item.dtype != "float32" or "dtype" in varying else []
+        parts += [item.task] if len(self._varying) > 1 else []
         return " · ".join(parts)
 
     def _data(self, record: Record) -> tuple[DataInput, ...]:
