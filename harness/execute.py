@@ -43,8 +43,8 @@ def execute(
     status: Status = "done"
     cause = None
     try:
-        method, task = registry.method(cell.method), registry.task(cell.task)
-        datasets = {name: registry.dataset(name) for name in task.datasets}
+        method, task = registry.methods[cell.method], registry.tasks[cell.task]
+        datasets = {name: registry.datasets[name] for name in task.datasets}
         for dataset in datasets.values():
             load(dataset)
         seed_everything(cell.random_seed)

@@ -112,22 +112,6 @@ class Registry:
             found.update({i: claim for i, claim in claims.items() if i not in found})
         return found, tuple(problems)
 
-    def method(self, name: str) -> Method:
-        """The method of that name. Raises UnknownName with the nearest one."""
-        return self.methods[name]
-
-    def task(self, name: str) -> Task:
-        """The task of that name. Raises UnknownName with the nearest one."""
-        return self.tasks[name]
-
-    def dataset(self, name: str) -> Dataset:
-        """The data set of that name. Raises UnknownName with the nearest one."""
-        return self.datasets[name]
-
-    def engine(self, name: str) -> Engine:
-        """The engine of that name. Raises UnknownName with the nearest one."""
-        return self.engines[name]
-
     def code(self, method: str, task: str) -> str:
         """Digest of the code of the plugins that bring this method and this task."""
         names = {self.owners["method", method], self.owners["task", task]}

@@ -17,7 +17,7 @@ from harness.records import Record, RecordsFile
 from harness.registry import Registry, load_registry
 from harness.request import Request, check_devices_exist
 from harness.spec import resolve
-from harness.watchers import Watchers, tell
+from harness.watchers import Watchers, tell, watching
 
 #: One-sided error of a verdict; the interval shown covers 1 - 2 * ALPHA.
 ALPHA = 0.05
@@ -67,11 +67,10 @@ def run_suite(request: Request | str, registry: Registry | None = None) -> Suite
     file = RecordsFile(request.folder)
     file.prepare()
     begin = time.monotonic()
-    watchers = Watchers(registry, request.watchers)
     ran: list[str] = []
     count = 0
     result: SuiteResult | None = None
-    with _interruptible() as stop:
+    with watching(registry, request.watchers) as watchers, _interruptible() as stop:
         for look in looks:
             if result is not None:
                 undecided = _undecided(result)
@@ -85,8 +84,8 @@ def run_suite(request: Request | str, registry: Registry | None = None) -> Suite
                 count += record.status != "skipped"
             ran += [cell.id for cell in session.todo]
             result = judged(session, records, stop(), time.monotonic() - begin, count)
-    assert result is not None
-    watchers.call("harness_suite_finished", session=result.session, result=result)
+        assert result is not None
+        watchers.call("harness_suite_finished", session=result.session, result=result)
     return result
 
 
@@ -147,7 +146,7 @@ def _run(session: Session, file: RecordsFile, watchers: Watchers, stop: Callable
     if not session.todo:
         return
     request = session.request
-    engine = resolve(session.registry.engine(request.engine).run)
+    engine = resolve(session.registry.engines[request.engine].run)
     settings = Settings(
         jobs=request.worker_count,
         slots=tuple(d if ":" in d or d == "cpu" else f"{d}:0" for d in request.devices),

@@ -87,9 +87,9 @@ def read_suite(name_or_file: str, registry: Registry) -> Suite:
         claims.update({i: registry.claims[i] for i in matching})
     for claim in claims.values():
         if claim.test is not None:
-            _within(f"claim {claim.id}: test.task", partial(registry.task, claim.test.task))
+            _within(f"claim {claim.id}: test.task", partial(registry.tasks.__getitem__, claim.test.task))
             for name in claim.test.names:
-                _within(f"claim {claim.id}: test.method", partial(registry.method, name))
+                _within(f"claim {claim.id}: test.method", partial(registry.methods.__getitem__, name))
     return Suite(path.stem, path, content.title, tuple(content.cross), claims)
 
 
@@ -152,7 +152,7 @@ def _check_block(suite: Suite, number: int, cross: Cross, registry: Registry) ->
     where = f"{suite.path}: cross[{number}]"
     pairs: list[tuple[Task, Method]] = []
     for task_name in _as_tuple(cross.task):
-        task = _within(where + ".task", partial(registry.task, task_name))
+        task = _within(where + ".task", partial(registry.tasks.__getitem__, task_name))
         for pattern in cross.methods:
             for method in _methods(pattern, task, registry, where):
                 if (task, method) not in pairs:
@@ -192,7 +192,7 @@ def _methods(pattern: str, task: Task, registry: Registry, where: str) -> list[M
         if not found:
             raise UnknownName(f"method of role {task.role}", pattern, fitting, where=f"{where}.methods")
         return [fitting[name] for name in found]
-    method = _within(where + ".methods", partial(registry.method, pattern))
+    method = _within(where + ".methods", partial(registry.methods.__getitem__, pattern))
     if method.role != task.role:
         raise UsageError(
             f"{where}.methods: {pattern} fills the role {method.role}, but {task.name} needs {task.role}: "
@@ -258,7 +258,7 @@ class _DatasetDigests:
 
         if name not in self._known:
             try:
-                self._known[name] = locate(self._registry.dataset(name)).digest
+                self._known[name] = locate(self._registry.datasets[name]).digest
             except DatasetMissing as error:
                 self._known[name] = error
         found = self._known[name]

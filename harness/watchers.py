@@ -1,9 +1,10 @@
-"""Calling those who watch a run: progress, MLflow, anybody's plugin on the life-cycle hooks."""
+"""Calling plugins that watch a run or add to the command line: none of them can stop what it watches."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,29 +14,47 @@ if TYPE_CHECKING:
 
 
 class Watchers:
-    """Calls the life-cycle hooks. A watcher that raises costs a warning, never a result."""
+    """Calls the life-cycle hooks. A watcher that raises costs a warning, once, and never a result."""
 
-    def __init__(self, registry: Registry, more: Sequence[object]) -> None:
-        self._manager: pluggy.PluginManager = registry.manager
-        own = [watcher for group in self._manager.hook.harness_watchers() for watcher in group]
-        self._more = [watcher for watcher in (*more, *own) if not self._manager.is_registered(watcher)]
-        for watcher in self._more:
-            self._manager.register(watcher)
-        self._muted: set[tuple[str, str]] = set()
+    def __init__(self, manager: pluggy.PluginManager) -> None:
+        self._manager = manager
+        self._told: set[tuple[str, str]] = set()
 
     def call(self, hook: str, **arguments: Any) -> None:
         """Call every implementation of a hook, each on its own."""
-        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
-            name = implementation.plugin_name
-            try:
-                implementation.function(*(arguments[a] for a in implementation.argnames))
-            except Exception as error:  # noqa: BLE001  whatever a watcher does wrong, the cells go on
-                if (name, hook) not in self._muted:
-                    self._muted.add((name, hook))
-                    tell(f"warning: {name} failed in {hook}: {type(error).__name__}: {error}")
-        if hook == "harness_suite_finished":
-            for watcher in self._more:
-                self._manager.unregister(watcher)
+        call_each(self._manager, hook, self._told, **arguments)
+
+
+@contextmanager
+def watching(registry: Registry, more: Sequence[object] = ()) -> Iterator[Watchers]:
+    """The watchers of one run: those given, and fresh ones of every plugin that has some."""
+    manager = registry.manager
+    own = [watcher for group in call_each(manager, "harness_watchers") for watcher in group]
+    fresh = [watcher for watcher in (*more, *own) if not manager.is_registered(watcher)]
+    for watcher in fresh:
+        manager.register(watcher)
+    try:
+        yield Watchers(manager)
+    finally:
+        for watcher in fresh:
+            manager.unregister(watcher)
+
+
+def call_each(
+    manager: pluggy.PluginManager, hook: str, told: set[tuple[str, str]] | None = None, **arguments: Any
+) -> list[Any]:
+    """What each implementation of a hook returns; one that raises is told of, unless it stands in ``told``."""
+    results = []
+    told = set() if told is None else told
+    for implementation in reversed(getattr(manager.hook, hook).get_hookimpls()):
+        name = implementation.plugin_name
+        try:
+            results.append(implementation.function(*(arguments[a] for a in implementation.argnames)))
+        except Exception as error:  # noqa: BLE001  whatever a plugin does wrong here, what it watches goes on
+            if (name, hook) not in told:
+                told.add((name, hook))
+                tell(f"warning: {name} failed in {hook}: {type(error).__name__}: {error}")
+    return results
 
 
 def tell(text: str) -> None:

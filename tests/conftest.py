@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,8 +39,9 @@ class CommandLine:
     A call runs it inside this process, so that the tests share one server of workers that has torch loaded.
     """
 
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, short: Path) -> None:
         self.folder = folder
+        self._short = short
         self._patch = patch
 
     def __call__(self, *arguments: str, **environment: str) -> Ended:
@@ -65,8 +67,10 @@ class CommandLine:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """``harness`` in a process of its own."""
         command = [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
+        # What a killed process leaves in its temporary folder goes with the test's; a socket's path must be short.
+        environment = {**os.environ, "TMPDIR": str(self._short)}
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd=self.folder, text=True, stdout=pipe, stderr=pipe, start_new_session=True)
+        return subprocess.Popen(command, cwd=self.folder, env=environment, text=True, stdout=pipe, stderr=pipe)
 
     def write(self, name: str, text: str) -> str:
         (self.folder / name).write_text(text, encoding="utf-8")
@@ -78,12 +82,14 @@ class CommandLine:
 
 
 @pytest.fixture
-def harness_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
+def harness_cli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CommandLine]:
     for name in ("HARNESS_DATA", "HARNESS_RESULTS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("HARNESS_TRACKING", "off")
-    yield CommandLine(tmp_path, monkeypatch)
+    yield CommandLine(tmp_path, monkeypatch, tmp_path_factory.mktemp("t"))
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
             del sys.modules[name]

@@ -47,7 +47,7 @@ def installed(tmp_path, monkeypatch):
 
 def test_a_plugin_given_by_path_brings_its_nouns(plugin):
     registry = load_registry([plugin("by_path", METHOD.format(name="m1"))])
-    assert registry.method("m1").role == "r"
+    assert registry.methods["m1"].role == "r"
     assert registry.plugins["by_path"].brings == {"methods": ("m1",)}
 
 
@@ -77,7 +77,7 @@ def test_a_broken_installed_plugin_is_named_with_its_reason_and_the_rest_works(i
     assert registry.plugins["good"].broken is None
     assert set(registry.methods) == {"fine"}
     with pytest.raises(UsageError, match="broken plugins: bad"):
-        registry.method("zzz")
+        registry.methods["zzz"]
 
 
 def test_two_methods_with_one_name_are_refused_and_the_first_stays(installed):
@@ -95,7 +95,7 @@ def test_a_broken_plugin_that_was_asked_for_is_an_error(plugin):
 def test_a_misspelt_name_suggests_the_nearest(plugin):
     registry = load_registry([plugin("speller", METHOD.format(name="squareplus"))])
     with pytest.raises(UnknownName, match="did you mean 'squareplus'"):
-        registry.method("square-plus")
+        registry.methods["square-plus"]
 
 
 def test_the_code_digest_follows_the_code_and_not_the_claims(tmp_path):

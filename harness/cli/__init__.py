@@ -11,6 +11,7 @@ from harness.cli import data, listing, suite
 from harness.cli.options import Plugins, load
 from harness.cli.output import errors
 from harness.errors import ExitCode, HarnessError
+from harness.watchers import call_each
 
 app = typer.Typer(
     name="harness",
@@ -35,7 +36,7 @@ for module in (listing, suite, data):
 def main() -> None:
     """Entry point of the ``harness`` command; ends the process with an ``ExitCode``."""
     try:
-        load().manager.hook.harness_commands(app=app)
+        call_each(load().manager, "harness_commands", app=app)
         app()
     except HarnessError as error:
         errors().print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)

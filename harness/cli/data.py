@@ -40,7 +40,7 @@ def data(
     if (name is None) == (action is Action.fetch):
         raise UsageError("harness data fetch needs the name of one data set; list and check take none")
     if action is Action.fetch:
-        dataset = found.dataset(str(name))
+        dataset = found.datasets[str(name)]
         folder = fetch(dataset)
         if as_json:
             print_json({"name": dataset.name, "folder": str(folder)})

@@ -67,7 +67,7 @@ def suite(
         plugins=all_plugins(context, plugin),
     )
     found = registry(context, plugin)
-    found.engine(engine)
+    found.engines[engine]
     if plan:
         session = prepare(request, found, seeds=LOOKS[0] if until_decided else seeds)
         print_plan(session, as_json)

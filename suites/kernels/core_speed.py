@@ -57,14 +57,14 @@ from harness.spec import resolve
 registry = load_registry()
 cells = prepare(Request(suite=sys.argv[1]), registry).scope
 make_deterministic()
-datasets = {"mnist-5k": registry.dataset("mnist-5k")}
+datasets = {"mnist-5k": registry.datasets["mnist-5k"]}
 load(datasets["mnist-5k"])
-task = registry.task("contrastive/mnist-5k")
+task = registry.tasks["contrastive/mnist-5k"]
 code = resolve(task.run)
 begin = time.perf_counter()
 for cell in cells:
     seed_everything(cell.random_seed)
-    method = registry.method(cell.method)
+    method = registry.methods[cell.method]
     loss = method.create(**{k: cell.options[k] for k in method.options})
     code(loss, Run(cell, {k: cell.options[k] for k in task.options}, datasets))
 print(time.perf_counter() - begin)
@@ -107,7 +107,7 @@ def planning_seconds(folder: Path) -> tuple[float, float]:
     planning = _seconds(lambda: session.append(prepare(request, registry)))
     file = RecordsFile(request.folder)
     file.prepare()
-    metrics = dict.fromkeys(registry.task("contrastive/rounding").metrics, 0.5)
+    metrics = dict.fromkeys(registry.tasks["contrastive/rounding"].metrics, 0.5)
     lines = [record_of(cell, "done", None, metrics=metrics).to_line() for cell in session[0].cells]
     file.path.write_text("\n".join(lines) + "\n")
     assert len(lines) == 10_000

@@ -33,7 +33,7 @@ from harness.request import Request
 from harness.session import SuiteResult, judged
 from harness.spec import Cell, Dataset, Metric, Place, Task
 from harness.suite import Suite
-from harness.watchers import Watchers
+from harness.watchers import watching
 from harness_plugins.tracking import writer as tracking
 from harness_plugins.tracking.server import experiment_url, serve, ui_command
 from harness_plugins.tracking.view import SuiteViews
@@ -189,12 +189,12 @@ def live(result: SuiteResult, *watchers: MlflowWatcher) -> None:
     """Tell watchers of a run as the session does."""
     manager = pluggy.PluginManager("harness")
     manager.add_hookspecs(hookspecs)
-    told = Watchers(replace(REGISTRY, manager=manager), watchers)
     session = replace(result.session, records={})
-    told.call("harness_suite_started", session=session)
-    for cell in session.scope:
-        told.call("harness_cell_finished", session=session, cell=cell, record=result.records[cell.id])
-    told.call("harness_suite_finished", session=session, result=result)
+    with watching(replace(REGISTRY, manager=manager), watchers) as told:
+        told.call("harness_suite_started", session=session)
+        for cell in session.scope:
+            told.call("harness_cell_finished", session=session, cell=cell, record=result.records[cell.id])
+        told.call("harness_suite_finished", session=session, result=result)
 
 
 @pytest.fixture(autouse=True)
