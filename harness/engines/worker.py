@@ -38,6 +38,9 @@ def main(pipe: Connection, plugins: tuple[str, ...], slot: str, output: str, var
     stream = os.open(output, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
+    # What is printed must be there even if the process ends without a farewell.
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     faulthandler.enable(2)
     try:
         registry = load_registry(plugins)
