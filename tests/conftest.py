@@ -64,13 +64,13 @@ class CommandLine:
         """``harness -p toy suite ...``."""
         return self("-p", str(TOY), "suite", *arguments, **environment)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """``harness`` in a process of its own."""
         command = [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
         # What a killed process leaves in its temporary folder goes with the test's; a socket's path must be short.
-        environment = {**os.environ, "TMPDIR": str(self._short)}
+        own = {**os.environ, "TMPDIR": str(self._short), **environment}
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd=self.folder, env=environment, text=True, stdout=pipe, stderr=pipe)
+        return subprocess.Popen(command, cwd=self.folder, env=own, text=True, stdout=pipe, stderr=pipe)
 
     def write(self, name: str, text: str) -> str:
         (self.folder / name).write_text(text, encoding="utf-8")

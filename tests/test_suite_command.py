@@ -75,6 +75,7 @@ def test_every_fault_costs_its_own_cell_and_names_its_cause(harness_cli):
     assert "exit status 3" in found["os._exit"][1]
     assert "SIGSEGV" in found["segfault"][1]
     assert "2 s" in found["hang"][1]
+    assert next(r["seconds"] for r in harness_cli.records if r["status"] == "timeout") < 20
     assert "total = nan is not finite" in found["nan"][1]
     assert "violations" in found["forget"][1]
     output = {r["options"]["mode"]: r["output"] for r in harness_cli.records}
@@ -241,3 +242,17 @@ def test_records_of_other_code_are_judged_with_a_note_but_not_resumed(harness_cl
     assert {v["verdict"] for v in judged.document} == {"reproduced", "contradicted"}
     assert "16 records of toy come from other code" in judged.err
     assert harness_cli.toy("toy", "--plan", "--json").document["to_run"] == 16
+
+
+def test_a_running_cell_ends_with_its_killed_parent(harness_cli):
+    flag = harness_cli.folder / "pid"
+    suite = harness_cli.write("pid.toml", FAULTS.format(modes=["pid"]))
+    with harness_cli.start("-p", TOY, "suite", suite, TOY_FLAG=str(flag)) as process:
+        deadline = time.monotonic() + 60
+        while not (flag.exists() and flag.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        worker = Path(f"/proc/{flag.read_text()}")
+        process.kill()
+    while worker.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not worker.exists()

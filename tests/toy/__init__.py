@@ -38,6 +38,9 @@ def total(function, run):
             return {"total": float("nan"), "violations": 0, "noise": 0.0}
         case "forget":
             return {"total": 1.0, "noise": 0.0}
+        case "pid":
+            Path(os.environ["TOY_FLAG"]).write_text(str(os.getpid()))
+            time.sleep(600)
         case "flag":
             if not Path(os.environ["TOY_FLAG"]).exists():
                 raise RuntimeError("the flag is not there")
