@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.errors import HarnessError, UnknownName, UsageError
-from harness_plugins.tracking.writer import ENVIRONMENT, store_path, tracking_uri
+from harness_plugins.tracking.store import ENVIRONMENT, store_path, tracking_uri
 
 _HOST = "127.0.0.1"
 #: Its job runners, which serve what no suite uses, are seven more processes.

@@ -1,0 +1,123 @@
+"""What opens in the browser: names, order, views, and the server behind them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tracking_runs import cells, outcome
+
+from harness.errors import HarnessError, UnknownName, UsageError
+from harness.spec import Cell
+from harness_plugins.tracking.server import experiment_url, serve, ui_command
+from harness_plugins.tracking.view import SuiteViews
+from harness_plugins.tracking.writer import publish, tracking_uri
+
+pytestmark = [
+    pytest.mark.usefixtures("tracking_environment"),
+    # Raised while MLflow is imported and by the libraries under it.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+def test_name_says_what_varies_and_nothing_else() -> None:
+    def names(scope: Sequence[Cell]) -> list[str]:
+        result = outcome(Path("results"), scope)
+        views = SuiteViews(result.session).all(result.records, result.summaries, result.verdicts)
+        return [view.name for view in views if view.kind == "summary"]
+
+    assert names(cells(seeds=1)[:1]) == ["flatnce"]
+    assert names(cells(seeds=1))[:2] == ["flatnce · batch_size=8", "flatnce · batch_size=32"]
+    assert names([replace(c, device=d) for c in cells(seeds=1)[:1] for d in ("cpu", "cuda")]) == [
+        "flatnce · cpu",
+        "flatnce · cuda",
+    ]
+    assert names([replace(cells()[0], dtype="bfloat16")]) == ["flatnce · bfloat16"]
+
+
+def test_suite_opens_in_its_order_with_a_view_for_each_question(results: Path) -> None:
+    from mlflow import MlflowClient
+
+    publish(outcome(results))
+    client = MlflowClient(tracking_uri(results))
+    experiment = client.get_experiment_by_name("contrastive")
+    assert experiment.tags["mlflow.note.content"] == "Losses at small batch sizes"
+    found = {}
+    for view in ("methods", "claims", "seeds"):
+        state = json.loads(json.loads(experiment.tags[f"mlflow.sharedViewState.{view}"])["state"])
+        assert experiment_url(results, "contrastive", 5000, view).endswith(f"viewStateShareKey={view}")
+        runs = client.search_runs([experiment.experiment_id], state["searchFilter"], order_by=["start_time DESC"])
+        found[view] = [run.info.run_name for run in runs]
+        kinds = {"metrics": "metrics", "tags": "tags", "params": "params"}
+        for column in state["selectedColumns"]:
+            kind, _, name = column.rstrip("`").partition(".`")
+            assert any(name in getattr(run.data, kinds[kind]) for run in runs) or name == "cause", column
+    assert found["methods"] == [f"{m} · batch_size={b}" for m in ("flatnce", "infonce") for b in (8, 32)]
+    assert found["claims"] == ["flatnce/small", "flatnce/large", "flatnce/elsewhere"]
+    assert len(found["seeds"]) == 16
+
+
+def test_pages_need_a_store_and_a_known_suite(results: Path, tmp_path: Path) -> None:
+    for ask in (lambda: ui_command(tmp_path, 5000), lambda: experiment_url(tmp_path, None, 5000)):
+        with pytest.raises(UsageError, match="no MLflow store yet: 'harness suite NAME' writes one"):
+            ask()
+    publish(outcome(results, cells(seeds=1)))
+    with pytest.raises(UnknownName, match="did you mean 'contrastive'"):
+        experiment_url(results, "contrastiv", 5000)
+    assert experiment_url(results, None, 5001) == "http://127.0.0.1:5001/#/experiments?workflowType=machine_learning"
+    command = ui_command(Path("results"), 5001)
+    assert command[: command.index("mlflow") + 1] == [sys.executable, "-m", "mlflow"]
+    assert f"sqlite:///{results}/mlflow.db" in command
+    assert command[command.index("--host") + 1] == "127.0.0.1"
+
+
+def test_importing_it_does_not_import_mlflow() -> None:
+    modules = "harness_plugins.tracking.writer, harness_plugins.tracking.server"
+    code = f"import sys, {modules}; print({{'mlflow', 'torch', 'scipy'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_port_that_is_taken_is_no_server_of_ours(results: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(UsageError, match="is taken by another"):
+        serve(results, other.getsockname()[1])
+
+
+@pytest.mark.slow
+def test_server_that_cannot_start_says_why(results: Path) -> None:
+    (results / "mlflow.db").write_text("no database at all, only a few words that somebody put here")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with pytest.raises(HarnessError, match=r"did not come up on port \d+: .*file is not a database"):
+        serve(results, port)
+
+
+@pytest.mark.slow
+def test_server_answers_and_goes_when_asked_to(results: Path) -> None:
+    publish(outcome(results, cells(seeds=1)))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    code = (
+        "import sys, pathlib, harness_plugins.tracking.server as ui;"
+        "ui.serve(pathlib.Path('results'), int(sys.argv[1]), print)"
+    )
+    with subprocess.Popen([sys.executable, "-uc", code, str(port)], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "\n"
+        with socket.create_connection(("127.0.0.1", port)) as page:
+            page.sendall(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            assert b"200 OK" in page.recv(1000)
+        os.kill(server.pid, signal.SIGTERM)
+        assert server.wait(20) == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    assert sorted(path.name for path in results.parent.iterdir()) == ["results"]

@@ -1,0 +1,120 @@
+"""Stores that are fresh, shared, slow, down or elsewhere: never at a result's expense."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tracking_runs import cells, live, outcome, shown
+
+from harness.errors import HarnessError, UsageError
+from harness_plugins.tracking import writer as tracking
+from harness_plugins.tracking.writer import MlflowWatcher, publish, tracking_uri
+
+pytestmark = [
+    pytest.mark.usefixtures("tracking_environment"),
+    # Raised while MLflow is imported and by the libraries under it.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+def test_fresh_store_in_a_relative_folder_is_made_silently_and_nothing_beside_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setattr(tracking, "_SILENCE", 60)
+    results = Path("my results, 100%")
+    results.mkdir()
+    live(outcome(results, cells(seeds=1)), MlflowWatcher())
+    monkeypatch.chdir("/")
+    told = "'harness ui --results 'my results, 100%'' shows the runs in MLflow\n"
+    assert capfd.readouterr() == ("", told), "MLflow's own log of migrations is not for the user"
+    store = tracking_uri(tmp_path / results)
+    assert store == f"sqlite:////{(tmp_path / results / 'mlflow.db').relative_to('/')}"
+    experiment = MlflowClient(store).get_experiment_by_name("contrastive")
+    assert experiment.artifact_location == (tmp_path / results / "artifacts").as_uri()
+    assert [path.name for path in tmp_path.iterdir()] == [results.name]
+    assert {path.name for path in (tmp_path / results).iterdir()} == {"mlflow.db", ".mlflow.lock"}
+
+
+def watch(results: Path, suite: str) -> None:
+    live(outcome(results, cells(suite, seeds=2)), MlflowWatcher())
+
+
+def test_two_processes_begin_one_store_at_once(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    suites = [spawn.Process(target=watch, args=(tmp_path, suite)) for suite in ("contrastive", "matching")]
+    for process in suites:
+        process.start()
+    for process in suites:
+        process.join()
+    assert shown(tmp_path).keys() == shown(tmp_path, suite="matching").keys()
+    assert len(shown(tmp_path)) == 15
+
+
+def test_server_that_is_down_costs_a_warning(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begin = time.monotonic()
+    live(outcome(results), MlflowWatcher("http://127.0.0.1:1"))
+    assert time.monotonic() - begin < 10
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("warning: MLflow store http://127.0.0.1:1 is not complete: MlflowException: ")
+    assert said.endswith("'harness publish' completes it")
+    with pytest.raises(HarnessError, match=r"http://127\.0\.0\.1:1 cannot be written"):
+        publish(outcome(results), "http://127.0.0.1:1")
+
+
+@pytest.fixture
+def silent_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Takes connections and never answers."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        for thread in threading.enumerate():
+            if thread.name == "harness-mlflow":
+                thread.join()
+
+
+def test_server_that_never_answers_is_given_up(
+    results: Path, silent_server: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "_SILENCE", 0.1)
+    monkeypatch.setattr(tracking, "_PATIENCE", 0.3)
+    begin = time.monotonic()
+    live(outcome(results), MlflowWatcher(silent_server))
+    assert time.monotonic() - begin < 1.5
+    progress, warning = capsys.readouterr().err.strip().splitlines()
+    assert progress == "writing 19 runs to MLflow ..."
+    assert "it did not answer in time" in warning
+
+
+def test_without_mlflow_there_is_one_note(
+    results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "installed", lambda: False)
+    watcher = MlflowWatcher()
+    result = outcome(results)
+    live(result, watcher)
+    live(result, watcher)
+    assert capsys.readouterr().err == "note: MLflow is not installed; 'harness publish' makes the runs where it is\n"
+    with pytest.raises(UsageError, match="not installed"):
+        publish(result)
+
+
+def test_tracking_can_be_turned_off_and_pointed_elsewhere(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (results / "mlflow.db").rename(results.parent / "elsewhere.db")
+    monkeypatch.setenv("HARNESS_TRACKING", "off")
+    live(outcome(results), MlflowWatcher())
+    monkeypatch.setenv("HARNESS_TRACKING", "sqlite:///elsewhere.db")
+    live(outcome(results), MlflowWatcher())
+    assert not (results / "mlflow.db").exists()
+    assert len(shown(results, "sqlite:///elsewhere.db")) == 19
+    with pytest.raises(UsageError, match="'runs' is no tracking URI"):
+        publish(outcome(results), "runs")

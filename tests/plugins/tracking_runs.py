@@ -1,0 +1,178 @@
+"""Suites as they could have run, and what a tracking store shows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from harness import hookspecs
+from harness.claims import Claim
+from harness.execute import record_of
+from harness.plan import Session
+from harness.records import Record
+from harness.registry import Registry
+from harness.request import Request
+from harness.session import SuiteResult, judged
+from harness.spec import Cell, Dataset, Metric, Place, Task
+from harness.suite import Suite
+from harness.watchers import watching
+from harness_plugins.tracking.writer import MlflowWatcher, tracking_uri
+
+TASK = Task(
+    name="contrastive/digits",
+    role="contrastive-loss",
+    run="math:hypot",
+    metrics={"accuracy": Metric(better="higher"), "loss": Metric(better="lower")},
+    datasets=("digits",),
+)
+
+
+DIGITS = Dataset(
+    name="digits", licence="CC0", load="m:f", files={"x": ("0" * 64,)}, places=(Place(url="https://host/digits"),)
+)
+
+
+REGISTRY = Registry(
+    plugins={},
+    methods={},
+    tasks={TASK.name: TASK},
+    workloads={},
+    datasets={"digits": DIGITS},
+    engines={},
+    suites={},
+    claim_files=(),
+    owners={},
+    extra=(),
+    manager=pluggy.PluginManager("harness"),
+)
+
+
+def claim(name: str, **test: Any) -> Claim:
+    return Claim.model_validate(
+        {
+            "id": f"flatnce/{name}",
+            "says": "FlatNCE is more accurate",
+            "source": {"article": "arxiv.org/abs/2107.01152", "id": "F-1"},
+            "paper": {"flatnce": 0.893, "infonce": 0.871, "unit": "fraction"},
+            "test": {"task": TASK.name, "metric": "accuracy", "method": "flatnce", **test},
+        }
+    )
+
+
+CLAIMS = (
+    claim("small", kind="greater", than="infonce", where={"batch_size": [8]}),
+    claim("large", kind="greater", than="infonce", by=0.5, where={"batch_size": [32]}),
+    claim("elsewhere", kind="greater", than="triplet"),
+)
+
+
+def cells(suite: str = "contrastive", seeds: int = 3, code: str = "c0de") -> tuple[Cell, ...]:
+    return tuple(
+        Cell(
+            suite,
+            method,
+            TASK.name,
+            {"batch_size": size, "width": 64},
+            "cpu",
+            "float32",
+            seed,
+            code,
+            {"digits": "d" * 32},
+        )
+        for method in ("flatnce", "infonce")
+        for size in (8, 32)
+        for seed in range(seeds)
+    )
+
+
+def done(cell: Cell, **more: Any) -> Record:
+    """A record with a mean that depends on the method and values that depend on the seed."""
+    accuracy = (0.9 if cell.method == "flatnce" else 0.8) + 0.001 * cell.seed**2
+    given = {
+        "metrics": {"accuracy": accuracy, "loss": 0.5},
+        "curves": {"loss": [(0, 3.0), (10, 1.0)]},
+        "seconds": 2.0,
+        "peak_bytes": 3_000_000,
+        "environment": "e" * 16,
+        "started": f"2026-01-15T10:00:{cell.seed:02}.000+00:00",
+    }
+    return record_of(cell, "done", None, **{**given, **more})
+
+
+def outcome(
+    results: Path,
+    scope: Sequence[Cell] = cells(),
+    make: Callable[[Cell], Record] = done,
+    claims: Sequence[Claim] = CLAIMS,
+) -> SuiteResult:
+    name = scope[0].suite
+    suite = Suite(name, Path(f"{name}.toml"), "Losses at small batch sizes", (), {c.id: c for c in claims})
+    records = {cell.id: make(cell) for cell in scope}
+    session = Session(
+        suite=suite,
+        registry=REGISTRY,
+        request=Request(suite=name, results=results),
+        scope=tuple(scope),
+        cells=tuple(scope),
+        todo=tuple(scope),
+        records=records,
+        results=results,
+    )
+    return judged(session, records)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a run in a store shows."""
+
+    id: str
+    kind: str
+    status: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    data: tuple[tuple[str, str], ...]
+    parent: str
+
+
+def shown(results: Path, to: str | None = None, suite: str = "contrastive") -> dict[str, Shown]:
+    """The active runs of a suite, by name."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri(results, to))
+    runs = client.search_runs([client.get_experiment_by_name(suite).experiment_id], max_results=5000)
+    names = {run.info.run_id: run.info.run_name for run in runs}
+    assert len(set(names.values())) == len(names), "two runs share a name"
+    return {
+        run.info.run_name: Shown(
+            id=run.info.run_id,
+            kind=run.data.tags["harness.kind"],
+            status=run.info.status,
+            params=run.data.params,
+            metrics=run.data.metrics,
+            tags={k: v for k, v in run.data.tags.items() if k != "mlflow.parentRunId"},
+            data=tuple((one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs),
+            parent=names[run.data.tags["mlflow.parentRunId"]] if "mlflow.parentRunId" in run.data.tags else "",
+        )
+        for run in runs
+    }
+
+
+def without_ids(runs: dict[str, Shown]) -> dict[str, Shown]:
+    return {name: replace(run, id="") for name, run in runs.items()}
+
+
+def live(result: SuiteResult, *watchers: MlflowWatcher) -> None:
+    """Tell watchers of a run as the session does."""
+    manager = pluggy.PluginManager("harness")
+    manager.add_hookspecs(hookspecs)
+    session = replace(result.session, records={})
+    with watching(replace(REGISTRY, manager=manager), watchers) as told:
+        told.call("harness_suite_started", session=session)
+        for cell in session.scope:
+            told.call("harness_cell_finished", session=session, cell=cell, record=result.records[cell.id])
+        told.call("harness_suite_finished", session=session, result=result)
