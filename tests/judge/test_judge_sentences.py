@@ -5,15 +5,6 @@ from toy_plan import by_seed, claim, cross, measured, verdict
 
 from harness.judge import sentence
 
-
-def judged(differences, metric="score", alpha=0.05, **test):
-    cells, records = by_seed(differences, metric)
-    return verdict(claim(metric=metric, **{"than": "b", **test}), cells, records, alpha)
-
-
-# Reading a verdict ------------------------------------------------------------------------------------------
-
-
 CLEAR = [0.9, 1.0, 1.1]
 
 
