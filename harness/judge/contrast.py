@@ -84,8 +84,8 @@ def lacking(groups: Iterable[Group], records: Mapping[str, Record], metric: str)
         why = f"gave no finite {metric}"
     else:
         why = f"{record.status}: {record.cause or 'no cause recorded'}"
-    if len(bad) == len(cells) and record is None and not bad[0].skip:
-        return f"none of its {len(cells)} cells has run"
+    if all(cell.id not in records and not cell.skip for cell in bad):
+        return f"{len(bad)} of its {len(cells)} cells have not run"
     first = f"{bad[0].method} on {bad[0].task} seed={bad[0].seed} ({bad[0].id[:10]})"
     return f"{len(bad)} of {len(cells)} cells have no good record; first: {first} {why}"
 

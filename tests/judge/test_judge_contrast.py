@@ -264,7 +264,7 @@ def test_missing_and_failed_cells_are_counted_and_the_first_is_named():
 
 @pytest.mark.parametrize(
     ("skip", "metrics", "said"),
-    [(None, None, "has not run"), ("no data", None, "skipped: no data"), (None, {}, "gave no finite score")],
+    [("no data", None, "skipped: no data"), (None, {}, "gave no finite score")],
 )
 def test_what_a_cell_without_a_result_lacks(skip, metrics, said):
     cells = cross("ab", 3)
@@ -276,6 +276,12 @@ def test_what_a_cell_without_a_result_lacks(skip, metrics, said):
     found = verdict(claim(kind="greater", than="b"), cells, records)
     assert found.cause.startswith("1 of 6 cells have no good record; first: a on toy/fit")
     assert found.cause.endswith(said)
+
+
+def test_cells_that_have_not_run_are_counted_and_none_is_named():
+    cells = cross("ab", 3)
+    records = measured(cells[1:], lambda _: 1.0)
+    assert verdict(claim(kind="greater", than="b"), cells, records).cause == "1 of its 6 cells have not run"
 
 
 def test_cells_that_do_not_matter_may_fail():
