@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from harness.engines import Settings
+from harness.engines import EngineFunction, Settings
 from harness.errors import ExitCode
 from harness.execute import record_of
 from harness.judge import LOOK_ALPHA, LOOKS, Summary, Verdict, holm_corrected, judge, needed_cells, summarise
@@ -146,7 +146,7 @@ def _run(session: Session, file: RecordsFile, watchers: Watchers, stop: Callable
     if not session.todo:
         return
     request = session.request
-    engine = resolve(session.registry.engines[request.engine].run)
+    engine: EngineFunction = resolve(session.registry.engines[request.engine].run)
     settings = Settings(
         jobs=request.worker_count,
         slots=tuple(d if ":" in d or d == "cpu" else f"{d}:0" for d in request.devices),

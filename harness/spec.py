@@ -25,8 +25,6 @@ Code = Callable[..., Any] | str
 
 #: Device kinds a cell may name; ``cuda:1`` is a slot of the kind ``cuda``.
 DEVICE_KINDS = ("cpu", "cuda", "mps", "xpu")
-#: Floating-point types a cell may ask for, by their torch names.
-DTYPES = ("float64", "float32", "float16", "bfloat16")
 #: Part of every cell's key. Raised when the core changes what a cell computes.
 PROTOCOL = 1
 
