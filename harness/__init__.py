@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from harness.request import Request
     from harness.run import Run
     from harness.session import SuiteResult, run_suite
-    from harness.spec import Cell, Dataset, Engine, Method, Metric, Option, Paper, Place, Task, Workload
+    from harness.spec import Cell, Dataset, Engine, Figure, Method, Metric, Option, Paper, Place, Task, Workload
 
 _HOME = {
     "Cell": "spec",
     "Claim": "claims",
     "Dataset": "spec",
+    "Figure": "spec",
     "Engine": "spec",
     "ExitCode": "errors",
     "HarnessError": "errors",
@@ -55,6 +56,7 @@ __all__ = [
     "Dataset",
     "Engine",
     "ExitCode",
+    "Figure",
     "HarnessError",
     "Method",
     "Metric",

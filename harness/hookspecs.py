@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harness.plan import Session
     from harness.records import Record
     from harness.session import SuiteResult
-    from harness.spec import Cell, Dataset, Engine, Method, Task, Workload
+    from harness.spec import Cell, Dataset, Engine, Figure, Method, Task, Workload
 
 #: The name pluggy knows this project by.
 PROJECT = "harness"
@@ -56,6 +56,11 @@ def harness_workloads() -> Sequence[Workload]:  # type: ignore[empty-body]
 @_hookspec
 def harness_datasets() -> Sequence[Dataset]:  # type: ignore[empty-body]
     """Data sets, each with its licence, digests and the places it may come from."""
+
+
+@_hookspec
+def harness_figures() -> Sequence[Figure]:  # type: ignore[empty-body]
+    """Pictures of what was recorded, beyond those that every suite gets."""
 
 
 @_hookspec

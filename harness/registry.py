@@ -12,7 +12,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ import pluggy
 
 from harness import hookspecs
 from harness.errors import FileError, HarnessError, UnknownName, UsageError, suggestion
-from harness.spec import Dataset, Engine, Method, Task, Workload
+from harness.spec import Dataset, Engine, Figure, Method, Task, Workload
 
 if TYPE_CHECKING:
     from harness.claims import Claim
@@ -39,6 +39,7 @@ _NOUNS: Mapping[str, tuple[str, type]] = {
     "harness_tasks": ("tasks", Task),
     "harness_workloads": ("workloads", Workload),
     "harness_datasets": ("datasets", Dataset),
+    "harness_figures": ("figures", Figure),
     "harness_engines": ("engines", Engine),
     "harness_claims": ("claim_files", Path),
     "harness_suites": ("suite_files", Path),
@@ -75,6 +76,7 @@ class Registry:
     tasks: Mapping[str, Task]
     workloads: Mapping[str, Workload]
     datasets: Mapping[str, Dataset]
+    figures: Mapping[str, Figure]
     engines: Mapping[str, Engine]
     #: Suites' files by name.
     suites: Mapping[str, Path]
@@ -113,9 +115,26 @@ class Registry:
         return found, tuple(problems)
 
     def code(self, method: str, task: str) -> str:
-        """Digest of the code of the plugins that bring this method and this task."""
-        names = {self.owners["method", method], self.owners["task", task]}
+        """Digest of the code of the plugins that bring a method, a task and its data sets, and of those they use."""
+        waiting = [self.owners["method", method], self.owners["task", task]]
+        waiting += [self.owners["dataset", name] for name in self.tasks[task].datasets if name in self.datasets]
+        names: set[str] = set()
+        while waiting:
+            name = waiting.pop()
+            if name not in names:
+                names.add(name)
+                waiting += self._imported_by(name)
         return hashlib.sha256("".join(sorted(self.plugins[n].code for n in names)).encode()).hexdigest()[:16]
+
+    def _imported_by(self, name: str) -> list[str]:
+        """Other plugins whose modules this one's source imports."""
+        source = self.plugins[name].source
+        modules = imported_modules(source) if source else frozenset()
+        return [
+            other
+            for other, plugin in self.plugins.items()
+            if any(module == plugin.origin or module.startswith(f"{plugin.origin}.") for module in modules)
+        ]
 
 
 class _Names(dict[str, Item]):
@@ -208,6 +227,7 @@ class _Builder:
             tasks=found["tasks"],
             workloads=found["workloads"],
             datasets=found["datasets"],
+            figures=found["figures"],
             engines=found["engines"],
             suites=self._suites(),
             claim_files=tuple(found["claim_files"].values()),
@@ -289,19 +309,33 @@ def code_digest(source: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+@cache
+def imported_modules(source: Path) -> frozenset[str]:
+    """Names of the modules that a file, or the files of a package, import anywhere in their text."""
+    files = [source] if source.is_file() else source.rglob("*.py")
+    return frozenset(name for file in files for name in _imports(file))
+
+
+def _imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            # What is imported may itself be a module: ``from package import module``.
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
 def _with_siblings(file: Path) -> list[Path]:
     """A module's file and those beside it that it imports, directly or not."""
     found = {file}
     waiting = [file]
     while waiting:
-        for node in ast.walk(ast.parse(waiting.pop().read_bytes())):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            for name in names:
-                sibling = file.parent / f"{name.partition('.')[0]}.py"
-                if sibling.is_file() and sibling not in found:
-                    found.add(sibling)
-                    waiting.append(sibling)
+        for name in _imports(waiting.pop()):
+            sibling = file.parent / f"{name.partition('.')[0]}.py"
+            if sibling.is_file() and sibling not in found:
+                found.add(sibling)
+                waiting.append(sibling)
     return sorted(found)
 
 

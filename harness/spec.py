@@ -1,4 +1,4 @@
-"""The nouns that plugins are written with: methods, tasks, workloads, data sets, and the cell they meet in.
+"""The nouns that plugins are written with: methods, tasks, workloads, data sets, figures, and the cell.
 
 All are frozen and checked when they are made, so that a mistake is reported where it was written. None of them
 imports torch: code is named as ``"module:attribute"`` and resolved when a cell needs it.
@@ -265,6 +265,28 @@ class Dataset:
         for file, digests in self.files.items():
             if not digests or isinstance(digests, str) or not all(re.fullmatch("[0-9a-f]{64}", d) for d in digests):
                 raise UsageError(f"data set {self.name}: {file}: a tuple of sha256 digests is needed, not {digests!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A picture of what was recorded, for the report and for MLflow.
+
+    ``draw(records)`` gets the good records of its ``tasks``, latest only, as a list of ``harness.records.Record``,
+    and gives one ``<svg>`` element as text: no script, nothing loaded from elsewhere, a ``<title>`` for those who
+    cannot see it. It is only called when there is such a record.
+    """
+
+    name: str
+    draw: Code
+    #: Tasks whose records it draws.
+    tasks: tuple[str, ...]
+    #: What it shows and how to read it, in one or two sentences; stands under the picture.
+    help: str = ""
+
+    def __post_init__(self) -> None:
+        _check_name("figure", self.name)
+        if isinstance(self.tasks, str) or not self.tasks:
+            raise UsageError(f"figure {self.name}: tasks = {self.tasks!r}: a tuple of names is needed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

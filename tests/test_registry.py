@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from harness.errors import UnknownName, UsageError
-from harness.registry import code_digest, load_registry
+from harness.registry import code_digest, imported_modules, load_registry
 
 HEAD = "import harness\nfrom harness import Method, Metric, Task, hookimpl\n"
 METHOD = "@hookimpl\ndef harness_methods():\n    return [Method(name='{name}', role='r', build=abs)]\n"
@@ -115,6 +115,34 @@ def test_the_code_digest_follows_the_code_and_not_the_claims(tmp_path):
     assert second != first
     (folder / "__init__.py").write_text("x = 2")
     assert digest() not in (first, second)
+
+
+def test_a_cell_is_keyed_by_the_code_of_every_plugin_it_uses(installed):
+    task = "@hookimpl\ndef harness_tasks():\n    m = {'m': Metric()}\n"
+    task += "    return [Task(name='t', role='r', run=abs, metrics=m, datasets=('d',))]\n"
+    data = (
+        "@hookimpl\ndef harness_datasets():\n    return [harness.Dataset(name='d', licence='-', load=abs, files={})]\n"
+    )
+    texts = {
+        "method": METHOD.format(name="m") + "def later():\n    from installed_shared import part\n",
+        "task": task,
+        "data": data,
+        "shared": "part = 1\n",
+        "stranger": "x = 1\n",
+    }
+
+    def key(**changed: str) -> str:
+        code_digest.cache_clear()
+        imported_modules.cache_clear()
+        for name in [n for n in sys.modules if n.startswith("installed_")]:
+            del sys.modules[name]
+        installed(**{name: text + changed.get(name, "") for name, text in texts.items()})
+        return load_registry().code("m", "t")
+
+    first = key()
+    assert key(stranger="y = 1\n") == first
+    for name in ("method", "task", "data", "shared"):
+        assert key(**{name: "y = 1\n"}) != first, name
 
 
 @pytest.mark.parametrize("command", [["--help"], ["list"], ["show", "flatnce"], ["list", "claims", "--json"]])

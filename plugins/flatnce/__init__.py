@@ -8,8 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.hookspecs import hookimpl
-from harness.spec import Dataset, Method, Metric, Option, Paper, Task, Workload
-from harness_plugins.flatnce.datasets import DATASETS
+from harness.spec import Method, Metric, Option, Paper, Task, Workload
 
 _HERE = "harness_plugins.flatnce"
 _ROLE = "contrastive-loss"
@@ -179,12 +178,6 @@ def harness_workloads() -> list[Workload]:
             help="the loss of a batch of pairs, forward and backward",
         )
     ]
-
-
-@hookimpl
-def harness_datasets() -> list[Dataset]:
-    """Small pictures in grey, two of the sets shipped by packages that are installed anyway."""
-    return list(DATASETS)
 
 
 @hookimpl

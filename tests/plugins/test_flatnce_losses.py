@@ -7,7 +7,7 @@ import math
 import mpmath
 import pytest
 import torch
-from flatnce_run import METHODS
+from plugin_run import METHODS
 
 from harness_plugins.flatnce.losses import FlatNCE, InfoNCE, NaiveInfoNCE, log_odds
 

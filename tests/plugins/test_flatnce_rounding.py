@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from flatnce_run import METHODS, TASKS, make_run
+from plugin_run import METHODS, TASKS, make_run
 
 from harness_plugins.flatnce.losses import InfoNCE
 from harness_plugins.flatnce.rounding import identities, relative_error, rounding

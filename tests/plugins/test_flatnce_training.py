@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from flatnce_run import METHODS, TASKS, make_run
+from plugin_run import METHODS, TASKS, make_run
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler

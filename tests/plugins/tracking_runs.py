@@ -42,6 +42,7 @@ REGISTRY = Registry(
     tasks={TASK.name: TASK},
     workloads={},
     datasets={"digits": DIGITS},
+    figures={},
     engines={},
     suites={},
     claim_files=(),

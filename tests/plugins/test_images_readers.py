@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flatnce_run import DATASETS
+from plugin_run import DATASETS
 
 from harness.datasets import load, locate
 from harness.errors import DatasetError
-from harness_plugins.flatnce import images
+from harness_plugins.images import readers
 
 NEEDS_OWN_DATA = pytest.mark.skipif(
     "HARNESS_DATA" not in os.environ, reason="HARNESS_DATA names no folder with the larger data sets"
@@ -49,12 +49,12 @@ def test_digits_are_the_ones_that_scikit_learn_gives():
 
 def test_split_is_disjoint_complete_and_always_the_same():
     labels = np.random.default_rng(0).integers(0, 7, 500)
-    train, test = images.stratified_split(labels, 0.2, seed=3)
+    train, test = readers.stratified_split(labels, 0.2, seed=3)
     assert sorted([*train, *test]) == list(range(500))
-    again = images.stratified_split(labels, 0.2, seed=3)
+    again = readers.stratified_split(labels, 0.2, seed=3)
     np.testing.assert_array_equal(train, again[0])
     np.testing.assert_array_equal(test, again[1])
-    assert not np.array_equal(train, images.stratified_split(labels, 0.2, seed=4)[0])
+    assert not np.array_equal(train, readers.stratified_split(labels, 0.2, seed=4)[0])
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -78,15 +78,15 @@ def test_mnist_gives_the_same_arrays_however_its_file_is_sorted(tmp_path):
     order = np.random.default_rng(1).permutation(30)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    one = images.load_mnist(write_mnist(tmp_path / "a", np.arange(30)))
-    other = images.load_mnist(write_mnist(tmp_path / "b", order))
+    one = readers.load_mnist(write_mnist(tmp_path / "a", np.arange(30)))
+    other = readers.load_mnist(write_mnist(tmp_path / "b", order))
     for key in one:
         np.testing.assert_array_equal(one[key], other[key])
 
 
 def test_mnist_keeps_each_image_with_its_label(tmp_path):
     paths = write_mnist(tmp_path, np.arange(30))
-    mixed, plain = images.load_mnist(paths), images.load_fashion_mnist(paths)
+    mixed, plain = readers.load_mnist(paths), readers.load_fashion_mnist(paths)
     where = {image.tobytes(): label for image, label in zip(plain["train_images"], plain["train_labels"], strict=True)}
     assert [where[image.tobytes()] for image in mixed["train_images"]] == list(mixed["train_labels"])
     assert not np.array_equal(mixed["train_labels"], plain["train_labels"])
@@ -117,7 +117,7 @@ def damaged(name: str, content: bytes, tmp_path: Path) -> dict[str, Path]:
 )
 def test_damaged_idx_file_is_told_with_its_name_and_what_was_found(content, told, tmp_path):
     with pytest.raises(DatasetError, match=told) as error:
-        images.load_fashion_mnist(damaged("train-images-idx3-ubyte.gz", content, tmp_path))
+        readers.load_fashion_mnist(damaged("train-images-idx3-ubyte.gz", content, tmp_path))
     assert str(tmp_path / "train-") in str(error.value)
 
 
@@ -136,7 +136,7 @@ def test_damaged_table_is_told_with_its_name_and_what_was_found(text, told, tmp_
     path = tmp_path / "digits.csv.gz"
     path.write_bytes(gzip.compress(text.encode()))
     with pytest.raises(DatasetError, match=told) as error:
-        images.load_digits({path.name: path})
+        readers.load_digits({path.name: path})
     assert str(path) in str(error.value)
 
 

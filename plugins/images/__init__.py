@@ -1,10 +1,11 @@
-"""The image data sets: what their files are, where they may be found, and under which licence."""
+"""Small image data sets that several plugins use: their files, where they may be found, and their licences."""
 
 from __future__ import annotations
 
+from harness.hookspecs import hookimpl
 from harness.spec import Dataset, Place
 
-_LOADERS = "harness_plugins.flatnce.images"
+_LOADERS = "harness_plugins.images.readers"
 
 DATASETS = (
     Dataset(
@@ -83,3 +84,9 @@ DATASETS = (
         help="70,000 pictures of clothes, 28 x 28 pixels",
     ),
 )
+
+
+@hookimpl
+def harness_datasets() -> list[Dataset]:
+    """Small pictures in grey, two of the sets shipped by packages that are installed anyway."""
+    return list(DATASETS)

@@ -1,16 +1,15 @@
-"""Runs of this plugin's tasks as the core makes them, for its tests."""
+"""Runs of the registered tasks as the core makes them, for the tests of plugins."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from harness.registry import load_registry
 from harness.run import Run
-from harness.spec import Cell, Method, Task, read_options
-from harness_plugins import flatnce
+from harness.spec import Cell, read_options
 
-METHODS: dict[str, Method] = {method.name: method for method in flatnce.harness_methods()}
-TASKS: dict[str, Task] = {task.name: task for task in flatnce.harness_tasks()}
-DATASETS = {dataset.name: dataset for dataset in flatnce.harness_datasets()}
+REGISTRY = load_registry()
+METHODS, TASKS, DATASETS = REGISTRY.methods, REGISTRY.tasks, REGISTRY.datasets
 
 
 def make_run(task: str, seed: int = 0, dtype: str = "float32", **options: Any) -> Run:

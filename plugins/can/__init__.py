@@ -1,0 +1,1 @@
+"""Classification with alternating normalisation (CAN): does a prior correct unsure predictions?"""

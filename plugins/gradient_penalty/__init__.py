@@ -1,0 +1,1 @@
+"""Penalties on input gradients and on parameter gradients: is one approximately the other?"""

@@ -1,0 +1,1 @@
+"""Re-ranking leaderboards by other means: does another mean put humans first?"""

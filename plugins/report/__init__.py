@@ -1,0 +1,1 @@
+"""One HTML file of a results folder: verdicts, evidence, cost, environment."""
