@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
 from filelock import FileLock
+from pydantic_core import from_json
 
 from harness.errors import UsageError
 
@@ -37,9 +40,13 @@ class Record:
     status: Status
     #: One sentence, where status is not "done".
     cause: str | None = None
+    #: Whether it is the worker that was lost (killed from outside, its device or node gone), not the method that
+    #: failed. Such a cell is tried again.
+    lost: bool = False
+    #: How often the cell was begun until this came of it.
+    attempts: int = 1
     #: Every value is finite.
     metrics: Mapping[str, float] = field(default_factory=dict)
-    curves: Mapping[str, Curve] = field(default_factory=dict)
     #: Wall time of the task alone: data are loaded and the method is built before.
     seconds: float = 0.0
     #: Highest memory during the task above what its worker held before: allocator on CUDA, resident set on CPU.
@@ -54,18 +61,47 @@ class Record:
     #: UTC, ISO 8601.
     started: str = ""
     finished: str = ""
+    #: Last, because they are long: a reader that wants none of them stops before.
+    curves: Mapping[str, Curve] = field(default_factory=dict)
 
     @property
     def good(self) -> bool:
         """Whether the cell ended with all its metrics."""
         return self.status == "done"
 
+    def as_dict(self) -> dict[str, Any]:
+        """The record as plain JSON types, curves read."""
+        return asdict(replace(self, curves={})) | {"curves": dict(self.curves)}
+
     def to_line(self) -> str:
         """The record as one line of JSON, without the newline."""
-        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+class _Curves(Mapping[str, Curve]):
+    """Curves as they stand in the file, read when somebody looks at one."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+
+    def _read(self) -> dict[str, Curve]:
+        return {name: [(int(step), float(value)) for step, value in c] for name, c in from_json(self._text).items()}
+
+    def __getitem__(self, name: str) -> Curve:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __repr__(self) -> str:
+        return repr(self._read())
 
 
 _FIELDS = {f.name for f in fields(Record)}
+_STATUSES = frozenset(get_args(Status))
 _NEEDED = ("id", "suite", "method", "task", "options", "device", "dtype", "seed", "status")
 
 
@@ -77,14 +113,22 @@ class Loaded:
     by_id: Mapping[str, Record]
     #: Sentences for a person: damaged lines by number, a torn last line, records of a newer schema.
     warnings: tuple[str, ...] = ()
+    #: How far the file was read, in bytes.
+    size: int = 0
 
 
 class RecordsFile:
-    """The append-only ``records.jsonl`` of a results folder, safe for several writers at once."""
+    """The append-only ``records.jsonl`` of a results folder, safe for several writers at once.
 
-    def __init__(self, folder: Path) -> None:
+    ``read_to`` is how far the caller has read it already; what others append beyond is noticed.
+    """
+
+    def __init__(self, folder: Path, read_to: int = 0) -> None:
         self.folder = folder
         self.path = folder / "records.jsonl"
+        self._read_to = read_to
+        #: Ids of the cells that another process has recorded well since.
+        self._others: set[str] = set()
 
     def prepare(self) -> None:
         """Make the folder. Raises UsageError where it cannot be written."""
@@ -95,13 +139,53 @@ class RecordsFile:
         except OSError as error:
             raise UsageError(f"results folder {self.folder} cannot be written: {error.strerror}") from None
 
-    def append(self, record: Record) -> None:
-        """Write a record and see it on the disk. A last line that a crash tore is removed first."""
-        with FileLock(self.folder / ".records.lock"), self.path.open("rb+") as stream:
-            _mend_end(stream)
-            stream.write(record.to_line().encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+    def append(self, record: Record) -> bool:
+        """Write a record and see it on the disk. A last line that a crash tore is removed first.
+
+        A cell that another process has recorded well meanwhile is not recorded twice: False says so. Raises
+        OSError where the disk is full or gone; what stood in the file before stays as it is.
+        """
+        line = record.to_line().encode(errors="replace") + b"\n"
+        with FileLock(self.folder / ".records.lock"), self.path.open("rb+", buffering=0) as stream:
+            end = _mend_end(stream)
+            self._notice(stream, end)
+            if record.good and record.id in self._others:
+                return False
+            stream.seek(end)
+            try:
+                written = stream.write(line)
+                if written != len(line):
+                    raise OSError(28, os.strerror(28))  # ENOSPC: the kernel took what fitted
+                os.fsync(stream.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    stream.truncate(end)
+                raise
+            self._read_to = end + len(line)
+        return True
+
+    def recorded_elsewhere(self, cell: str) -> bool:
+        """Whether another process has recorded this cell well since this one last read the file."""
+        try:
+            if self.path.stat().st_size > self._read_to:
+                with self.path.open("rb") as stream:
+                    end = stream.seek(0, os.SEEK_END)
+                    self._notice(stream, end)
+        except OSError:
+            return False
+        return cell in self._others
+
+    def _notice(self, stream: BinaryIO, end: int) -> None:
+        """Read what others have appended up to ``end``, whole lines only."""
+        if end <= self._read_to:
+            return
+        stream.seek(self._read_to)
+        whole = stream.read(end - self._read_to).rpartition(b"\n")[0]
+        for line in whole.split(b"\n"):
+            record = parse_record(line)
+            if isinstance(record, Record) and record.good:
+                self._others.add(record.id)
+        self._read_to += len(whole) + bool(whole)
 
     def add_environment(self, digest: str, environment: Mapping[str, Any]) -> None:
         """Keep an environment under its digest, once."""
@@ -113,15 +197,12 @@ class RecordsFile:
 
     def load(self) -> Loaded:
         """Read every record. A line that cannot be read is skipped and reported, never fatal."""
-        if not self.path.exists():
-            return Loaded({})
         by_id: dict[str, Record] = {}
         damaged: list[int] = []
-        newer = 0
-        content = self.path.read_bytes()
-        torn = bool(content) and not content.endswith(b"\n")
-        lines = content.split(b"\n")
-        for number, line in enumerate(lines, start=1):
+        newer = size = 0
+        torn = False
+        for number, line in self.lines():
+            size += len(line)
             if not line.strip():
                 continue
             record = parse_record(line)
@@ -131,38 +212,61 @@ class RecordsFile:
                 before = by_id.get(record.id)
                 if before is None or record.good or not before.good:
                     by_id[record.id] = record
-            elif not (torn and number == len(lines)):
+            elif line.endswith(b"\n"):
                 damaged.append(number)
+            else:
+                torn = True
         warnings = []
         if damaged:
             shown = ", ".join(map(str, damaged[:10])) + (" and more" if len(damaged) > 10 else "")
-            warnings.append(f"{self.path}: {len(damaged)} damaged line(s) skipped: {shown}")
-        if torn and parse_record(lines[-1]) == "damaged":
+            warnings.append(
+                f"{self.path}: {len(damaged)} damaged line(s) skipped: {shown}; 'harness records repair' drops them"
+            )
+        if torn:
             warnings.append(f"{self.path}: the last line is torn (a run was killed while writing it) and is ignored")
         if newer:
             warnings.append(
                 f"{self.path}: {newer} record(s) of a newer schema than {SCHEMA} left alone; update harness"
             )
-        return Loaded(by_id, tuple(warnings))
+        return Loaded(by_id, tuple(warnings), size)
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """Every line with its number from 1, its newline included; none where there is no file."""
+        collecting = gc.isenabled()
+        try:
+            # Looking for cycles among some hundred thousand dicts that have none takes longer than reading them.
+            gc.disable()
+            with self.path.open("rb") as stream:
+                yield from enumerate(stream, start=1)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        finally:
+            if collecting:
+                gc.enable()
 
 
 def parse_record(line: bytes) -> Record | Literal["newer", "damaged"]:
-    """A line as a record, or why it is none."""
+    """A line as a record, or why it is none. Its curves are read later, if at all."""
+    head, found, curves = line.rstrip().rpartition(b',"curves":')
+    # In a record of ours the curves come last, after "finished"; within a string no quote stands bare.
+    late = bool(found) and b',"finished":' in head and curves.startswith(b"{") and curves.endswith(b"}}")
     try:
-        content = json.loads(line)
+        content = from_json(head + b"}" if late else line, allow_inf_nan=False)
     except ValueError:
         return "damaged"
     if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
         return "damaged"
     if content["schema"] > SCHEMA:
         return "newer"
-    if any(name not in content for name in _NEEDED) or content["status"] not in get_args(Status):
+    if any(name not in content for name in _NEEDED) or content["status"] not in _STATUSES:
         return "damaged"
+    if late:
+        content["curves"] = _Curves(curves[:-1]) if curves != b"{}}" else {}
     return Record(**{k: v for k, v in content.items() if k in _FIELDS})
 
 
-def _mend_end(stream: BinaryIO) -> None:
-    """Place the stream where the next line belongs: after a whole line, over a torn one."""
+def _mend_end(stream: BinaryIO) -> int:
+    """Where the next line belongs: after a whole line, over a torn one, which is cut off."""
     end = stream.seek(0, os.SEEK_END)
     tail = b""
     while end > len(tail) and b"\n" not in tail:
@@ -170,11 +274,10 @@ def _mend_end(stream: BinaryIO) -> None:
         stream.seek(start)
         tail = stream.read(end - start)
     last = tail.rpartition(b"\n")[2]
-    stream.seek(0, os.SEEK_END)
     if not last:
-        return
+        return end
     if parse_record(last) == "damaged":
-        stream.truncate(end - len(last))
-        stream.seek(0, os.SEEK_END)
-    else:
-        stream.write(b"\n")
+        return stream.truncate(end - len(last))
+    stream.seek(end)
+    stream.write(b"\n")
+    return end + 1

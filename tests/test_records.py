@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from dataclasses import asdict
 
 import pytest
 
@@ -31,7 +30,7 @@ def file(tmp_path):
 def test_a_record_comes_back_as_it_was(file):
     file.append(record())
     (found,) = file.load().by_id.values()
-    assert json.loads(json.dumps(asdict(found))) == json.loads(json.dumps(asdict(record())))
+    assert json.loads(json.dumps(found.as_dict())) == json.loads(json.dumps(record().as_dict()))
 
 
 def test_a_good_record_stands_against_a_later_bad_one_and_the_latest_good_one_wins(file):

@@ -167,7 +167,7 @@ def _record(name: str, results: Path | None) -> dict[str, Any] | None:
     matching = [r for i, r in RecordsFile(folder).load().by_id.items() if len(name) >= 6 and i.startswith(name)]
     if len(matching) != 1:
         return None
-    content = asdict(matching[0])
+    content = matching[0].as_dict()
     path = folder / "environments" / f"{matching[0].environment}.json"
     if path.exists():
         content["environment"] = {"digest": matching[0].environment, **json.loads(path.read_text("utf-8"))}

@@ -169,7 +169,7 @@ def document(result: SuiteResult) -> dict[str, Any]:
                 for status in ("done", "failed", "timeout", "crashed", "skipped")
             },
         },
-        "records": [asdict(r) for r in cells],
+        "records": [r.as_dict() for r in cells],
         "summaries": [asdict(s) for s in result.summaries],
         "verdicts": verdict_documents(result),
     }
