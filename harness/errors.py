@@ -5,6 +5,7 @@ HarnessError            something a person can act on; the command line prints i
 │   ├── UnknownName     no such thing; carries the nearest valid name
 │   ├── FileError       a suite or claim file that cannot be read as one
 │   └── DatasetError    a data set whose files are damaged or are not what they should be
+├── RecordNotKept       the results folder cannot be written any more; the run stops, what is recorded stays
 └── DatasetMissing      a data set that is nowhere on this machine; its cells are skipped, not failed
 """
 
@@ -36,6 +37,9 @@ class ExitCode(IntEnum):
 class HarnessError(Exception):
     """Base of all errors that a person can act on."""
 
+    #: What the command ends with.
+    exit_code = ExitCode.USAGE
+
 
 class UsageError(HarnessError):
     """The command, a file or an argument is wrong; the message says where, what was found, what is allowed."""
@@ -63,6 +67,12 @@ class FileError(UsageError):
 
 class DatasetError(UsageError):
     """A data set is there but damaged, or is not the one it claims to be."""
+
+
+class RecordNotKept(HarnessError):
+    """A record cannot be written: the disk is full, or the folder is gone. The message says where the record is."""
+
+    exit_code = ExitCode.CELLS_FAILED
 
 
 class DatasetMissing(HarnessError):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import math
 import random
 import time
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.datasets import load
 from harness.errors import HarnessError, UnknownName, UsageError
+from harness.memory import PeakMemory, at_most, ran_out
 from harness.records import Record, Status
 from harness.run import Run
 from harness.spec import Cell, Task, resolve
@@ -29,12 +28,13 @@ def execute(
     *,
     slot: str = "cpu",
     environment: str | None = None,
+    memory_limit: int | None = None,
     report: Callable[[float], None] = lambda fraction: None,
 ) -> Record:
     """Run a cell and give its record. Whatever the plugin's code raises becomes a failed record with its cause.
 
-    Data are loaded and the method is built before the clock starts, so that ``seconds`` and ``peak_bytes``
-    are the task's own.
+    ``memory_limit`` is what this process may take beyond what it holds when the task begins, in bytes. Data are
+    loaded and the method is built before the clock starts, so that ``seconds`` and ``peak_bytes`` are the task's own.
     """
     started, begin = now(), time.perf_counter()
     curves: Mapping[str, list[tuple[int, float]]] = {}
@@ -54,9 +54,12 @@ def execute(
         curves = run.curves
         memory.start()
         begin = time.perf_counter()
-        metrics = check_metrics(task, code(built, run))
-    except (Exception, SystemExit) as error:  # noqa: BLE001  a method may fail in any way; that is its result
-        status, cause = "failed", explain(error)
+        with at_most(memory_limit):
+            metrics = check_metrics(task, code(built, run))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  a method may fail in any way; that is its result
+        status, cause = "failed", explain(error, memory_limit)
         # To stderr, which engines keep with the record.
         traceback.print_exc()
     seconds = time.perf_counter() - begin
@@ -113,14 +116,20 @@ def check_metrics(task: Task, returned: object) -> dict[str, float]:
     return metrics
 
 
-def explain(error: BaseException) -> str:
+def explain(error: BaseException, memory_limit: int | None = None) -> str:
     """One sentence on an exception: what it is and the line of the plugin it came from."""
     if isinstance(error, HarnessError):
         return str(error)
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001  an exception of a plugin may be unable to say what it is
+        text = "its message cannot be printed"
     if isinstance(error, SystemExit):
         what = f"it called sys.exit({error.code!r})"
+    elif place := ran_out(error):
+        limit = f" (its limit is {memory_limit / 1e9:.3g} GB)" if memory_limit and "GPU" not in place else ""
+        what = f"{place}{limit}: {text[:300] or type(error).__name__}"
     else:
-        text = " ".join(str(error).split())
         what = f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     here = Path(__file__).parent
@@ -142,49 +151,3 @@ def seed_everything(seed: int) -> None:
 def now() -> str:
     """The time, UTC, ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-class PeakMemory:
-    """Highest memory between start and stop, above the level at the start: CUDA's allocator, or resident set.
-
-    On Linux the kernel's high-water mark is reset at the start; elsewhere the figure is None.
-    """
-
-    def __init__(self, slot: str) -> None:
-        self._cuda = slot.startswith("cuda")
-        self._slot = slot
-        self._before: int | None = None
-
-    def start(self) -> None:
-        """Let go of what earlier cells left, and mark the level."""
-        gc.collect()
-        if self._cuda:
-            import torch
-
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats(self._slot)
-            self._before = torch.cuda.memory_allocated(self._slot)
-            return
-        try:
-            ctypes.CDLL(None).malloc_trim(0)
-            Path("/proc/self/clear_refs").write_text("5")
-        except (OSError, AttributeError):
-            return
-        self._before = _status_bytes("VmRSS")
-
-    def stop(self) -> int | None:
-        """The peak above the level at the start, in bytes; None where it was not started or cannot be known."""
-        if self._before is None:
-            return None
-        if self._cuda:
-            import torch
-
-            return max(0, torch.cuda.max_memory_allocated(self._slot) - self._before)
-        return max(0, _status_bytes("VmHWM") - self._before)
-
-
-def _status_bytes(field: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    raise OSError(f"/proc/self/status has no {field}")

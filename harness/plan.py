@@ -35,6 +35,8 @@ class Session:
     results: Path
     #: About the records file: damaged lines and the like.
     warnings: tuple[str, ...] = ()
+    #: How far the records file was read, in bytes.
+    read_to: int = 0
 
     def estimate(self, jobs: int) -> float | None:
         """Seconds the cells to run will take, from past records of similar ones; None where there are none."""
@@ -55,8 +57,9 @@ def prepare(
     settings of these cells, whatever their seeds (what has a record stays in view); ``ran`` are cells that have
     had their turn already.
 
-    With a good record a cell is not run again unless the request is ``fresh``; one whose own code failed or that
-    ran out of time keeps that result unless ``retry_failed``; one whose worker died is tried again.
+    With a good record a cell is not run again unless the request is ``fresh``; one whose own code failed, crashed or
+    ran out of time or memory keeps that result unless ``retry_failed``; one that was lost with its worker is tried
+    again.
     """
     suite = read_suite(request.suite, registry)
     scope = tuple(cells_of(suite, registry, request.kinds, request.seeds if seeds is None else seeds))
@@ -69,10 +72,10 @@ def prepare(
     if among is not None:
         settings = {_setting(cell) for cell in scope if cell.id in among}
         cells = tuple(cell for cell in cells if _setting(cell) in settings or cell.id in loaded.by_id)
-    keep = {"done"} if request.retry_failed else {"done", "failed", "timeout"}
+    keep = {"done"} if request.retry_failed else {"done", "failed", "timeout", "crashed"}
     if request.fresh:
         keep = set()
-    kept = {i for i, record in loaded.by_id.items() if record.status in keep} | set(ran)
+    kept = {i for i, r in loaded.by_id.items() if r.status in keep and not r.lost} | set(ran)
     return Session(
         suite=suite,
         registry=registry,
@@ -84,6 +87,7 @@ def prepare(
         records=loaded.by_id,
         results=request.folder,
         warnings=(*loaded.warnings, *registry.claim_problems),
+        read_to=loaded.size,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import json
 import os
@@ -153,10 +154,7 @@ class RecordsFile:
                 return False
             stream.seek(end)
             try:
-                written = stream.write(line)
-                if written != len(line):
-                    raise OSError(28, os.strerror(28))  # ENOSPC: the kernel took what fitted
-                os.fsync(stream.fileno())
+                _write_whole(stream, line)
             except OSError:
                 with contextlib.suppress(OSError):
                     stream.truncate(end)
@@ -263,6 +261,13 @@ def parse_record(line: bytes) -> Record | Literal["newer", "damaged"]:
     if late:
         content["curves"] = _Curves(curves[:-1]) if curves != b"{}}" else {}
     return Record(**{k: v for k, v in content.items() if k in _FIELDS})
+
+
+def _write_whole(stream: BinaryIO, line: bytes) -> None:
+    """Write all of a line to the disk, or raise OSError: a disk that is nearly full takes what fits."""
+    if stream.write(line) != len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(stream.fileno())
 
 
 def _mend_end(stream: BinaryIO) -> int:

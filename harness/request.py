@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +23,13 @@ class Request:
     seeds: int | None = None
     only: tuple[str, ...] = ()
     jobs: int | None = None
+    #: Seconds, and bytes, that a cell may take.
     timeout: float | None = None
+    memory: int | None = None
+    #: How often a cell is tried again whose worker was lost.
+    retries: int = 2
     engine: str = "local"
+    address: str | None = None
     fresh: bool = False
     retry_failed: bool = False
     until_decided: bool = False
@@ -41,6 +47,10 @@ class Request:
             raise UsageError(f"--until-decided and --seeds contradict each other: it looks at {LOOKS} seeds itself")
         if self.jobs is not None and self.jobs < 1:
             raise UsageError(f"--jobs {self.jobs}: at least 1 is needed")
+        if self.retries < 0:
+            raise UsageError(f"--retries {self.retries}: 0 or more is needed")
+        if self.memory is not None and not sys.platform.startswith("linux"):
+            raise UsageError("--memory: only Linux can hold a process to a limit of memory")
         if self.seeds is not None and self.seeds < 1:
             raise UsageError(f"--seeds {self.seeds}: at least 1 is needed")
         for device in self.devices:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 from harness.engines import EngineFunction, Settings
-from harness.errors import ExitCode
+from harness.errors import ExitCode, RecordNotKept
 from harness.execute import record_of
 from harness.judge import LOOK_ALPHA, LOOKS, Summary, Verdict, holm_corrected, judge, needed_cells, summarise
 from harness.plan import Session, first_seeds, prepare
 from harness.records import Record, RecordsFile
 from harness.registry import Registry, load_registry
 from harness.request import Request, check_devices_exist
-from harness.spec import resolve
+from harness.running import RunningCells
+from harness.spec import Cell, resolve
 from harness.watchers import Watchers, tell, watching
 
 #: One-sided error of a verdict; the interval shown covers 1 - 2 * ALPHA.
 ALPHA = 0.05
+#: Seconds to wait before a record that could not be written is tried again: network file systems have hiccups.
+WRITE_AGAIN = (0.2, 0.8, 2.0)
+
+Written = TypeVar("Written")
+Take = Callable[[Cell], Literal["ours", "running", "recorded"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +73,7 @@ def run_suite(request: Request | str, registry: Registry | None = None) -> Suite
     check_devices_exist(request.devices)
     looks = LOOKS if request.until_decided else (None,)
     session = prepare(request, registry, seeds=looks[0])
-    file = RecordsFile(request.folder)
+    file = RecordsFile(request.folder, session.read_to)
     file.prepare()
     begin = time.monotonic()
     ran: list[str] = []
@@ -79,9 +88,9 @@ def run_suite(request: Request | str, registry: Registry | None = None) -> Suite
                 session = prepare(request, registry, look, undecided, ran)
             watchers.call("harness_suite_started", session=session)
             records = dict(session.records)
-            for record in _run(session, file, watchers, stop):
+            for record, ours in _run(session, file, watchers, stop):
                 records[record.id] = record
-                count += record.status != "skipped"
+                count += ours
             ran += [cell.id for cell in session.todo]
             result = judged(session, records, stop(), time.monotonic() - begin, count)
         assert result is not None
@@ -134,35 +143,97 @@ def _undecided(result: SuiteResult) -> set[str]:
     }
 
 
-def _run(session: Session, file: RecordsFile, watchers: Watchers, stop: Callable[[], bool]) -> Iterator[Record]:
-    """Run a session's cells; each record is on disk before anybody is told of it."""
+def _run(
+    session: Session, file: RecordsFile, watchers: Watchers, stop: Callable[[], bool]
+) -> Iterator[tuple[Record, bool]]:
+    """Run a session's cells; each record is on disk before anybody is told of it. Says which ones ran here."""
     for cell in session.cells:
         before = session.records.get(cell.id)
         if cell.skip and (before is None or before.cause != cell.skip):
             record = record_of(cell, "skipped", cell.skip)
             file.append(record)
             watchers.call("harness_cell_finished", session=session, cell=cell, record=record)
-            yield record
+            yield record, False
     if not session.todo:
         return
+    engine: EngineFunction = resolve(session.registry.engines[session.request.engine].run)
+    taken_over: list[str] = []
+    with closing(RunningCells(file)) as running:
+
+        def take(cell: Cell) -> Literal["ours", "running", "recorded"]:
+            if (whose := _kept(file, None, lambda: running.take(cell))) == "recorded":
+                taken_over.append(cell.id)
+            return whose
+
+        for cell, record in engine(session.todo, _settings(session, file, watchers, stop, take)):
+            mine = _kept(file, record, lambda: file.append(record))  # noqa: B023  called at once
+            running.release(cell.id)
+            if mine:
+                watchers.call("harness_cell_finished", session=session, cell=cell, record=record)
+                yield record, True
+            else:
+                taken_over.append(cell.id)
+    if taken_over:
+        found = file.load().by_id
+        tell(f"{len(taken_over)} of the cells were run by another process on {file.folder} meanwhile")
+        yield from ((found[i], False) for i in dict.fromkeys(taken_over) if i in found)
+
+
+def _settings(
+    session: Session, file: RecordsFile, watchers: Watchers, stop: Callable[[], bool], take: Take
+) -> Settings:
+    """What the engine needs, from what was asked for."""
     request = session.request
-    engine: EngineFunction = resolve(session.registry.engines[request.engine].run)
-    settings = Settings(
+
+    def on_retry(cell: Cell, record: Record) -> None:
+        tell(f"{cell.method} on {cell.task} seed={cell.seed} is tried again: {record.cause}")
+
+    return Settings(
         jobs=request.worker_count,
         slots=tuple(d if ":" in d or d == "cpu" else f"{d}:0" for d in request.devices),
         timeout=request.timeout,
+        memory=request.memory,
+        retries=request.retries,
+        address=request.address,
         plugins=session.registry.extra,
         on_start=lambda cell: watchers.call("harness_cell_started", session=session, cell=cell),
         on_progress=lambda cell, fraction: watchers.call(
             "harness_cell_progress", session=session, cell=cell, fraction=fraction
         ),
-        on_environment=file.add_environment,
+        on_environment=lambda digest, found: _kept(file, None, lambda: file.add_environment(digest, found)),
+        on_retry=on_retry,
+        take=take,
         stop=stop,
     )
-    for cell, record in engine(session.todo, settings):
-        file.append(record)
-        watchers.call("harness_cell_finished", session=session, cell=cell, record=record)
-        yield record
+
+
+def _kept(file: RecordsFile, record: Record | None, write: Callable[[], Written]) -> Written:
+    """Write to the results folder, trying again for a while; a record that does not fit there is kept elsewhere.
+
+    Raises RecordNotKept with the place where the record is.
+    """
+    for wait in (*WRITE_AGAIN, None):
+        try:
+            return write()
+        except OSError as error:
+            if wait is None:
+                raise RecordNotKept(f"{file.folder} cannot be written: {error.strerror}; {_rescued(record)}") from None
+            time.sleep(wait)
+    raise AssertionError("the last try returns or raises")
+
+
+def _rescued(record: Record | None) -> str:
+    """Keep a record in a temporary file, and say how it comes home."""
+    again = "mend that and run the same command again: it goes on from what is recorded"
+    if record is None:
+        return again
+    try:
+        handle, path = tempfile.mkstemp(prefix="harness-rescued-", suffix=".jsonl")
+        with os.fdopen(handle, "w") as stream:
+            stream.write(record.to_line() + "\n")
+    except OSError:
+        return f"the record of the cell that had just ended is lost; {again}"
+    return f"{again}; 'harness records merge {path}' brings in the record of the cell that had just ended"
 
 
 @contextmanager

@@ -54,38 +54,6 @@ def test_a_second_run_runs_nothing_and_fresh_runs_everything(harness_cli):
     assert {r["id"]: r["metrics"] for r in first} == {r["id"]: r["metrics"] for r in again}
 
 
-def test_every_fault_costs_its_own_cell_and_names_its_cause(harness_cli):
-    modes = ["ok", "raise", "sys.exit", "os._exit", "segfault", "hang", "nan", "forget"]
-    suite = harness_cli.write("faults.toml", FAULTS.format(modes=modes))
-    ended = harness_cli.toy(suite, "--jobs", "2", "--timeout", "2s", "--json")
-    assert ended.code == 1
-    found = {r["options"]["mode"]: (r["status"], r["cause"]) for r in harness_cli.records}
-    assert {mode: status for mode, (status, _) in found.items()} == {
-        "ok": "done",
-        "raise": "failed",
-        "sys.exit": "failed",
-        "os._exit": "crashed",
-        "segfault": "crashed",
-        "hang": "timeout",
-        "nan": "failed",
-        "forget": "failed",
-    }
-    assert "ValueError: planted" in found["raise"][1]
-    assert "sys.exit(3)" in found["sys.exit"][1]
-    assert "exit status 3" in found["os._exit"][1]
-    assert "SIGSEGV" in found["segfault"][1]
-    assert "2 s" in found["hang"][1]
-    assert next(r["seconds"] for r in harness_cli.records if r["status"] == "timeout") < 20
-    assert "total = nan is not finite" in found["nan"][1]
-    assert "violations" in found["forget"][1]
-    output = {r["options"]["mode"]: r["output"] for r in harness_cli.records}
-    assert output["os._exit"] == "last words"
-    assert "Traceback" in output["raise"]
-    failed = next(r["id"] for r in harness_cli.records if r["options"]["mode"] == "raise")
-    assert "Traceback" in harness_cli("show", failed[:10]).out
-    assert "planted" in ended.err
-
-
 def test_a_failure_stays_until_it_is_retried(harness_cli):
     suite = harness_cli.write("flag.toml", FAULTS.format(modes=["flag"]))
     flag = harness_cli.folder / "flag"
@@ -96,12 +64,6 @@ def test_a_failure_stays_until_it_is_retried(harness_cli):
     assert "--retry-failed" in kept.err
     assert harness_cli.toy(suite, "--retry-failed", TOY_FLAG=str(flag)).code == 0
     assert [r["status"] for r in harness_cli.records] == ["failed", "done"]
-
-
-def test_a_crashed_cell_is_tried_again_without_being_asked(harness_cli):
-    suite = harness_cli.write("crash.toml", FAULTS.format(modes=["os._exit"]))
-    assert harness_cli.toy(suite).code == 1
-    assert harness_cli.toy(suite, "--json").document["cells"]["run"] == 1
 
 
 def test_a_cell_whose_data_are_missing_is_skipped_with_the_way_to_get_them(harness_cli):

@@ -40,7 +40,7 @@ def main() -> None:
         app()
     except HarnessError as error:
         errors().print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
-        sys.exit(ExitCode.USAGE)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         errors().print("interrupted; what had finished is recorded")
         sys.exit(ExitCode.INTERRUPTED)

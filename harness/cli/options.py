@@ -61,3 +61,20 @@ def seconds(duration: str | None) -> float | None:
     if not found or float(found[1]) == 0:
         raise UsageError(f"--timeout {duration}: a length of time is needed, such as 90s, 10m or 2h")
     return float(found[1]) * _UNITS[found[2]]
+
+
+_SIZES = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+def size(amount: str | None) -> int | None:
+    """An amount of memory in bytes.
+
+    >>> size("4G"), size("1.5 GiB"), size("500MB")
+    (4000000000, 1610612736, 500000000)
+    """
+    if amount is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]i?|)b?", amount.strip().lower())
+    if not found or float(found[1]) == 0:
+        raise UsageError(f"--memory {amount}: an amount of memory is needed, such as 500M, 4G or 4GiB")
+    return int(float(found[1]) * _SIZES[found[2]])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Devices, Json, Plugins, Results, all_plugins, registry, seconds
+from harness.cli.options import Devices, Json, Plugins, Results, all_plugins, registry, seconds, size
 from harness.cli.output import errors, print_json
 from harness.errors import ExitCode, UnknownName
 
@@ -32,7 +32,14 @@ def suite(
     ] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", metavar="N", help="Workers [default: one a core].")] = None,
     timeout: Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="Limit a cell, such as 10m.")] = None,
+    memory: Annotated[str | None, typer.Option("--memory", metavar="SIZE", help="Limit a cell, such as 4G.")] = None,
+    retries: Annotated[
+        int, typer.Option("--retries", metavar="N", help="Tries more for a cell whose worker was lost.")
+    ] = 2,
     engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="What runs the cells.")] = "local",
+    address: Annotated[
+        str | None, typer.Option("--address", metavar="ADDR", help="Where the engine is, beyond this machine.")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run cells again that have a record.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print the cells and run none.")] = False,
@@ -59,7 +66,10 @@ def suite(
         only=tuple(only or ()),
         jobs=jobs,
         timeout=seconds(timeout),
+        memory=size(memory),
+        retries=retries,
         engine=engine,
+        address=address,
         fresh=fresh,
         retry_failed=retry_failed,
         until_decided=until_decided,

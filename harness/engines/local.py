@@ -1,39 +1,35 @@
 """The local engine: worker processes on this machine, one per device slot.
 
 Workers are forked from a server that has imported torch once, so that replacing one takes milliseconds, and the
-parent itself never touches torch or CUDA. A crash or a time-out costs the one cell that ran there.
+parent itself never touches torch or CUDA. Whatever happens to a worker costs the one cell that ran there.
 """
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
-import shutil
-import signal
-import sys
-import tempfile
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import BaseContext
-from multiprocessing.process import BaseProcess
-from pathlib import Path
-from types import ModuleType
+from multiprocessing.connection import wait
+from typing import Any
 
 from harness.engines import Settings
-from harness.engines.worker import main, tail
+from harness.engines.hired import HiredWorker, hire
 from harness.errors import HarnessError
-from harness.execute import now, record_of
+from harness.execute import record_of
 from harness.provenance import WORKER_ENVIRONMENT
 from harness.records import Record
 from harness.spec import Cell
 
 #: Seconds a worker gets to load its plugins before it counts as broken.
 START_LIMIT = 300.0
+#: How often in a row a worker may fail to start on a slot before the slot is given up.
+START_TRIES = 2
+#: Seconds between two looks at time limits, memory and output.
+LOOK_EVERY = 0.1
 
 
 def warm_up() -> None:
@@ -58,52 +54,34 @@ def warm_up() -> None:
 def run(cells: Sequence[Cell], settings: Settings) -> Iterator[tuple[Cell, Record]]:
     """Run the cells on this machine's slots; see ``harness.engines``."""
     warm_up()
-    folder = Path(tempfile.mkdtemp(prefix="harness-"))
-    pool = _Pool(settings, folder)
+    pool = Pool(settings)
     try:
         yield from pool.serve(cells)
     finally:
         pool.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-@dataclass
-class _Worker:
-    """A worker process, and the cell it runs if any."""
-
-    slot: str
-    process: BaseProcess
-    pipe: Connection
-    output: Path
-    ready: bool = False
-    cell: Cell | None = None
-    started: str = ""
-    since: float = field(default_factory=time.monotonic)
-
-    def end(self) -> None:
-        """Kill it and whatever it started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            # It leads its own group from its first moment on; before that there is only itself to kill.
-            os.killpg(self.process.pid or 0, signal.SIGKILL) if self.ready else self.process.kill()
-        self.process.join()
-        self.pipe.close()
-
-
-class _Pool:
+class Pool:
     """The workers of one run: hands out cells, collects records, replaces what died."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, stay: bool = False) -> None:
         self.settings = settings
-        self.folder = folder
-        self.workers: list[_Worker] = []
+        #: Whether workers stay when there is nothing to do.
+        self.stay = stay
+        self.workers: list[HiredWorker] = []
         self.queues: dict[str, deque[Cell]] = {}
+        self.attempts: Counter[str] = Counter()
         self.environments: set[str] = set()
-        self.started = 0
-        start = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        self.context: BaseContext = multiprocessing.get_context(start)
+        #: Failed starts in a row, by slot, and why a slot was given up.
+        self.false_starts: Counter[str] = Counter()
+        self.given_up: dict[str, str] = {}
+        #: Records of failures that look like the device's, by slot, until its next worker shows whether they are.
+        self.doubtful: dict[str, tuple[Cell, Record]] = {}
+        self.yielded = False
+        self._looked = 0.0
 
     def serve(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Record]]:
-        """Yield a record for every cell, or for those that ran before the stop."""
+        """Yield a record for every cell that runs here, or for those that ran before the stop."""
         for cell in cells:
             self.queues.setdefault(cell.device, deque()).append(cell)
         while True:
@@ -112,142 +90,170 @@ class _Pool:
             self._staff()
             for worker in self.workers:
                 self._hand_out(worker)
-            if not self.workers:
+            for pair in self._settle():
+                self.yielded = True
+                yield pair
+            if not any(self.queues.values()) and not any(w.cell for w in self.workers) and not self.doubtful:
                 return
-            waiting = [w.pipe for w in self.workers]
-            for ready in wait(waiting, timeout=0.1):
-                worker = next(w for w in self.workers if w.pipe is ready)
-                yield from self._listen(worker)
-            yield from self._overdue()
+            # A worker's end shows on its sentinel even where a process that it started holds its pipe open.
+            handles = {h: w for w in self.workers for h in (w.pipe, w.process.sentinel)}
+            ready = wait(list(handles), timeout=LOOK_EVERY)
+            for worker in dict.fromkeys(handles[h] for h in ready):  # type: ignore[index]
+                for pair in self._listen(worker):
+                    self.yielded = True
+                    yield pair
+            for pair in self._look():
+                self.yielded = True
+                yield pair
 
     def _staff(self) -> None:
         """Start workers where cells wait for a free slot, and let those go that have nothing to do."""
         for worker in [w for w in self.workers if w.ready and w.cell is None]:
-            if not self.queues.get(_kind(worker.slot)):
+            if not self.queues.get(worker.kind) and not self.stay:
                 self._dismiss(worker)
         for kind, queue in self.queues.items():
-            slots = [s for s in self.settings.slots if _kind(s) == kind]
-            capacity = slots * self.settings.jobs if kind == "cpu" else slots
+            capacity = self._slots(kind)
             for worker in self.workers:
                 if worker.slot in capacity:
                     capacity.remove(worker.slot)
-            unserved = len(queue) - sum(w.cell is None and _kind(w.slot) == kind for w in self.workers)
+            unserved = len(queue) - sum(w.cell is None and w.kind == kind for w in self.workers)
             for slot in capacity[: max(0, unserved)]:
-                self._hire(slot)
+                self.workers.append(hire(slot, self.settings))
+        for slot in self.doubtful:
+            if not any(w.slot == slot for w in self.workers) and slot not in self.given_up:
+                self.workers.append(hire(slot, self.settings))
 
-    def _hire(self, slot: str) -> None:
-        self.started += 1
-        output = self.folder / f"worker-{self.started}.out"
-        ours, theirs = self.context.Pipe()
-        arguments = (theirs, self.settings.plugins, slot, str(output), dict(os.environ))
-        process = self.context.Process(target=main, args=arguments, daemon=True)  # type: ignore[attr-defined]
-        with _no_main_module():
-            process.start()
-        theirs.close()
-        self.workers.append(_Worker(slot, process, ours, output))
+    def _slots(self, kind: str) -> list[str]:
+        """The slots of a kind that have not been given up, one entry for each worker."""
+        slots = [s for s in self.settings.slots if s.partition(":")[0] == kind and s not in self.given_up]
+        return slots * self.settings.jobs if kind == "cpu" else slots
 
-    def _dismiss(self, worker: _Worker) -> None:
+    def _dismiss(self, worker: HiredWorker) -> None:
         self.workers.remove(worker)
         worker.end()
-        worker.output.unlink(missing_ok=True)
 
-    def _hand_out(self, worker: _Worker) -> None:
-        queue = self.queues.get(_kind(worker.slot))
-        if worker.ready and worker.cell is None and queue:
-            worker.cell, worker.started, worker.since = queue.popleft(), now(), time.monotonic()
-            # A worker that died while idle is noticed when it is listened to; the cell is then lost with it.
-            with contextlib.suppress(BrokenPipeError):
-                worker.pipe.send(worker.cell)
-            self.settings.on_start(worker.cell)
+    def _hand_out(self, worker: HiredWorker) -> None:
+        if worker.ready and worker.cell is None and (cell := self._next(worker.kind)):
+            self.attempts[cell.id] += 1
+            worker.hand(cell)
+            self.settings.on_start(cell)
 
-    def _listen(self, worker: _Worker) -> Iterator[tuple[Cell, Record]]:
+    def _next(self, kind: str) -> Cell | None:
+        """The next cell that nobody else runs or has run, from the front of the queue."""
+        queue = self.queues.get(kind, deque())
+        for _ in range(len(queue)):
+            cell = queue.popleft()
+            whose = self.settings.take(cell)
+            if whose == "ours":
+                return cell
+            if whose == "running":
+                queue.append(cell)
+        return None
+
+    def _settle(self) -> Iterator[tuple[Cell, Record]]:
+        """Give up cells whose kind of device has no slot left."""
+        for kind, queue in self.queues.items():
+            if queue and not self._slots(kind):
+                reasons = "; ".join(f"{s}: {why}" for s, why in self.given_up.items() if s.partition(":")[0] == kind)
+                if not self.yielded and not any(w.cell for w in self.workers):
+                    raise HarnessError(f"no worker can start: {reasons}")
+                while queue:
+                    yield queue[0], self._lost(queue.popleft(), f"no {kind} device is left: {reasons}")
+
+    def _listen(self, worker: HiredWorker) -> Iterator[tuple[Cell, Record]]:
         """Act on one message of a worker, or on its death."""
         try:
-            message = worker.pipe.recv()
+            message = worker.pipe.recv() if worker.pipe.poll() else None
         except (EOFError, ConnectionResetError):
-            yield from self._died(worker)
-            return
+            message = None
         match message:
+            case None:
+                yield from self._died(worker)
             case ("progress", fraction) if worker.cell:
                 self.settings.on_progress(worker.cell, fraction)
-            case ("record", record) if worker.cell:
+            case ("record", record, fit) if worker.cell:
                 cell, worker.cell = worker.cell, None
-                yield cell, replace(record, output=tail(worker.output))
+                record = replace(record, output=worker.tail(), attempts=self.attempts[cell.id])
+                if fit == "device in doubt":
+                    self.doubtful[worker.slot] = (cell, record)
+                else:
+                    yield cell, record
+                if fit:
+                    self._dismiss(worker)
             case ("ready", digest, environment):
-                worker.ready = True
-                if digest not in self.environments:
-                    self.environments.add(digest)
-                    self.settings.on_environment(digest, environment)
+                yield from self._welcome(worker, digest, environment)
             case ("broken", reason):
-                raise HarnessError(f"a worker for {worker.slot} cannot start: {reason}")
+                yield from self._failed_to_start(worker, reason)
 
-    def _died(self, worker: _Worker) -> Iterator[tuple[Cell, Record]]:
-        worker.process.join()
-        output, code, cell = tail(worker.output), worker.process.exitcode, worker.cell
-        self._dismiss(worker)
+    def _welcome(
+        self, worker: HiredWorker, digest: str, environment: Mapping[str, Any]
+    ) -> Iterator[tuple[Cell, Record]]:
+        worker.welcome()
+        self.false_starts[worker.slot] = 0
+        if digest not in self.environments:
+            self.environments.add(digest)
+            self.settings.on_environment(digest, environment)
+        if worker.slot in self.doubtful:
+            # The device works for a new worker: the failure was the method's own.
+            yield self.doubtful.pop(worker.slot)
+
+    def _died(self, worker: HiredWorker) -> Iterator[tuple[Cell, Record]]:
+        why, outside = worker.why_it_ended()
         if not worker.ready:
-            raise HarnessError(f"a worker for {worker.slot} ended as it started, {_exit(code)}: {output[-300:]}")
-        if cell:
-            yield cell, self._lost(worker, "crashed", f"its worker process ended: {_exit(code)}", output)
+            yield from self._failed_to_start(worker, f"it ended as it started, {why}: {worker.tail()[-300:]}")
+        else:
+            yield from self._dropped(worker, "crashed", why, outside)
 
-    def _overdue(self) -> Iterator[tuple[Cell, Record]]:
-        limit = self.settings.timeout
+    def _failed_to_start(self, worker: HiredWorker, reason: str) -> Iterator[tuple[Cell, Record]]:
+        slot = worker.slot
+        self._dismiss(worker)
+        self.false_starts[slot] += 1
+        if self.false_starts[slot] < START_TRIES:
+            return
+        self.given_up[slot] = reason
+        if slot in self.doubtful:
+            cell, record = self.doubtful.pop(slot)
+            yield from self._again_or(cell, replace(record, status="crashed", lost=True))
+
+    def _look(self) -> Iterator[tuple[Cell, Record]]:
+        """Enforce the limits of time, memory and output, now and then."""
+        if (moment := time.monotonic()) - self._looked < LOOK_EVERY:
+            return
+        self._looked = moment
+        time_limit, memory_limit = self.settings.timeout, self.settings.memory
         for worker in list(self.workers):
-            age = time.monotonic() - worker.since
-            if not worker.ready and age > START_LIMIT:
-                raise HarnessError(f"a worker for {worker.slot} did not start within {START_LIMIT:.0f} s")
-            if worker.cell and limit is not None and age > limit:
-                output = tail(worker.output)
-                self._dismiss(worker)
-                yield (
-                    worker.cell,
-                    self._lost(worker, "timeout", f"it ran past its limit of {limit:g} s", output),
-                )
+            if not worker.ready and worker.seconds() > START_LIMIT:
+                yield from self._failed_to_start(worker, f"it did not start within {START_LIMIT:.0f} s")
+            elif worker.cell:
+                worker.stem_flood()
+                if time_limit is not None and worker.seconds() > time_limit:
+                    yield from self._dropped(worker, "timeout", f"it ran past its limit of {time_limit:g} s", False)
+                elif memory_limit is not None and (found := worker.bytes_held()) > memory_limit:
+                    told = f"out of memory: its processes held {found / 1e9:.3g} GB (its limit is "
+                    yield from self._dropped(worker, "crashed", f"{told}{memory_limit / 1e9:.3g} GB)", False)
 
-    def _lost(self, worker: _Worker, status: str, cause: str, output: str) -> Record:
-        assert worker.cell is not None
-        seconds = time.monotonic() - worker.since
-        return record_of(
-            worker.cell,
-            status,  # type: ignore[arg-type]
-            cause,
-            seconds=seconds,
-            output=output,
-            started=worker.started,
-        )
+    def _dropped(self, worker: HiredWorker, status: str, cause: str, outside: bool) -> Iterator[tuple[Cell, Record]]:
+        """End a worker in the middle of its cell, and say what became of the cell."""
+        cell, more = worker.cell, {"seconds": worker.seconds(), "output": worker.tail(), "started": worker.started}
+        self._dismiss(worker)
+        if cell is None:
+            return
+        record = record_of(cell, status, cause, lost=outside, attempts=self.attempts[cell.id], **more)  # type: ignore[arg-type]
+        yield from self._again_or(cell, record)
+
+    def _again_or(self, cell: Cell, record: Record) -> Iterator[tuple[Cell, Record]]:
+        """Try a cell again that was lost through no fault of its own, or yield its record."""
+        if record.lost and self.attempts[cell.id] <= self.settings.retries and not self.settings.stop():
+            self.settings.on_retry(cell, record)
+            self.queues.setdefault(cell.device, deque()).appendleft(cell)
+        else:
+            yield cell, record
+
+    def _lost(self, cell: Cell, cause: str) -> Record:
+        return record_of(cell, "crashed", cause, lost=True, attempts=self.attempts[cell.id] or 1)
 
     def close(self) -> None:
         """End every worker."""
         for worker in self.workers:
             worker.end()
         self.workers.clear()
-
-
-def _kind(slot: str) -> str:
-    return slot.partition(":")[0]
-
-
-def _exit(code: int | None) -> str:
-    """An exit status in words.
-
-    >>> _exit(-11), _exit(3)
-    ('killed by SIGSEGV', 'exit status 3')
-    """
-    if code is not None and code < 0:
-        return f"killed by {signal.Signals(-code).name}"
-    return f"exit status {code}"
-
-
-@contextlib.contextmanager
-def _no_main_module() -> Iterator[None]:
-    """Hide the program's main module while a worker starts.
-
-    multiprocessing would import it again in the worker; a script that calls the harness without a
-    ``__name__`` guard would then run itself without end.
-    """
-    real = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = real

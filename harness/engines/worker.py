@@ -13,21 +13,30 @@ import time
 from collections.abc import Mapping
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import parent_process
-from pathlib import Path
 from typing import Any
 
 from harness.execute import execute
+from harness.memory import descendants
 from harness.provenance import WORKER_ENVIRONMENT, environment, environment_digest, make_deterministic
+from harness.records import Record
 from harness.registry import load_registry
 
 #: Seconds between two messages on how far a cell has come.
 PROGRESS_EVERY = 0.2
 
 
-def main(pipe: Connection, plugins: tuple[str, ...], slot: str, output: str, variables: Mapping[str, str]) -> None:
+def main(
+    pipe: Connection,
+    plugins: tuple[str, ...],
+    slot: str,
+    output: str,
+    variables: Mapping[str, str],
+    memory_limit: int | None,
+) -> None:
     """Serve cells until the pipe closes.
 
-    Messages sent: ("ready", digest, environment), ("broken", reason), ("progress", fraction), ("record", record).
+    Messages sent: ("ready", digest, environment), ("broken", reason), ("progress", fraction) and
+    ("record", record, unfit), where ``unfit`` says why this process should serve no further cell, if it should not.
     What the cell writes to stdout and stderr goes to the file ``output``, started anew for each cell.
     """
     # A group of its own, so that the parent can end it with all its children, and Ctrl-C reaches the parent alone.
@@ -45,6 +54,7 @@ def main(pipe: Connection, plugins: tuple[str, ...], slot: str, output: str, var
     try:
         registry = load_registry(plugins)
         make_deterministic()
+        check_device(slot)
         found = environment(slot)
     except Exception as error:  # noqa: BLE001  told to the parent, whatever it is
         pipe.send(("broken", f"{type(error).__name__}: {error}"))
@@ -62,20 +72,30 @@ def main(pipe: Connection, plugins: tuple[str, ...], slot: str, output: str, var
         # What outlives a cell is modules and caches; looking through them again for every cell costs 0.1 s.
         gc.collect()
         gc.freeze()
-        record = execute(cell, registry, slot=slot, environment=digest, report=report)
+        record = execute(cell, registry, slot=slot, environment=digest, memory_limit=memory_limit, report=report)
         sys.stdout.flush()
         sys.stderr.flush()
-        pipe.send(("record", record))
+        pipe.send(("record", record, _unfit(record)))
 
 
-def tail(output: Path, most: int = 4000) -> str:
-    """The end of what a worker's cell has written."""
-    try:
-        with output.open("rb") as stream:
-            stream.seek(max(0, output.stat().st_size - most))
-            return stream.read().decode(errors="replace").strip()
-    except OSError:
-        return ""
+def check_device(slot: str) -> None:
+    """Compute something on the device of a slot. Raises whatever a device that does not work raises."""
+    if slot.startswith("cuda"):
+        import torch
+
+        ones = torch.ones(64, 64, device=slot)
+        if not torch.equal((ones @ ones).cpu(), torch.full((64, 64), 64.0)):
+            raise RuntimeError(f"{slot} computes wrong results")
+
+
+def _unfit(record: Record) -> str:
+    """Why a worker should be replaced after this cell: empty where it can go on."""
+    # After such an error every further call of the process fails, and the device itself may be the reason.
+    if record.status == "failed" and "CUDA error" in (record.cause or ""):
+        return "device in doubt"
+    if descendants(os.getpid()):
+        return "processes left behind"
+    return ""
 
 
 class _Reporter:
@@ -96,8 +116,11 @@ def _die_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
     if sys.platform == "linux":
+        prctl = ctypes.CDLL(None).prctl
         # PR_SET_PDEATHSIG covers the fork server's end, which follows the parent's at once.
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        prctl(1, signal.SIGKILL)
+        # PR_SET_CHILD_SUBREAPER: what a cell starts stays below this process, however often it forks.
+        prctl(36, 1)
 
     def watch(sentinel: Any) -> None:
         wait([sentinel])

@@ -1,0 +1,158 @@
+"""A worker process as its parent sees it: started, handed one cell after another, watched, and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from types import ModuleType
+
+from harness.engines import Settings
+from harness.engines.worker import main
+from harness.execute import now
+from harness.memory import descendants, held, kernel_kills
+from harness.spec import Cell
+
+#: Characters of a cell's output that its record keeps.
+TAIL = 4000
+#: Bytes of output on disk past which all but the tail is thrown away.
+FLOOD = 16_000_000
+#: Signals that come from outside: a person, a scheduler, the end of a session. Others a process brings on itself.
+OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT})
+#: What multiprocessing says of a process whose fork server is gone.
+SERVER_GONE = 255
+
+
+@dataclass(eq=False)
+class HiredWorker:
+    """One worker process on one slot, and the cell it runs if any."""
+
+    slot: str
+    process: BaseProcess
+    pipe: Connection
+    #: Everything the worker prints, until its file is unlinked; it lives on as an open file.
+    output: int
+    output_path: str
+    ready: bool = False
+    cell: Cell | None = None
+    started: str = ""
+    since: float = field(default_factory=time.monotonic)
+    #: The kernel's count of processes it ended for want of memory, and bytes held, when the cell began.
+    kills: int = 0
+    base: int = 0
+    _kept: str = ""
+    _flooded: int = 0
+
+    @property
+    def kind(self) -> str:
+        """The kind of its device."""
+        return self.slot.partition(":")[0]
+
+    def seconds(self) -> float:
+        """How long it has run its cell, or been starting."""
+        return time.monotonic() - self.since
+
+    def welcome(self) -> None:
+        """It has started: nothing of it needs a name in the file system any more."""
+        self.ready = True
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.output_path)  # noqa: PTH108  a plain path, made by tempfile
+
+    def hand(self, cell: Cell) -> None:
+        """Give it a cell. A worker that died while idle is noticed when it is listened to."""
+        self.cell, self.started, self.since = cell, now(), time.monotonic()
+        self.kills, self._kept, self._flooded = kernel_kills(), "", 0
+        self.base = held([self._pid])
+        with contextlib.suppress(BrokenPipeError):
+            self.pipe.send(cell)
+
+    def bytes_held(self) -> int:
+        """What it and the processes it started hold beyond what it held when its cell began."""
+        return held([self._pid, *descendants(self._pid)]) - self.base
+
+    def stem_flood(self) -> None:
+        """Throw away all but the end of what the cell has printed once that is too much for the disk."""
+        if (size := os.fstat(self.output).st_size) > FLOOD:
+            self._kept = self._read()
+            self._flooded += size
+            os.ftruncate(self.output, 0)
+
+    def tail(self) -> str:
+        """The end of what the cell has printed."""
+        text = (self._kept + self._read())[-TAIL:].strip()
+        note = f"[the first of more than {self._flooded / 1e6:.0f} MB left out]\n" if self._flooded else ""
+        return note + text
+
+    def end(self) -> None:
+        """Kill it and whatever it started, also what left its process group."""
+        theirs = descendants(self._pid) if self.ready else []
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            # It leads its own group from its first moment on; before that there is only itself to kill.
+            os.killpg(self._pid, signal.SIGKILL) if self.ready else self.process.kill()
+        for process in theirs:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(process, signal.SIGKILL)
+        self.process.join()
+        self.pipe.close()
+        os.close(self.output)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.output_path)  # noqa: PTH108
+
+    def why_it_ended(self) -> tuple[str, bool]:
+        """Why the process is gone, in words, and whether that came from outside."""
+        self.process.join()
+        code = self.process.exitcode
+        if code == SERVER_GONE:
+            return "its worker was lost with the server that workers come from", True
+        if code is not None and code < 0:
+            number = signal.Signals(-code)
+            if number == signal.SIGKILL and kernel_kills() > self.kills:
+                return "out of memory: the kernel ended its worker (--memory sets a limit to each cell)", False
+            outside = number in OUTSIDE
+            return f"its worker process was killed by {number.name}{' from outside' if outside else ''}", outside
+        return f"its worker process ended with exit status {code}", False
+
+    @property
+    def _pid(self) -> int:
+        return self.process.pid or 0
+
+    def _read(self) -> str:
+        size = os.fstat(self.output).st_size
+        return os.pread(self.output, TAIL, max(0, size - TAIL)).decode(errors="replace")
+
+
+def hire(slot: str, settings: Settings) -> HiredWorker:
+    """Start a worker process for a slot. It tells on its pipe when it is ready."""
+    start = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(start)
+    output, path = tempfile.mkstemp(prefix="harness-", suffix=".out")
+    ours, theirs = context.Pipe()
+    arguments = (theirs, settings.plugins, slot, path, dict(os.environ), settings.memory)
+    process = context.Process(target=main, args=arguments, daemon=True)  # type: ignore[attr-defined]
+    with _no_main_module():
+        process.start()
+    theirs.close()
+    return HiredWorker(slot, process, ours, output, path)
+
+
+@contextlib.contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Hide the program's main module while a worker starts.
+
+    multiprocessing would import it again in the worker; a script that calls the harness without a
+    ``__name__`` guard would then run itself without end.
+    """
+    real = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = real

@@ -1,0 +1,59 @@
+"""Which cells this process runs, told to other processes on the same results folder by locked files."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from harness.records import RecordsFile
+from harness.spec import Cell
+
+
+class RunningCells:
+    """Takes cells so that two suites at once on one folder share the work instead of doing it twice.
+
+    A lock goes with the process that holds it, however that ends.
+    """
+
+    def __init__(self, file: RecordsFile) -> None:
+        self._file = file
+        self._folder = file.folder / "running"
+        self._held: dict[str, FileLock] = {}
+
+    def take(self, cell: Cell) -> Literal["ours", "running", "recorded"]:
+        """Take a cell, unless another process runs it or has recorded it well meanwhile."""
+        if self._file.recorded_elsewhere(cell.id):
+            return "recorded"
+        if cell.id in self._held:
+            return "ours"
+        self._folder.mkdir(exist_ok=True)
+        lock = FileLock(self._path(cell.id))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return "running"
+        self._held[cell.id] = lock
+        # It may have been recorded and released between the two looks.
+        if self._file.recorded_elsewhere(cell.id):
+            self.release(cell.id)
+            return "recorded"
+        return "ours"
+
+    def release(self, cell: str) -> None:
+        """Let go of a cell whose record is on the disk."""
+        if lock := self._held.pop(cell, None):
+            # The name may stay behind where the folder is out of reach; what counts is the lock.
+            with suppress(OSError):
+                self._path(cell).unlink()
+            lock.release()
+
+    def close(self) -> None:
+        """Let go of every cell."""
+        for cell in list(self._held):
+            self.release(cell)
+
+    def _path(self, cell: str) -> Path:
+        return self._folder / f"{cell}.lock"

@@ -1,0 +1,92 @@
+"""Suites of planted faults, driven through the real command line in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PLANTED = str(Path(__file__).parent / "planted")
+SUITE = """
+title = "Planted faults"
+[[cross]]
+task = "planted/fault"
+methods = {methods}
+seeds = {seeds}
+options = {{ fault = {faults}, seconds = {seconds} }}
+"""
+
+
+class Planted:
+    """Runs the planted plugin's suites in one folder."""
+
+    def __init__(self, command_line: Any, suites: Path) -> None:
+        self.command_line = command_line
+        self.folder: Path = command_line.folder
+        self.suites = suites
+
+    def suite(self, *faults: str, methods: tuple[str, ...] = ("one",), seeds: int = 1, seconds: float = 0.0) -> str:
+        """Write a suite of these faults, and give its file."""
+        text = SUITE.format(methods=list(methods), seeds=seeds, faults=list(faults), seconds=seconds)
+        path = self.suites / "planted.toml"
+        path.write_text(text)
+        return str(path)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """``harness suite ...`` in a process of its own."""
+        return self.command_line.start(
+            "-p", PLANTED, "suite", *arguments, **{"PLANTED": str(self.folder), **environment}
+        )
+
+    def run(self, *arguments: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+        """The same to its end."""
+        process = self.start(*arguments, **environment)
+        out, err = process.communicate(timeout=timeout)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def records(self, results: str = "results") -> list[dict[str, Any]]:
+        lines = (self.folder / results / "records.jsonl").read_bytes().split(b"\n")
+        return [json.loads(line) for line in lines if line.strip()]
+
+    def by_fault(self) -> dict[str, dict[str, Any]]:
+        """The records, by the fault that was planted."""
+        return {record["options"]["fault"]: record for record in self.records()}
+
+
+@pytest.fixture
+def planted(harness_cli: Any, tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    return Planted(harness_cli, tmp_path_factory.mktemp("suites"))
+
+
+@pytest.fixture
+def running() -> Callable[[int], bool]:
+    """Says whether a process is there and not just waiting to be buried."""
+
+    def found(process: int) -> bool:
+        told = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False)
+        return bool(told.stdout.strip()) and not told.stdout.startswith("Z")
+
+    return found
+
+
+@pytest.fixture
+def processes_of() -> Callable[[int], list[int]]:
+    """The processes below one, however deep."""
+
+    def found(process: int) -> list[int]:
+        told = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        parents = [tuple(map(int, line.split())) for line in told.splitlines()]
+        waiting, below = [process], []
+        while waiting:
+            parent = waiting.pop()
+            children = [child for child, of in parents if of == parent]
+            below += children
+            waiting += children
+        return [p for p in below if p != os.getpid()]
+
+    return found
