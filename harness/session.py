@@ -70,7 +70,8 @@ def run_suite(request: Request | str, registry: Registry | None = None) -> Suite
     """
     request = Request(suite=request) if isinstance(request, str) else request
     registry = registry or load_registry(request.plugins)
-    check_devices_exist(request.devices)
+    if request.engine == "local":
+        check_devices_exist(request.devices)
     looks = LOOKS if request.until_decided else (None,)
     session = prepare(request, registry, seeds=looks[0])
     file = RecordsFile(request.folder, session.read_to)

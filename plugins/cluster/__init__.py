@@ -1,0 +1,12 @@
+"""The engine ``ray``: the same cells on a machine's embedded Ray or on a cluster (docs/cluster.md)."""
+
+from __future__ import annotations
+
+from harness.hookspecs import hookimpl
+from harness.spec import Engine
+
+
+@hookimpl
+def harness_engines() -> list[Engine]:
+    """Ray, which is imported only where it is asked for."""
+    return [Engine(name="ray", run="harness_plugins.cluster.driver:run", help="Ray: this machine, or --address")]

@@ -1,0 +1,18 @@
+"""``harness records``: joins results folders, and finds and drops what is damaged in one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    import typer
+
+
+@hookimpl
+def harness_commands(app: typer.Typer) -> None:
+    """The group of commands ``records``."""
+    from harness_plugins.upkeep.commands import records
+
+    app.add_typer(records, name="records")
