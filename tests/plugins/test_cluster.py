@@ -152,11 +152,8 @@ def test_a_node_that_differs_is_refused_before_anything_runs():
             return found
 
     registry = load_registry()
-    cell = Cell(
-        "s", "infonce", "contrastive/digits", {}, "cpu", "float32", 0, registry.code("infonce", "contrastive/digits")
-    )
-    from harness.engines import Settings
-
+    code = registry.code("infonce", "contrastive/digits")
+    cell = Cell("s", "infonce", "contrastive/digits", {}, "cpu", "float32", 0, code)
     driver._check_nodes(Answer({}), [cell], Settings())
     with pytest.raises(UsageError, match=r"node 10.0.0.2 would compute something else: torch is 1.0 there and 2\."):
         driver._check_nodes(Answer({"torch": "1.0"}), [cell], Settings())
