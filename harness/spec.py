@@ -73,10 +73,15 @@ class Option:
     #: Least and greatest allowed value, both inclusive.
     low: float | None = None
     high: float | None = None
+    #: Whether it names a file of the user's, by a path from the current folder; "" is none. The file must be there
+    #: when a suite is planned, and its sha256 is part of the key of every cell that names it.
+    file: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.default, (bool, int, float, str)):
             raise UsageError(f"an option's default must be a bool, int, float or str, not {self.default!r}")
+        if self.file and not isinstance(self.default, str):
+            raise UsageError(f"an option that names a file needs a str as default, not {self.default!r}")
 
     def read(self, value: object, where: str) -> Scalar:
         """Check ``value`` and give it in this option's type. Raises UsageError naming ``where``."""
@@ -315,7 +320,8 @@ class Cell:
     seed: int
     #: Digest of the source code of the plugins that bring the method and the task.
     code: str
-    #: Digest of each data set's files, by name; None where the data set is not on this machine.
+    #: Digest of each data set's files, by name; None where the data set is not on this machine. A file that an
+    #: option names goes by "option NAME".
     data: Mapping[str, str | None] = field(default_factory=dict)
     #: Why it cannot run here, or None.
     skip: str | None = None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.errors import DatasetMissing, FileError, UnknownName, UsageError, nearest
-from harness.spec import AXES, Cell, Method, Scalar, Task
+from harness.spec import AXES, Cell, Method, Option, Scalar, Task, file_digest
 from harness.toml import StrictScalar, read_toml
 
 if TYPE_CHECKING:
@@ -166,10 +166,17 @@ def _check_block(suite: Suite, number: int, cross: Cross, registry: Registry) ->
             for owner in (task, method):
                 if name in owner.options:
                     for value in options[name]:
-                        owner.options[name].read(value, f"{where}: option {name} of {owner.name}")
+                        told = f"{where}: option {name} of {owner.name}"
+                        _check_file(owner.options[name], owner.options[name].read(value, told), told)
     for task, method in pairs:
         _check_shared_options(task, method, options, where)
     return _Block(cross, tuple(pairs), options)
+
+
+def _check_file(option: Option, value: Scalar, where: str) -> None:
+    """The file that an option names must be there."""
+    if option.file and value and not Path(str(value)).is_file():
+        raise UsageError(f"{where} = {value!r}: there is no such file in the current folder, {Path.cwd()}")
 
 
 def _check_shared_options(task: Task, method: Method, given: Mapping[str, object], where: str) -> None:
@@ -216,11 +223,11 @@ def _walk(
             data, skip = _data(task, locate)
             numbers = _seeds(block.cross, seeds)
             own = tuple(name for name in method.options if name not in task.options)
-            settings = _settings(block.options, task, method)
-            for options, device, dtype, seed in itertools.product(
+            settings = [(o, {**data, **_files(o, task, method)}) for o in _settings(block.options, task, method)]
+            for (options, read), device, dtype, seed in itertools.product(
                 settings, devices, _as_tuple(block.cross.dtype), numbers
             ):
-                cell = Cell(suite.name, method.name, task.name, options, device, dtype, seed, code, data, skip, own)
+                cell = Cell(suite.name, method.name, task.name, options, device, dtype, seed, code, read, skip, own)
                 if cell.id not in seen:
                     seen.add(cell.id)
                     yield cell
@@ -232,6 +239,16 @@ def _settings(given: Mapping[str, tuple[Scalar, ...]], task: Task, method: Metho
     crossed = {name: given.get(name, (option.default,)) for name, option in declared.items()}
     typed = {n: [declared[n].read(v, n) for v in values] for n, values in crossed.items()}
     return [dict(zip(typed, values, strict=True)) for values in itertools.product(*typed.values())]
+
+
+def _files(options: Mapping[str, Scalar], task: Task, method: Method) -> dict[str, str]:
+    """Digests of the files that options name, as long as those of data sets."""
+    declared = {**method.options, **task.options}
+    return {
+        f"option {name}": file_digest(Path(str(value)))[:32]
+        for name, value in options.items()
+        if declared[name].file and value
+    }
 
 
 def _data(task: Task, locate: Callable[[str], str]) -> tuple[dict[str, str | None], str | None]:
