@@ -1,0 +1,7 @@
+"""``harness leaderboard``."""
+
+import typer
+
+
+def add_to(app: typer.Typer) -> None:
+    pass
