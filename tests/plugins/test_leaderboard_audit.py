@@ -1,0 +1,260 @@
+"""What the tasks measure, recomputed from the typed files by plain loops."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import statistics
+from pathlib import Path
+
+import numpy as np
+import pytest
+from plugin_run import METHODS, make_run
+from scipy import stats
+
+from harness.errors import DatasetError, UsageError
+from harness_plugins import leaderboard
+from harness_plugins.leaderboard import audit
+from harness_plugins.leaderboard.ranking import values_of
+from harness_plugins.leaderboard.scores import parse_table
+
+HERE = Path(leaderboard.__file__).parent
+MEANS = {"arithmetic": statistics.fmean, "geometric": statistics.geometric_mean, "harmonic": statistics.harmonic_mean}
+GLUE_10 = ("CoLA", "SST-2", "MRPC", "STS-B", "QQP", "MNLI-m", "MNLI-mm", "QNLI", "RTE", "WNLI")
+
+
+def cells(file, columns, keep=lambda row: True):
+    """System to its scores on these columns, pairs averaged, missing ones left out."""
+    with (HERE / file).open(encoding="utf-8") as stream:
+        return {
+            row["system"]: [statistics.fmean(map(float, row[c].split("/"))) for c in columns if row[c] != "-"]
+            for row in csv.DictReader(stream)
+            if keep(row)
+        }
+
+
+def human_rank(means):
+    return 1 + sum(mean > means["Human"] for name, mean in means.items() if name != "Human")
+
+
+def lead(means):
+    return means["Human"] - max(mean for name, mean in means.items() if name != "Human")
+
+
+def run_glue(method, **options):
+    return audit.glue(METHODS[method].create(), make_run("leaderboard/glue", **options))
+
+
+def run_superglue(method, **options):
+    return audit.superglue(METHODS[method].create(), make_run("leaderboard/superglue", **options))
+
+
+@pytest.mark.parametrize("method", MEANS)
+@pytest.mark.parametrize("rows", ["all", "paper"])
+def test_rank_and_lead_of_the_human_on_the_same_tasks(method, rows):
+    own = cells("glue.csv", GLUE_10, lambda row: rows == "all" or row["after_paper"] != "yes")
+    means = {name: MEANS[method](scores) for name, scores in own.items()}
+    found = run_glue(method, tasks="10", rows=rows)
+    assert found["human_rank"] == human_rank(means) == (13 if rows == "all" else 11)
+    assert found["human_lead"] == pytest.approx(lead(means), abs=1e-9)
+    assert found["human_first"] == 0
+    assert (found["systems"], found["columns"]) == (len(own), 10)
+
+
+@pytest.mark.parametrize(("method", "rank"), [("arithmetic", 6), ("geometric", 3), ("harmonic", 1)])
+def test_the_mixed_rule_ranks_the_human_by_ten_tasks_and_systems_by_eleven(method, rank):
+    systems = cells("glue.csv", (*GLUE_10, "AX"))
+    assert {len(scores) for name, scores in systems.items() if name != "Human"} == {11}
+    assert len(systems["Human"]) == 10
+    means = {name: MEANS[method](scores) for name, scores in systems.items()}
+    found = run_glue(method, tasks="11", incomplete="keep")
+    assert found["human_rank"] == human_rank(means) == rank
+    assert found["human_lead"] == pytest.approx(lead(means), abs=1e-9)
+
+
+def test_a_mixed_task_set_must_be_asked_for():
+    with pytest.raises(UsageError, match=r"glue\.csv: Human has no score on AX, and incomplete = 'leave-out'"):
+        run_glue("geometric", tasks="11")
+
+
+@pytest.mark.parametrize("method", MEANS)
+def test_with_its_diagnostics_superglue_ranks_the_six_systems_that_have_them(method):
+    ten = ("BoolQ", "CB", "COPA", "MultiRC", "ReCoRD", "RTE", "WiC", "WSC", "AX-b", "AX-g")
+    systems = {name: scores for name, scores in cells("superglue.csv", ten).items() if len(scores) == 10}
+    means = {name: MEANS[method](scores) for name, scores in systems.items()}
+    found = run_superglue(method, tasks="10")
+    assert found["systems"] == len(systems) == 6
+    assert found["human_rank"] == human_rank(means) == 1
+    assert found["unconfirmed_cells"] == 11
+    assert run_superglue(method)["unconfirmed_cells"] == 0
+
+
+@pytest.mark.parametrize("method", ["harmonic", "median"])
+def test_leaving_out_one_task_at_a_time(method):
+    mean = {**MEANS, "median": statistics.median}[method]
+    tasks = ("BoolQ", "CB", "COPA", "MultiRC", "ReCoRD", "RTE", "WiC", "WSC")
+    found = run_superglue(method)
+    expected = []
+    for left_out in tasks:
+        own = cells("superglue.csv", [task for task in tasks if task != left_out])
+        expected.append(human_rank({name: mean(scores) for name, scores in own.items()}))
+        assert found[f"human_rank_without_{left_out.lower()}"] == expected[-1]
+    assert len(set(expected)) > 1
+    assert (found["best_rank_without_one"], found["worst_rank_without_one"]) == (min(expected), max(expected))
+    moves = [abs(rank - found["human_rank"]) for rank in expected]
+    assert found["deciding_task"] == 1 + moves.index(max(moves))
+    # A diagnostic that is not in the set cannot be left out.
+    assert found["human_rank_without_ax_b"] == found["human_rank"]
+
+
+def test_leaving_out_mnli_leaves_out_both_halves():
+    own = cells("glue.csv", [c for c in GLUE_10 if not c.startswith("MNLI")])
+    expected = human_rank({name: statistics.median(scores) for name, scores in own.items()})
+    found = run_glue("median", tasks="10")
+    assert found["human_rank_without_mnli"] == expected
+    assert expected != found["human_rank"]
+
+
+def test_kendalls_tau_is_that_of_scipy_on_the_two_means():
+    own = cells("glue.csv", GLUE_10)
+    means = {name: [mean(scores) for scores in own.values()] for name, mean in MEANS.items()}
+    expected = stats.kendalltau(means["arithmetic"], means["harmonic"]).statistic
+    assert run_glue("harmonic", tasks="10")["tau_to_arithmetic"] == pytest.approx(expected)
+    assert run_glue("arithmetic", tasks="10")["tau_to_arithmetic"] == pytest.approx(1)
+
+
+def test_error_rates_are_averaged_as_such_and_told_as_scores():
+    own = {n: statistics.geometric_mean([100 - x for x in s]) for n, s in cells("glue.csv", GLUE_10).items()}
+    found = run_glue("geometric", tasks="10", scale="error")
+    assert found["human_lead"] == pytest.approx(lead({name: 100 - error for name, error in own.items()}), abs=1e-9)
+    assert run_glue("arithmetic", scale="error")["human_lead"] == pytest.approx(run_glue("arithmetic")["human_lead"])
+    # Who only counts who beats whom sees no scale.
+    assert run_glue("borda", scale="error") == run_glue("borda")
+
+
+def test_a_perfect_score_has_no_error_to_take_a_geometric_mean_of():
+    told = r"superglue\.csv, Human, COPA: the score is 0, which no geometric mean can take.*on the scale of errors"
+    with pytest.raises(UsageError, match=told):
+        run_superglue("geometric", scale="error")
+
+
+def test_matthews_correlations_are_rescaled_and_nothing_else():
+    own = cells("glue.csv", GLUE_10)
+    means = {name: statistics.harmonic_mean([(100 + s[0]) / 2, *s[1:]]) for name, s in own.items()}
+    found = run_glue("harmonic", tasks="10", scale="mcc-rescaled")
+    assert found["human_lead"] == pytest.approx(lead(means), abs=1e-9)
+
+
+def test_metrics_of_a_task_can_count_as_columns():
+    assert run_glue("arithmetic", metric_pairs="split")["columns"] == 9 + 3
+    assert run_superglue("arithmetic", metric_pairs="split")["columns"] == 8 + 3
+
+
+def test_how_far_the_best_system_is_ahead_task_by_task():
+    own = cells("glue.csv", GLUE_10)
+    best = max((name for name in own if name != "Human"), key=lambda name: statistics.fmean(own[name]))
+    gaps = [a - b for a, b in zip(own[best], own["Human"], strict=True)]
+    expected = sum(g for g in gaps if g > 0) / -sum(g for g in gaps if g < 0)
+    assert run_glue("median", tasks="10")["lag_over_lead"] == pytest.approx(expected)
+
+
+def test_every_systems_rank_is_logged_by_its_row():
+    run = make_run("leaderboard/superglue", tasks="10")
+    audit.superglue(METHODS["arithmetic"].create(), run)
+    # ERNIE 3.0, DeBERTa, T5 + Meena, Human, T5, NEZHA-Plus by their rows in the file.
+    assert run.curves["rank"] == [(2, 2), (4, 4), (5, 3), (7, 1), (8, 5), (10, 6)]
+
+
+def test_resampled_tasks_are_the_same_for_every_method_and_counted_by_hand():
+    tasks = ("BoolQ", "CB", "COPA", "MultiRC", "ReCoRD", "RTE", "WiC", "WSC")
+    own = cells("superglue.csv", tasks)
+    for method in ("arithmetic", "harmonic"):
+        run = make_run("leaderboard/superglue-resampled", seed=1, resamples=60)
+        found = audit.superglue_resampled(METHODS[method].create(), run)["share_human_first"]
+        rng, first = np.random.default_rng(run.seed), 0
+        for _ in range(60):
+            drawn = rng.integers(8, size=8)
+            first += human_rank({n: round(MEANS[method]([s[i] for i in drawn]), 9) for n, s in own.items()}) == 1
+        assert 0 < first < 60
+        assert found == first / 60
+
+
+@pytest.fixture
+def own_table(tmp_path):
+    def run(text, method="arithmetic", **options):
+        path = tmp_path / "t.csv"
+        path.write_text(text)
+        made = make_run("leaderboard/table", table=str(path), **options)
+        return audit.own_table(METHODS[method].create(), made)
+
+    return run
+
+
+TABLE = "system,A,B\nHuman,90,10\nX,45,44\nY,40,-\n"
+
+
+def test_an_own_table_is_ranked(own_table):
+    assert own_table(TABLE)["human_rank"] == 1
+    assert own_table(TABLE, "harmonic")["human_rank"] == 3
+    assert own_table(TABLE, "harmonic", incomplete="leave-out")["human_rank"] == 2
+    assert own_table(TABLE, human="X")["human_rank"] == 2
+    # X is ahead on B alone.
+    assert own_table(TABLE, human="X")["deciding_task"] == 1
+    # Y has nothing but A, so without A there is no rank to tell.
+    assert own_table(TABLE, human="Y")["deciding_task"] == 0
+
+
+def test_an_own_table_may_have_another_best_score(own_table):
+    unit = "system,A,B\nHuman,.9,.1\nX,.45,.44\n"
+    expected = 1 - math.sqrt(0.1 * 0.9) - (1 - math.sqrt(0.55 * 0.56))
+    assert own_table(unit, "geometric", scale="error", best=1.0)["human_lead"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "options", "told"),
+    [
+        (TABLE, "arithmetic", {"human": "Humans"}, r"t\.csv: unknown system 'Humans'; did you mean 'Human'"),
+        (TABLE.replace("44", "-3"), "geometric", {}, r"t\.csv, X, B: the score is -3, which no geometric mean"),
+        ("s,A,B\nHuman,1,2\nX,3,-\n", "borda", {"incomplete": "leave-out"}, "no system but Human has a score on every"),
+    ],
+)
+def test_what_an_own_table_cannot_be_asked_is_told_by_name(own_table, text, method, options, told):
+    with pytest.raises(UsageError, match=told):
+        own_table(text, method, **options)
+
+
+def test_an_own_table_must_be_named_and_sound(own_table):
+    with pytest.raises(UsageError, match="the option table names no file"):
+        audit.own_table(METHODS["arithmetic"].create(), make_run("leaderboard/table"))
+    with pytest.raises(DatasetError, match=r"t\.csv, line 3 \(X\), column A: 'x'"):
+        own_table("s,A\nHuman,1\nX,x\n")
+
+
+def test_an_aggregate_that_gives_no_value_for_each_system_is_told():
+    table = parse_table("s,A\nX,1\nY,2\n", "t.csv")
+    with pytest.raises(UsageError, match=r"t\.csv: the aggregate gave shape \[1\] .* 2 are needed"):
+        values_of(lambda scores: np.ones(1), table)
+    with pytest.raises(UsageError, match=r"shape \[2\] and 1 finite values"):
+        values_of(lambda scores: np.array([1.0, math.nan]), table)
+
+
+@pytest.mark.skipif(
+    not (Path(os.environ.get("HARNESS_DATA", "")) / "leaderboards").is_dir(),
+    reason="needs the data set leaderboards in $HARNESS_DATA",
+)
+def test_the_whole_leaderboard_of_late_2021_under_the_mixed_rule():
+    with (Path(os.environ["HARNESS_DATA"]) / "leaderboards" / "votenrank_GLUE.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    for method, rank in (("arithmetic", 2), ("geometric", 1), ("harmonic", 1)):
+        means = {}
+        for number, row in enumerate(rows):
+            human = "Human" in row["Model"]
+            columns = GLUE_10 if human else (*GLUE_10, "AX")
+            scores = [statistics.fmean(map(float, row[c].split("/"))) for c in columns if row[c] != "-"]
+            scores = [x for x in scores if not math.isnan(x) and (x > 0 or method == "arithmetic")]
+            means["Human" if human else number] = MEANS[method](scores)
+        built = METHODS[method].create(**({} if method == "arithmetic" else {"nonpositive": "drop"}))
+        found = audit.glue_2021(built, make_run("leaderboard/glue-2021", tasks="11", incomplete="keep"))
+        assert found["human_rank"] == human_rank(means) == rank
+        assert found["human_lead"] == pytest.approx(lead(means), abs=1e-9)

@@ -1,0 +1,95 @@
+"""A user's own table, from the command line: ranked at once, or audited by a suite of five lines."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+TABLE = "system,A,B,C\nHuman,90,10,48/52\nX,45,44,43/47\n"
+SUITE = """
+title = "Mine"
+[[cross]]
+task = "leaderboard/table"
+methods = ["arithmetic", "geometric", "harmonic"]
+options = { table = "scores.csv", human = "Human" }
+"""
+
+
+@pytest.fixture(autouse=True)
+def scores(harness_cli):
+    harness_cli.write("scores.csv", TABLE)
+
+
+def words(line):
+    return line.split()
+
+
+def test_the_command_ranks_every_system_under_every_aggregate(harness_cli):
+    ended = harness_cli("leaderboard", "scores.csv")
+    assert ended.code == 0, ended.err
+    rows = {words(line)[0]: words(line)[1:] for line in ended.out.splitlines() if words(line)[:1] in (["Human"], ["X"])}
+    # Means 50, 35.6 and 22.5 against 44.7, then medians 50 and 45; of the games the human wins two of three.
+    assert rows == {"Human": list("122111111"), "X": list("211222222")}
+    assert "missing" not in ended.out
+    assert not (harness_cli.folder / "results").exists()
+
+
+def test_the_command_says_what_leaving_out_each_task_does_to_one_system(harness_cli):
+    document = harness_cli("leaderboard", "scores.csv", "--of", "Human", "--json").document
+    assert document["ranks"]["arithmetic"] == {"Human": 1, "X": 2}
+    assert document["values"]["harmonic"]["Human"] == pytest.approx(3 / (1 / 90 + 1 / 10 + 1 / 50))
+    assert document["rank_without"]["arithmetic"] == {"A": 2, "B": 1, "C": 1}
+    assert document["kendall_tau"]["arithmetic"]["geometric"] == -1
+    out = harness_cli("leaderboard", "scores.csv", "--of", "Human").out
+    without = out[out.index("Human without") :].splitlines()
+    assert words(next(line for line in without if line.startswith(" A")))[1] == "2"
+
+
+def test_an_aggregate_that_refuses_the_table_is_left_out_and_says_why(harness_cli):
+    harness_cli.write("scores.csv", "system,A,B\nHuman,90,0\nX,45,\n")
+    ended = harness_cli("leaderboard", "scores.csv")
+    assert ended.code == 0
+    assert "geometric" not in ended.out
+    assert "geometric cannot be taken: scores.csv, Human, B: the score is 0" in ended.err
+    assert "1 scores are missing" in ended.out
+    dropped = harness_cli("leaderboard", "scores.csv", "--nonpositive", "drop", "--json").document
+    assert dropped["refused"] == {}
+    assert dropped["values"]["geometric"] == {"Human": 90, "X": 45}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["absent.csv"], "absent.csv cannot be read: No such file"),
+        (["scores.csv", "--of", "Humn"], "unknown system 'Humn'; did you mean 'Human'?"),
+        (["bad.csv"], "bad.csv, line 3 (Y), column A: '9,5' has a decimal comma; write 9.5"),
+    ],
+)
+def test_a_wrong_table_or_row_ends_with_one_sentence(harness_cli, arguments, told):
+    harness_cli.write("bad.csv", 's,A\nX,1\nY,"9,5"\n')
+    ended = harness_cli("leaderboard", *arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert told in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_suite_of_five_lines_audits_a_table(harness_cli):
+    harness_cli.write("mine.toml", SUITE)
+    document = harness_cli("suite", "mine.toml", "--json").document
+    ranks = {record["method"]: record["metrics"]["human_rank"] for record in document["records"]}
+    assert (ranks["arithmetic"], ranks["geometric"], ranks["harmonic"]) == (1, 2, 2)
+    # Another score is another table: nothing of before counts.
+    harness_cli.write("scores.csv", TABLE.replace("90", "60"))
+    again = harness_cli("suite", "mine.toml", "--json").document
+    assert again["cells"]["run"] == 3
+    assert {r["method"]: r["metrics"]["human_rank"] for r in again["records"]}["arithmetic"] == 2
+
+
+def test_a_bad_table_in_a_suite_fails_its_cells_with_the_place(harness_cli):
+    harness_cli.write("scores.csv", "system,A\nHuman,1\nX,x\n")
+    harness_cli.write("mine.toml", SUITE.replace('"arithmetic", "geometric", "harmonic"', '"median"'))
+    ended = harness_cli("suite", "mine.toml")
+    assert ended.code == 1
+    assert "scores.csv, line 3 (X), column A: 'x' is no score" in ended.err
+    assert json.loads((harness_cli.folder / "results" / "records.jsonl").read_text())["status"] == "failed"
