@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 
 from harness.errors import HarnessError
 from harness.spec import file_digest
+from harness_plugins.leaderboard.benchmarks import BENCHMARKS
 
 if TYPE_CHECKING:
     from harness.records import Record
@@ -81,15 +82,24 @@ def draw(records: Sequence[Record]) -> str:
 
 
 def charts_of(records: Sequence[Record]) -> list[Chart]:
-    """One chart for each setting, those as printed before others, at most ``CHARTS``."""
+    """One chart for each setting, in an order of their own, at most ``CHARTS``: those of scores as printed, if any.
+
+    Records come in the order in which cells happened to end, which says nothing.
+    """
     groups: dict[tuple[tuple[str, object], ...], dict[str, Record]] = {}
-    for record in records:
+    for record in sorted(records, key=_order):
         key = tuple((name, record.options[name]) for name in SETTING if name in record.options)
         groups.setdefault(key, {}).setdefault(record.method, record)
     plain = [key for key in groups if all(PLAIN.get(name, value) == value for name, value in key)]
     # One aggregate alone has nothing to be compared with, unless there is no other chart.
     several = [key for key in plain or groups if len(groups[key]) > 1]
     return [_of_setting(groups[key]) for key in (several or plain or list(groups))[:CHARTS]]
+
+
+def _order(record: Record) -> tuple[int, str, int]:
+    sets = [tasks for benchmark in BENCHMARKS for tasks in benchmark.left_out]
+    tasks = record.options.get("tasks")
+    return sets.index(tasks) if tasks in sets else len(sets), str(sorted(record.options.items())), record.seed
 
 
 def _of_setting(by_method: Mapping[str, Record]) -> Chart:

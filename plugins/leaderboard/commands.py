@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from harness.cli.options import Json, Plugins, registry
-from harness.cli.output import errors, people, print_json, table
+from harness.cli.output import errors, people, plural, print_json, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,7 @@ def leaderboard(
     _print_ranks(found)
     if found.missing:
         people().print(
-            f"{found.missing} scores are missing: each system is ranked by those it has, not all by the same tasks"
+            f"{plural(found.missing, 'score')} missing: each system is ranked by those it has, not all by the same tasks"
         )
     if found.of:
         _print_one(found)

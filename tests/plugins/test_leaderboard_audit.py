@@ -231,6 +231,12 @@ def test_an_own_table_must_be_named_and_sound(own_table):
         own_table("s,A\nHuman,1\nX,x\n")
 
 
+def test_the_value_on_the_scale_of_errors_is_a_score_again():
+    table = parse_table("s,A,B\nX,90,60\nY,99,19\n", "t.csv")
+    np.testing.assert_allclose(values_of(METHODS["geometric"].create(), table, "error"), [100 - 20, 100 - 9])
+    np.testing.assert_allclose(values_of(METHODS["borda"].create(), table, "error"), [1, 1])
+
+
 def test_an_aggregate_that_gives_no_value_for_each_system_is_told():
     table = parse_table("s,A\nX,1\nY,2\n", "t.csv")
     with pytest.raises(UsageError, match=r"t\.csv: the aggregate gave shape \[1\] .* 2 are needed"):

@@ -53,19 +53,23 @@ def texts(group):
 def test_there_is_one_chart_for_each_task_set_with_the_aggregates_in_order(glue):
     charts = chart.charts_of(glue)
     assert [c.title for c in charts] == [
-        "tasks = 11: 11 columns, each system by those it has; 13 systems",
         "tasks = 10: 10 columns, the same for every system; 13 systems",
+        "tasks = 11: 11 columns, each system by those it has; 13 systems",
     ]
     assert all(c.columns == chart.COLUMNS for c in charts)
 
 
 def test_ranks_are_those_of_the_records_under_the_systems_names(glue):
-    mixed, same = chart.charts_of(glue)
+    same, mixed = chart.charts_of(glue)
     assert mixed.ranks["Human"][:3] == (6, 3, 1)
     assert same.ranks["Human"][:3] == (13, 13, 13)
     assert len(same.ranks) == 13
     arithmetic = next(r for r in glue if r.method == "arithmetic" and r.options["tasks"] == "10")
     assert same.ranks["Turing ULR v6"][0] == dict(arithmetic.curves["rank"])[0] == 1
+
+
+def test_the_order_of_records_does_not_matter(glue):
+    assert chart.draw(glue[::-1]) == chart.draw(glue)
 
 
 def test_systems_of_one_column_never_share_a_place(glue):

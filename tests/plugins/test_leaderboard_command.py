@@ -52,7 +52,7 @@ def test_an_aggregate_that_refuses_the_table_is_left_out_and_says_why(harness_cl
     assert ended.code == 0
     assert "geometric" not in ended.out
     assert "geometric cannot be taken: scores.csv, Human, B: the score is 0" in ended.err
-    assert "1 scores are missing" in ended.out
+    assert "1 score missing" in ended.out
     dropped = harness_cli("leaderboard", "scores.csv", "--nonpositive", "drop", "--json").document
     assert dropped["refused"] == {}
     assert dropped["values"]["geometric"] == {"Human": 90, "X": 45}
