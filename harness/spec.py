@@ -80,8 +80,8 @@ class Option:
     def __post_init__(self) -> None:
         if not isinstance(self.default, (bool, int, float, str)):
             raise UsageError(f"an option's default must be a bool, int, float or str, not {self.default!r}")
-        if self.file and not isinstance(self.default, str):
-            raise UsageError(f"an option that names a file needs a str as default, not {self.default!r}")
+        if self.file and self.default != "":
+            raise UsageError(f"an option that names a file has '' as default, which is none, not {self.default!r}")
 
     def read(self, value: object, where: str) -> Scalar:
         """Check ``value`` and give it in this option's type. Raises UsageError naming ``where``."""

@@ -84,6 +84,7 @@ def test_a_file_that_is_not_there_is_refused_before_anything_runs(harness_cli):
     assert not (harness_cli.folder / "results").exists()
 
 
-def test_an_option_that_names_a_file_is_a_string():
-    with pytest.raises(UsageError, match="needs a str as default"):
-        Option(3, file=True)
+@pytest.mark.parametrize("default", [3, "mine.csv"])
+def test_an_option_names_no_file_until_the_user_does(default):
+    with pytest.raises(UsageError, match="has '' as default"):
+        Option(default, file=True)

@@ -50,9 +50,8 @@ def leaderboard(
         return
     _print_ranks(found)
     if found.missing:
-        people().print(
-            f"{plural(found.missing, 'score')} missing: each system is ranked by those it has, not all by the same tasks"
-        )
+        count = plural(found.missing, "score")
+        people().print(f"{count} missing: each system is ranked by those it has, not all by the same tasks")
     if found.of:
         _print_one(found)
     for name, reason in found.refused.items():
