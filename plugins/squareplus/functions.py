@@ -1,0 +1,194 @@
+"""SquarePlus in a form that is exact in both tails, its published form, and the activations it is compared with.
+
+squareplus(x; b) = (x + sqrt(x^2 + b)) / 2 (Barron, arXiv 2112.11687, equation 1). It stands above ReLU by
+
+    excess(|x|; b) = (sqrt(x^2 + b) - |x|) / 2 = (b / 2) / (|x| + sqrt(x^2 + b)),
+
+whose second form adds positive numbers only. That, and not the first one, is what is computed here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+#: The least b with which squareplus is nowhere below softplus: 4 log(2)^2.
+BOUNDING_B = 4 * math.log(2) ** 2
+#: The b whose largest distance from softplus is least. Task activation/constants finds and proves its digits.
+MINIMAX_B = 1.5238210325187507
+#: b is 0 or lies between these: all of its members are then right to rounding in float32 and float64.
+LEAST_B, GREATEST_B = 1e-30, 1e30
+#: From this many sqrt(b)/2 on, the slope is 1 in float64; its square still fits into float32.
+STEEPEST = 2.0**30
+
+
+class SquarePlus(nn.Module):
+    """x [any shape, floating] to relu(x) + (b / 2) / (|x| + sqrt(x^2 + b)), of the same shape and dtype.
+
+    Right to a few units in the last place over the whole range of float16, bfloat16, float32 and float64,
+    forward and backward: nothing cancels for negative x, and x^2 is never formed. Only the output is kept for the
+    backward pass, which the next layer mostly keeps anyway. May be differentiated twice, and b = 0 is ReLU.
+    Raises ValueError for b that is negative, not finite, or positive beyond 1e-30 to 1e30.
+
+    >>> SquarePlus()(torch.tensor([-1e4, 0.0, 1.5]))
+    tensor([1.0000e-04, 1.0000e+00, 2.0000e+00])
+    """
+
+    def __init__(self, b: float = 4.0) -> None:
+        super().__init__()
+        self.b = checked(b)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not x.is_floating_point():
+            raise TypeError(f"x {list(x.shape)} has dtype {x.dtype}: squareplus needs a floating-point tensor")
+        if self.b == 0:
+            return torch.relu(x)
+        return _SquarePlus.apply(x, self.b)  # type: ignore[no-any-return,no-untyped-call]
+
+    def at(self, b: float) -> SquarePlus:
+        """The member of the family with another b. The larger b, the larger its values."""
+        return SquarePlus(b)
+
+    def excess(self, t: Any, arithmetic: Any) -> Any:
+        """squareplus(x) - relu(x) at |x| = ``t`` in another arithmetic, one with ``mpf`` and ``sqrt`` such as mpmath's.
+
+        >>> import mpmath
+        >>> SquarePlus(4.0).excess(mpmath.mpf(1.5), mpmath.mp)
+        mpf('0.5')
+        """
+        b = arithmetic.mpf(self.b)
+        return b / 2 / (t + arithmetic.sqrt(t * t + b))
+
+    def log_slope(self, t: Any, arithmetic: Any) -> Any:
+        """Derivative of log ``excess`` at |x| = ``t``: -1 / sqrt(t^2 + b)."""
+        return -1 / arithmetic.sqrt(t * t + arithmetic.mpf(self.b))
+
+    def extra_repr(self) -> str:
+        return f"b={self.b}"
+
+
+class PlainSquarePlus(nn.Module):
+    """(x + sqrt(x^2 + b)) / 2 as published; automatic differentiation of it as it stands.
+
+    For x far below -sqrt(b) the sum cancels; x^2 overflows from the square root of the dtype's largest number on.
+
+    >>> PlainSquarePlus()(torch.tensor([-1e4, 0.0, 1.5]))
+    tensor([0., 1., 2.])
+    """
+
+    def __init__(self, b: float = 4.0) -> None:
+        super().__init__()
+        self.b = checked(b)
+        self.truth = SquarePlus(b)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x + torch.sqrt(torch.square(x) + self.b)) / 2
+
+
+class NaiveSoftplus(nn.Module):
+    """log1p(exp(x)) as it stands: infinite once exp(x) is.
+
+    >>> NaiveSoftplus()(torch.tensor([-1.0, 100.0]))
+    tensor([0.3133,    inf])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.truth = nn.Softplus()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.log1p(torch.exp(x))
+
+
+class Rectifier(nn.ReLU):
+    """max(x, 0), as a member of the activations that stand above ReLU: by nothing.
+
+    >>> Rectifier()(torch.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+
+    def excess(self, t: Any, arithmetic: Any) -> Any:
+        """0, whatever ``t``."""
+        return arithmetic.mpf(0) * (1 / (1 + t))
+
+    def log_slope(self, t: Any, arithmetic: Any) -> Any:
+        """0 by convention: nothing to fall."""
+        return self.excess(t, arithmetic)
+
+
+class Gelu(nn.GELU):
+    """x Phi(x), Phi the normal distribution function (Hendrycks and Gimpel, arXiv 1606.08415), as torch computes it.
+
+    >>> Gelu()(torch.tensor([1.0]))
+    tensor([0.8413])
+    """
+
+    def truth(self, x: Tensor) -> Tensor:
+        """The same through erfc, which keeps its accuracy in the left tail."""
+        return x * torch.erfc(-x / math.sqrt(2)) / 2
+
+
+def checked(b: float) -> float:
+    """b itself. Raises ValueError where there is no squareplus with it.
+
+    >>> checked(-1.0)
+    Traceback (most recent call last):
+    ValueError: b = -1.0: 0 or a number from 1e-30 to 1e+30 is needed
+    """
+    if not (b == 0 or LEAST_B <= b <= GREATEST_B):
+        raise ValueError(f"b = {b!r}: 0 or a number from {LEAST_B:g} to {GREATEST_B:g} is needed")
+    return float(b)
+
+
+def bounding() -> SquarePlus:
+    """The least member that is nowhere below softplus."""
+    return SquarePlus(BOUNDING_B)
+
+
+def minimax() -> SquarePlus:
+    """The member nearest to softplus, by the largest distance."""
+    return SquarePlus(MINIMAX_B)
+
+
+class _SquarePlus(torch.autograd.Function):
+    """Forward, and backward from the output alone. Half precisions are computed in float32 and rounded once."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, b: float) -> Tensor:
+        wide = _widened(x)
+        # Halved before anything is added: |x| + sqrt(x^2 + b) itself overflows at the end of the range.
+        half = (wide * 0.5).abs_()
+        mean = torch.hypot(half, half.new_full((), math.sqrt(b) / 2)).add_(half)
+        return mean.new_full((), b / 4).div(mean).add_(torch.relu(wide)).to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
+        ctx.b = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (y,) = ctx.saved_tensors
+        return _scaled(gradient, y, ctx.b), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
+        (y,) = ctx.saved_tensors
+        return _scaled(tangent, y, ctx.b)
+
+
+def _scaled(gradient: Tensor, y: Tensor, b: float) -> Tensor:
+    """``gradient`` times the slope, y^2 / (y^2 + b / 4), which autograd may differentiate again."""
+    squared = (_widened(y) * (2 / math.sqrt(b))).clamp(max=STEEPEST).square_()
+    return (squared.div_(squared + 1) * gradient).to(y.dtype)
+
+
+def _widened(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

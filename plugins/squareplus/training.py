@@ -1,0 +1,128 @@
+"""Networks that differ in nothing but their activation, trained on images of digits or clothes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from harness_plugins.squareplus.networks import HE, Activation, convolutional, perceptron, variance_gain
+
+if TYPE_CHECKING:
+    from harness.run import Run
+
+#: Images that are evaluated at once.
+EVALUATED = 2048
+#: About so many points make a curve.
+POINTS = 100
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images [N, 1, H, W] and labels [N] int64 of one part of a data set, on one device."""
+
+    images: Tensor
+    labels: Tensor
+
+
+def train_and_test(activation: Activation, run: Run, dataset: str, convolutions: bool) -> dict[str, float]:
+    """Train a network with ``activation`` everywhere, then measure it on the test images.
+
+    Everything random comes from ``run.generator``: first the weights, then the order of the images, so that all
+    activations start alike and see the same batches. Where the loss stops being finite training ends, and
+    ``diverged`` is 1: such a network counts as one that always names the test set's most common class, with the
+    loss of equal probabilities.
+    """
+    data, options = run.data(dataset), run.options
+    train = _part(data, "train", run)
+    test = _part(data, "test", run)
+    classes = int(train.labels.max()) + 1
+    gain = HE if options["init"] == "he" else variance_gain(activation)
+    side = train.images.shape[-1]
+    if convolutions:
+        network = convolutional(activation, side, options["norm"] == "batch", classes, run.generator, gain)
+    else:
+        network = perceptron(activation, side**2, options["depth"], options["width"], classes, run.generator, gain)
+    network.to(run.device, run.dtype)
+    finite = fit(network, train, run)
+    network.eval()
+    loss, accuracy = evaluate(network, test)
+    train_loss, _ = evaluate(network, train)
+    if not (finite and math.isfinite(loss) and math.isfinite(train_loss)):
+        accuracy = torch.bincount(test.labels).max().item() / len(test.labels)
+        loss = train_loss = math.log(classes)
+        finite = False
+    return {
+        "test_accuracy": accuracy,
+        "test_loss": loss,
+        "train_loss": train_loss,
+        "diverged": float(not finite),
+    }
+
+
+digits_perceptron = partial(train_and_test, dataset="digits", convolutions=False)
+mnist_5k_convolutional = partial(train_and_test, dataset="mnist-5k", convolutions=True)
+mnist_convolutional = partial(train_and_test, dataset="mnist", convolutions=True)
+fashion_mnist_convolutional = partial(train_and_test, dataset="fashion-mnist", convolutions=True)
+
+
+def fit(network: nn.Module, train: Labelled, run: Run) -> bool:
+    """Train ``network`` in place for the run's epochs, with a cosine schedule. False where the loss is not finite."""
+    options = run.options
+    batch_size = min(options["batch_size"], len(train.labels))
+    steps = options["epochs"] * (len(train.labels) // batch_size)
+    stride = max(1, steps // POINTS)
+    optimizer = make_optimizer(list(network.parameters()), options, run.device)
+    for step, rows in enumerate(_batches(len(train.labels), batch_size, options["epochs"], run)):
+        optimizer.param_groups[0]["lr"] = options["learning_rate"] * (1 + math.cos(math.pi * step / steps)) / 2
+        rows = rows.to(run.device)
+        loss = F.cross_entropy(network(train.images[rows]), train.labels[rows])
+        value = loss.item()
+        if not math.isfinite(value):
+            return False
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        if step % stride == 0 or step == steps - 1:
+            run.log(step, loss=value)
+            run.progress(step + 1, steps)
+    return True
+
+
+def make_optimizer(
+    parameters: list[nn.Parameter], options: dict[str, Any], device: torch.device
+) -> torch.optim.Optimizer:
+    """Adam, or stochastic gradient descent with momentum 0.9."""
+    fused = device.type in ("cpu", "cuda")
+    if options["optimizer"] == "adam":
+        return torch.optim.Adam(parameters, fused=fused)
+    return torch.optim.SGD(parameters, lr=0.0, momentum=0.9, fused=fused)
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, part: Labelled) -> tuple[float, float]:
+    """Mean cross-entropy in nats, and share of labels that are named first. Both over all images of ``part``."""
+    loss, right = 0.0, 0
+    for images, labels in zip(part.images.split(EVALUATED), part.labels.split(EVALUATED), strict=True):
+        logits = network(images).float()
+        loss += F.cross_entropy(logits, labels, reduction="sum").item()
+        right += int((logits.argmax(dim=1) == labels).sum().item())
+    return loss / len(part.labels), right / len(part.labels)
+
+
+def _batches(count: int, batch_size: int, epochs: int, run: Run) -> Iterator[Tensor]:
+    """Row numbers [batch_size], in a fresh random order each epoch; the rows left over at its end are skipped."""
+    for _ in range(epochs):
+        order = torch.randperm(count, generator=run.generator)
+        yield from order[: count // batch_size * batch_size].split(batch_size)
+
+
+def _part(data: dict[str, Any], part: str, run: Run) -> Labelled:
+    images = torch.tensor(data[f"{part}_images"], device=run.device, dtype=run.dtype)
+    return Labelled(images, torch.tensor(data[f"{part}_labels"], device=run.device))
