@@ -104,7 +104,8 @@ def _finding(verdict: Verdict, test: AnyTest) -> str:
     least, most = verdict.region
     if isinstance(test, Reaches):
         numbers = [test.value + x for x in (numbers if verdict.better != "lower" else _negated(numbers))]
-        return f"{this} gives {_shown(numbers)}, {other} is {test.value:g} (needs to be within {test.tol:g})"
+        shown = _shown(numbers, resolution=test.tol)
+        return f"{this} gives {shown}, {other} is {test.value:.12g} (needs to be within {test.tol:g})"
     if isinstance(test, Equal):
         return f"{this} differs from {other} by {_shown(numbers)} (needs to be within {most:g})"
     if verdict.scale == "log ratio":
@@ -137,9 +138,13 @@ def _negated(numbers: Sequence[float]) -> list[float]:
     return [-numbers[0], *(-x for x in reversed(numbers[1:]))]
 
 
-def _shown(numbers: Sequence[float], unit: str = "") -> str:
-    """An estimate with its interval, to as many digits as the interval's width gives meaning to."""
-    width = numbers[-1] - numbers[1] if len(numbers) == 3 else 0.0
+def _shown(numbers: Sequence[float], unit: str = "", resolution: float = 0.0) -> str:
+    """An estimate with its interval, to as many digits as the interval's width gives meaning to.
+
+    Without an interval: to what tells numbers that are ``resolution`` apart from each other.
+    """
+    width = numbers[-1] - numbers[1] if len(numbers) == 3 else resolution
     digits = 1 - math.floor(math.log10(width)) if width > 0 else None
-    shown = [f"{x:.{max(digits, 0)}f}" if digits is not None and digits < 7 else f"{x:.4g}" for x in numbers]
+    most = 7 if len(numbers) == 3 else 16
+    shown = [f"{x:.{max(digits, 0)}f}" if digits is not None and digits < most else f"{x:.4g}" for x in numbers]
     return shown[0] + unit + (f" [{shown[1]}, {shown[2]}]" if len(shown) == 3 else "")

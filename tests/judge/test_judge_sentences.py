@@ -61,6 +61,13 @@ def test_a_verdict_reads_as_a_sentence(text, arguments):
     assert said(CLEAR, **arguments) == text
 
 
+def test_a_number_is_told_from_the_printed_one_to_the_digits_that_decide():
+    """11.5238210325 is not 11.52382104 to half a unit of its last digit: both are needed in full."""
+    text = "contradicted: a gives 11.5238210325, the printed value is 11.52382104 (needs to be within 5e-09); nothing "
+    found = said([1.5238210325] * 3, kind="reaches", value=11.52382104, tol=5e-9, seeds=1)
+    assert found == text + "depends on chance"
+
+
 def test_a_hopeless_claim_says_so():
     assert said([-1.0, 1.001, 0.0], kind="greater", than="b").endswith("; would need more than 1000 seeds")
 
