@@ -13,7 +13,6 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 #: The least b with which squareplus is nowhere below softplus: 4 log(2)^2.
@@ -165,6 +164,7 @@ class _SquarePlus(torch.autograd.Function):
         # Halved before anything is added: |x| + sqrt(x^2 + b) itself overflows at the end of the range.
         half = (wide * 0.5).abs_()
         mean = torch.hypot(half, half.new_full((), math.sqrt(b) / 2)).add_(half)
+        del half  # Frees as much as the input before two more of its size are made.
         return mean.new_full((), b / 4).div(mean).add_(torch.relu(wide)).to(x.dtype)
 
     @staticmethod

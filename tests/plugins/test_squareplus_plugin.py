@@ -1,0 +1,81 @@
+"""What the plugin registers fits together: claims, suites, workload."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from plugin_run import METHODS
+
+from harness.claims import read_claims
+from harness.judge import needed_cells
+from harness.registry import load_registry
+from harness.spec import resolve
+from harness.suite import cells_of, read_suite
+from harness_plugins import squareplus
+
+(CLAIM_FILE,) = squareplus.harness_claims()
+CLAIMS = read_claims(CLAIM_FILE)
+TESTED = {name: claim for name, claim in CLAIMS.items() if claim.test is not None}
+(WORKLOAD,) = squareplus.harness_workloads()
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """The cells of both suites, as if every data set were here."""
+    registry = load_registry()
+    found = {}
+    for name in ("activation", "activation-full"):
+        suite = read_suite(name, registry)
+        found[name] = (suite, list(cells_of(suite, registry, locate=lambda _: "digest")))
+    return found
+
+
+def test_claims_named_full_are_decided_by_the_full_suite(cells):
+    for name, claim in TESTED.items():
+        suite, planned = cells["activation-full" if "/full-" in name else "activation"]
+        assert name in suite.claims
+        assert needed_cells(claim, planned)
+
+
+def test_default_suite_needs_only_data_that_packages_ship(cells):
+    registry = load_registry()
+    sets = {name for cell in cells["activation"][1] for name in registry.tasks[cell.task].datasets}
+    assert sets == {"digits", "mnist-5k"}
+
+
+@pytest.mark.parametrize(
+    ("claim", "option", "values"),
+    [
+        ("squareplus/t6-every-depth", "depth", {2, 4, 8}),
+        ("squareplus/t6-every-learning-rate", "learning_rate", {0.001, 0.003, 0.01}),
+    ],
+)
+def test_claim_over_settings_has_each_of_them_for_both_sides(cells, claim, option, values):
+    _, planned = cells["activation"]
+    ids = needed_cells(TESTED[claim], planned)
+    needed = [cell for cell in planned if cell.id in ids]
+    assert {cell.options[option] for cell in needed} == values
+    assert len(needed) == 2 * 3 * 5
+
+
+def test_every_statement_of_the_notes_is_here():
+    numbers = {claim.source.id for claim in CLAIMS.values()}
+    assert {f"SP-{n}" for n in (1, 2, 3, 5, 6, 7, 8, 9)} | {f"T-{n}" for n in (1, 2, 4, 5, 6)} <= numbers
+
+
+@pytest.mark.parametrize("elements", [1, 1000])
+def test_workload_gives_inputs_that_can_be_differentiated(elements):
+    make, call = resolve(WORKLOAD.inputs), resolve(WORKLOAD.call)
+    (x,), (exact,) = (
+        make(torch.Generator().manual_seed(0), torch.device("cpu"), dtype, elements=elements)
+        for dtype in (torch.float32, torch.float64)
+    )
+    assert torch.equal(x, exact.float())
+    assert exact.abs().max() <= 12
+    call(METHODS[WORKLOAD.reference].create(), x).backward()
+    assert x.grad is not None and x.grad.shape == (elements,)
+
+
+def test_workload_counts_the_least_work():
+    assert resolve(WORKLOAD.bytes)(elements=1000) == 20_000
+    assert resolve(WORKLOAD.flops)(elements=1000) == 9_000
