@@ -65,7 +65,7 @@ def every_input(dtype: torch.dtype) -> Tensor:
 
 
 def relative_error(found: Tensor, true: Tensor) -> Tensor:
-    """How far each entry of ``found`` is from that of ``true`` (float64), relative to it: [N] and [N] to [N], at most 1.
+    """How far each entry of ``found`` [N] is from that of ``true`` [N] (float64), relative to it: [N], at most 1.
 
     >>> relative_error(torch.tensor([1.1, torch.inf, 0.0]), torch.tensor([1.0, 1.0, 1e-60]).double())
     tensor([0.1000, 1.0000, 0.0000], dtype=torch.float64)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.run import Run
 
 #: Images that are evaluated at once.
-EVALUATED = 2048
+EVALUATED = 256
 #: About so many points make a curve.
 POINTS = 100
 
@@ -109,7 +109,7 @@ def make_optimizer(
 def evaluate(network: nn.Module, part: Labelled) -> tuple[float, float]:
     """Mean cross-entropy in nats, and share of labels that are named first. Both over all images of ``part``."""
     loss, right = 0.0, 0
-    for images, labels in zip(part.images.split(EVALUATED), part.labels.split(EVALUATED), strict=True):
+    for images, labels in zip(torch.split(part.images, EVALUATED), torch.split(part.labels, EVALUATED), strict=True):
         logits = network(images).float()
         loss += F.cross_entropy(logits, labels, reduction="sum").item()
         right += int((logits.argmax(dim=1) == labels).sum().item())
@@ -120,7 +120,7 @@ def _batches(count: int, batch_size: int, epochs: int, run: Run) -> Iterator[Ten
     """Row numbers [batch_size], in a fresh random order each epoch; the rows left over at its end are skipped."""
     for _ in range(epochs):
         order = torch.randperm(count, generator=run.generator)
-        yield from order[: count // batch_size * batch_size].split(batch_size)
+        yield from torch.split(order[: count // batch_size * batch_size], batch_size)
 
 
 def _part(data: dict[str, Any], part: str, run: Run) -> Labelled:
