@@ -20,8 +20,8 @@ Extension = Callable[[Interval], Interval]
 ARITHMETIC = MPIntervalContext()
 ARITHMETIC.prec = 120
 
-#: So many pieces of the half-line are looked at before the search gives up.
-PIECES = 20_000
+#: So many pieces of the half-line are cut in two before the search gives up.
+CUTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def supremum(
     one sign is as large as one of its ends. Otherwise its values are bounded both by the extension and by the
     mean-value theorem, whose excess falls with the square of the piece's width, and it is cut in two.
 
-    Raises ArithmeticError if that takes more than 20,000 pieces.
+    Raises ArithmeticError if that takes more than 10,000 cuts.
 
     >>> found = supremum(lambda t: t / (1 + t * t * t), lambda t: (1 - 2 * t**3) / (1 + t * t * t) ** 2, end=8.0)
     >>> round(found.middle, 10), found.width <= 1e-12
@@ -68,7 +68,7 @@ def supremum(
         rest = _Piece.of(1.0, end, value, slope)
         heapq.heappush(queue, (-rest.high, next(number), rest))
         low = max(low, rest.low)
-    while next(number) < PIECES:
+    for _ in range(CUTS):
         _, _, piece = heapq.heappop(queue)
         high = max(piece.high, low)
         if high - low <= tolerance or (sign_only and (low > 0 or high < 0)):
@@ -77,9 +77,7 @@ def supremum(
             half = _Piece.of(left, right, value, slope)
             low = max(low, half.low)
             heapq.heappush(queue, (-half.high, next(number), half))
-    raise ArithmeticError(
-        f"{PIECES:,} pieces do not enclose the largest value to {tolerance:g}; known: {low} to {high}"
-    )
+    raise ArithmeticError(f"{CUTS:,} cuts do not enclose the largest value to {tolerance:g}; known: {low} to {high}")
 
 
 @dataclass(frozen=True, slots=True)
