@@ -141,10 +141,13 @@ def _negated(numbers: Sequence[float]) -> list[float]:
 def _shown(numbers: Sequence[float], unit: str = "", resolution: float = 0.0) -> str:
     """An estimate with its interval, to as many digits as the interval's width gives meaning to.
 
-    Without an interval: to what tells numbers that are ``resolution`` apart from each other.
+    Without an interval: to four, or to what tells numbers that are ``resolution`` apart from each other.
     """
-    width = numbers[-1] - numbers[1] if len(numbers) == 3 else resolution
+    if len(numbers) == 1:
+        size = abs(numbers[0]) / resolution if resolution else 0.0
+        significant = 2 + math.ceil(math.log10(size)) if size else 0
+        return f"{numbers[0]:.{max(significant, 4)}g}{unit}"
+    width = numbers[-1] - numbers[1]
     digits = 1 - math.floor(math.log10(width)) if width > 0 else None
-    most = 7 if len(numbers) == 3 else 16
-    shown = [f"{x:.{max(digits, 0)}f}" if digits is not None and digits < most else f"{x:.4g}" for x in numbers]
-    return shown[0] + unit + (f" [{shown[1]}, {shown[2]}]" if len(shown) == 3 else "")
+    shown = [f"{x:.{max(digits, 0)}f}" if digits is not None and digits < 7 else f"{x:.4g}" for x in numbers]
+    return f"{shown[0]}{unit} [{shown[1]}, {shown[2]}]"
