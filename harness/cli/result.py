@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _COLOURS = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow", "not-run": "dim"}
 #: Failed cells that are told one by one.
 _TOLD = 10
+#: Metrics that are named where no claim asks for them.
+_NAMED = 6
 
 
 def print_result(result: SuiteResult) -> None:
@@ -69,7 +71,8 @@ def _print_estimates(rows: Sequence[Summary], result: SuiteResult) -> None:
         shown.add_row(*cells)
     people().print(shown)
     if others := [metric for metric in task.metrics if metric not in metrics]:
-        people().print(f"[dim]no claim of the suite asks for {', '.join(others)}: --json has them[/]\n")
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        people().print(f"[dim]no claim asks for {', '.join(others[:_NAMED])}{more}: --json has them[/]\n")
 
 
 def _estimate(found: Estimate | None) -> str:
@@ -135,13 +138,13 @@ def _print_claim(verdict: Verdict, claim: Claim, where: str) -> None:
     if verdict.verdict == "not-run":
         people().print(f"{head} {escape(here)}", soft_wrap=True)
         return
-    people().print(f"\n{head} [dim]({claim.fidelity}, {plural(verdict.n, 'seed')})[/]")
+    unconfirmed = "" if claim.confirmed else ", rests on unconfirmed figures"
+    people().print(f"\n{head} [dim]({claim.fidelity}, {plural(verdict.n, 'seed')}{unconfirmed})[/]")
     lines = {"says": claim.says}
     if claim.paper:
         figures = ", ".join(f"{k} {v}" for k, v in claim.paper.items() if not isinstance(v, str))
         context = ", ".join(v for v in claim.paper.values() if isinstance(v, str))
         lines["printed"] = f"{figures} ({context})" if context else figures
-        lines["printed"] += "" if claim.confirmed else " (unconfirmed)"
     if verdict.p is not None and verdict.p_holm is not None:
         here += f"; p = {verdict.p:.2g}, after Holm {verdict.p_holm:.2g}"
         if verdict.holm_verdict != verdict.verdict:

@@ -102,10 +102,17 @@ def _finding(verdict: Verdict, test: AnyTest) -> str:
         numbers += [verdict.low, verdict.high]
     this, other = _names(test)
     least, most = verdict.region
-    if isinstance(test, Reaches):
-        numbers = [test.value + x for x in (numbers if verdict.better != "lower" else _negated(numbers))]
-        shown = _shown(numbers, resolution=test.tol)
-        return f"{this} gives {shown}, {other} is {test.value:.12g} (needs to be within {test.tol:g})"
+    value = getattr(test, "value", None)
+    if value is not None:
+        # Against a number it is the metric itself that a reader wants to see.
+        sign = -1 if verdict.better == "lower" else 1
+        numbers = [value + x for x in (numbers if sign > 0 else _negated(numbers))]
+        shown = _shown(numbers, resolution=test.tol if isinstance(test, Reaches) else 0.0)
+        if isinstance(test, Reaches):
+            needs = f"within {test.tol:g} of {value:.12g}"
+        else:
+            needs = f"{'more' if sign > 0 else 'less'} than {value + sign * least:.12g}"
+        return f"{this} has {test.metric} {shown} (needs {needs})"
     if isinstance(test, Equal):
         return f"{this} differs from {other} by {_shown(numbers)} (needs to be within {most:g})"
     if verdict.scale == "log ratio":
@@ -121,7 +128,7 @@ def _names(test: AnyTest) -> tuple[str, str]:
     """What is compared with what. Of restrictions only those are named that tell the sides apart."""
     first, *others = sides(test)
     if not others:
-        return first.method, f"{test.value:g}" if isinstance(test, Greater) else "the printed value"
+        return first.method, ""
     here, there = replace(first, where=_own(first, others[-1])), replace(others[-1], where=_own(others[-1], first))
     if len(others) == 1:
         return str(here), str(there)

@@ -35,16 +35,20 @@ def said(differences, metric="score", **test):
             {"kind": "equal", "than": "b", "tol": 1.1},
         ),
         (
-            "reproduced: a gives 11.00 [10.83, 11.17], the printed value is 11.25 (needs to be within 0.5)",
+            "reproduced: a has score 11.00 [10.83, 11.17] (needs within 0.5 of 11.25)",
             {"kind": "reaches", "value": 11.25, "tol": 0.5},
         ),
         (
-            "reproduced: a gives 11.00 [10.83, 11.17], the printed value is 11.25 (needs to be within 0.5)",
+            "reproduced: a has error 11.00 [10.83, 11.17] (needs within 0.5 of 11.25)",
             {"kind": "reaches", "value": 11.25, "tol": 0.5, "metric": "error"},
         ),
         (
-            "reproduced: a is better than 10.06 by 0.94 [0.77, 1.11] (needs > 0)",
+            "reproduced: a has score 11.00 [10.83, 11.17] (needs more than 10.06)",
             {"kind": "greater", "value": 10.06},
+        ),
+        (
+            "contradicted: a has error 11.00 [10.83, 11.17] (needs less than 9.56)",
+            {"kind": "greater", "value": 10.06, "by": 0.5, "metric": "error"},
         ),
         (
             "reproduced: a is 1.100 times [1.083, 1.117] as good as b (needs > 1.05 times)",
@@ -63,7 +67,7 @@ def test_a_verdict_reads_as_a_sentence(text, arguments):
 
 def test_a_number_is_told_from_the_printed_one_to_the_digits_that_decide():
     """11.5238210325 is not 11.52382104 to half a unit of its last digit: both are needed in full."""
-    text = "contradicted: a gives 11.5238210325, the printed value is 11.52382104 (needs to be within 5e-09); nothing "
+    text = "contradicted: a has score 11.5238210325 (needs within 5e-09 of 11.52382104); nothing "
     found = said([1.5238210325] * 3, kind="reaches", value=11.52382104, tol=5e-9, seeds=1)
     assert found == text + "depends on chance"
 
