@@ -135,7 +135,8 @@ def explain(error: BaseException, memory_limit: int | None = None) -> str:
     here = Path(__file__).parent
     own = [f for f in frames if here not in Path(f.filename).parents and "/site-packages/torch/" not in f.filename]
     place = f" ({Path(own[-1].filename).name}:{own[-1].lineno} in {own[-1].name})" if own else ""
-    return what + place
+    # Half of a surrogate pair cannot be written anywhere.
+    return (what + place).encode(errors="replace").decode()
 
 
 def seed_everything(seed: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import gc
+import multiprocessing
 import os
 import signal
 import sys
@@ -48,8 +49,11 @@ def main(
     os.dup2(stream, 1)
     os.dup2(stream, 2)
     # What is printed must be there even if the process ends without a farewell.
-    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    # A task may start processes of its own (a DataLoader's workers, say), which multiprocessing forbids to daemons.
+    # This one need not count as one: it ends with its parent and takes along what it started.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     faulthandler.enable(2)
     try:
         registry = load_registry(plugins)
