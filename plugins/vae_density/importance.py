@@ -1,0 +1,146 @@
+"""Importance weights in a stream: log-mean-exp over any number of samples in the memory of one chunk.
+
+For weights w_1 ... w_K of one observation the estimate of its log density is log (1/K) sum w_i (arXiv 1509.00519,
+equation 8). Its expectation L_K is a lower bound of log p(x) that rises with K; K = 1 is the ELBO.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from harness_plugins.vae_density.checks import require_positive
+
+#: Draws ``count`` more samples for each of its n observations and gives their log weights [count, n].
+Sampler = Callable[[int], Tensor]
+#: Weights computed at once. On a CPU the pixels of a chunk (512 x 784 x 4 bytes) should stay in the second-level
+#: cache; elsewhere a chunk has to fill the device.
+WEIGHTS_AT_ONCE = {"cpu": 512}
+WEIGHTS_AT_ONCE_ELSEWHERE = 65536
+
+
+@dataclass(frozen=True)
+class ImportanceEstimate:
+    """What a stream of log weights says of each of N observations; all [N] float64 (float32 on mps)."""
+
+    #: log (1/K) sum w: the K-sample estimate of the log density, in nats. Biased downwards.
+    log_mean: Tensor
+    #: (1/K) sum log w: the K-sample average of the ELBO, in nats.
+    mean_log: Tensor
+    #: (sum w)^2 / sum w^2, from 1 to K: how many equal weights would be as good.
+    effective_samples: Tensor
+
+
+class Stream:
+    """Running sums over log weights [k, n] that arrive in pieces of any k >= 1; holds four [n] tensors.
+
+    The largest weight so far is taken out of the exponentials, and what was summed is scaled down when a larger
+    one comes: no finite weight over- or underflows the sum.
+
+    >>> stream = Stream()
+    >>> stream.add(torch.tensor([[0.0], [-1000.0]]))
+    >>> stream.add(torch.tensor([[1000.0]]))
+    >>> stream.result().log_mean + math.log(3)
+    tensor([1000.], dtype=torch.float64)
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, log_weights: Tensor) -> None:
+        """Take in log weights [k, n]. Raises FloatingPointError naming the first observation with NaN or +inf.
+
+        Minus infinity is a sample of weight zero.
+        """
+        # One float64 sum a chunk costs nothing beside the weights' own matrix products; float32 would add an
+        # error that grows with the number of chunks.
+        wide = log_weights.to(torch.float32 if log_weights.device.type == "mps" else torch.float64)
+        largest = wide.amax(dim=0)
+        if not (largest < torch.inf).all():
+            row = int((~(largest < torch.inf)).nonzero()[0])
+            raise FloatingPointError(
+                f"log_weights of shape {list(log_weights.shape)}: observation {row} has a weight of {largest[row]:g}"
+            )
+        if not self.count:
+            self._top = torch.full_like(largest, -torch.inf)
+            self._sum, self._squares, self._logs = (torch.zeros_like(largest) for _ in range(3))
+        top = torch.maximum(self._top, largest)
+        # Where all weights are zero so far the shift is irrelevant, but -inf - -inf is not a number.
+        shift = top.clamp_min(torch.finfo(top.dtype).min)
+        scale = torch.exp(self._top - shift)
+        weights = torch.exp(wide - shift)
+        self._sum = self._sum * scale + weights.sum(dim=0)
+        self._squares = self._squares * scale.square() + weights.square().sum(dim=0)
+        self._logs = self._logs + wide.sum(dim=0)
+        self._top = top
+        self.count += len(wide)
+
+    def result(self) -> ImportanceEstimate:
+        """The estimates from all that came in. Raises ValueError if nothing did."""
+        require_positive(self.count, "number of importance samples")
+        nothing = self._sum == 0
+        return ImportanceEstimate(
+            log_mean=self._top + torch.log(self._sum) - math.log(self.count),
+            mean_log=self._logs / self.count,
+            effective_samples=torch.where(nothing, 0.0, self._sum.square() / self._squares.where(~nothing, 1.0)),
+        )
+
+
+@torch.no_grad()
+def stream_estimates(
+    sampler_of: Callable[[Tensor], Sampler], x: Tensor, samples: tuple[int, ...], at_once: int | None = None
+) -> tuple[ImportanceEstimate, ...]:
+    """Estimates for observations ``x`` [N, D] after each number of ``samples``, rising, from one stream.
+
+    ``sampler_of(rows)`` makes the sampler of some rows; it is called once for each group of rows, so that what
+    depends on the rows alone (the encoder) is computed once. At most ``at_once`` weights exist at a time (but one
+    sample of one row at the least), so memory depends on neither N nor the number of samples, but for the
+    results.
+
+    >>> unit = lambda rows: lambda count: rows[:, 0].expand(count, -1)
+    >>> stream_estimates(unit, torch.tensor([[-2.0], [3.0]]), (7,))[0].log_mean
+    tensor([-2.,  3.], dtype=torch.float64)
+    """
+    for number in samples:
+        require_positive(number, "number of importance samples")
+    if list(samples) != sorted(set(samples)):
+        raise ValueError(f"samples = {samples}: rising numbers are needed")
+    if at_once is None:
+        at_once = WEIGHTS_AT_ONCE.get(x.device.type, WEIGHTS_AT_ONCE_ELSEWHERE)
+    rows_at_once = max(1, at_once // samples[-1])
+    parts: list[list[ImportanceEstimate]] = [[] for _ in samples]
+    for rows in torch.split(x, rows_at_once):
+        sampler, stream = sampler_of(rows), Stream()
+        most = max(1, at_once // len(rows))
+        for part, until in zip(parts, samples, strict=True):
+            while stream.count < until:
+                stream.add(sampler(min(most, until - stream.count)))
+            part.append(stream.result())
+    return tuple(
+        ImportanceEstimate(
+            *(torch.cat([getattr(one, f) for one in part]) for f in ("log_mean", "mean_log", "effective_samples"))
+        )
+        for part in parts
+    )
+
+
+def bounded_log_weights(log_weights: Callable[[Tensor, Tensor], Tensor], x: Tensor, noise: Tensor) -> Tensor:
+    """Log weights [K, N] that can be differentiated, of which only one chunk's intermediate results ever exist.
+
+    ``log_weights(x, noise)`` gives them for ``x`` [N, D] and ``noise`` [k, N, L]; each chunk of the noise is
+    computed again in the backward pass. Costs a second forward pass and saves all activations but a chunk's.
+    """
+    device = x.device.type
+    most = max(1, WEIGHTS_AT_ONCE.get(device, WEIGHTS_AT_ONCE_ELSEWHERE) // len(x))
+    if len(noise) <= most:
+        return log_weights(x, noise)
+    parts = [
+        checkpoint(log_weights, x, part, use_reentrant=False, preserve_rng_state=False)
+        for part in torch.split(noise, most)
+    ]
+    return torch.cat(parts)

@@ -1,0 +1,52 @@
+"""What importance weights are checked and timed on: the K-sample bound of binary pictures, forward and backward."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harness.errors import UsageError
+from harness_plugins.vae_density.estimator import VariationalDensity
+
+#: The least traffic is counted for float32, whatever dtype is timed.
+ITEM_BYTES = 4
+#: Latents and hidden units of the published one-layer model, which the methods have by default.
+LATENT, HIDDEN = 50, 200
+
+
+def inputs(
+    generator: torch.Generator, device: torch.device, dtype: torch.dtype, samples: int, dimension: int, batch: int
+) -> tuple[Tensor, Tensor]:
+    """Binary pictures [batch, dimension] and the noise [samples, batch, 50] that their latents are made of.
+
+    Drawn in float64 on the generator's device and then rounded: every dtype and device gets the same numbers.
+    """
+    place = {"generator": generator, "dtype": torch.float64, "device": generator.device}
+    pictures = (torch.rand(batch, dimension, **place) < 0.2).double()
+    noise = torch.randn(samples, batch, LATENT, **place)
+    return pictures.to(device, dtype), noise.to(device, dtype).requires_grad_()
+
+
+def call(estimator: VariationalDensity, pictures: Tensor, noise: Tensor) -> Tensor:
+    """The mean bound, in nats, of an untrained network whose weights are always the same.
+
+    Raises UsageError for an estimator without importance weights of its own making.
+    """
+    if not isinstance(estimator, VariationalDensity):
+        raise UsageError("density/importance-weights times the plugin's autoencoders and no other estimator")
+    place = None if estimator.unfitted else next(estimator.model.parameters())
+    width = None if place is None else estimator.model.sizes.dimension
+    if place is None or (place.dtype, place.device, width) != (noise.dtype, noise.device, pictures.shape[1]):
+        estimator.start(pictures, torch.Generator().manual_seed(0))
+    return estimator.bound(pictures, noise).mean()
+
+
+def least_bytes(samples: int, dimension: int, batch: int) -> int:
+    """Pictures and noise read once, the noise's gradient written once. No weight's pixels need to reach memory."""
+    return (batch * dimension + 2 * samples * batch * LATENT) * ITEM_BYTES
+
+
+def least_flops(samples: int, dimension: int, batch: int) -> int:
+    """Multiplications and additions of the decoder's matrix products, forward and, twice as many, backward."""
+    one = LATENT * HIDDEN + HIDDEN * HIDDEN + HIDDEN * dimension
+    return 3 * 2 * samples * batch * one
