@@ -116,7 +116,7 @@ def harness_methods() -> list[Method]:
             build=f"{_HERE}.linear:LinearGaussian",
             options=misfit | _SAMPLED,
             paper=PPCA,
-            help="linear autoencoder with known density, its encoder off by a chosen amount; density of continuous rows",
+            help="linear autoencoder of known density, its encoder off by a chosen amount; density of continuous rows",
         ),
         *(
             Method(name=name, role=_ROLE, build=f"{_HERE}.references:{found}", options=options, paper=paper, help=text)

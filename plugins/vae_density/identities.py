@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from scipy import stats
 from torch import Tensor
-from torch.distributions import Bernoulli, Independent, Normal
+from torch.distributions import Bernoulli, Distribution, Normal
 
 from harness.errors import UsageError
 from harness_plugins.vae_density.estimator import VariationalDensity
@@ -55,20 +55,25 @@ def identities(estimator: Any, run: Run) -> dict[str, float]:
 
 def by_definition(model: Autoencoder, x: Tensor, noise: Tensor) -> Tensor:
     """log p(x|z) p(z) / q(z|x) [N] of the samples made of ``noise`` [N, L], from distributions; one or two layers."""
-    parts = noise.split(list(model.sizes.latents), dim=-1)
-    below, total = x, torch.zeros(len(x), dtype=x.dtype, device=x.device)
-    samples = []
-    for encoder, part in zip(model.encoder, parts, strict=True):
+    below, total, samples = x, torch.zeros(len(x), dtype=x.dtype, device=x.device), []
+    first = 0
+    for encoder, width in zip(model.encoder, model.sizes.latents, strict=True):
         mean, log_scale = encoder(below)
-        below = mean + log_scale.exp() * part
+        below = mean + log_scale.exp() * noise[:, first : first + width]
+        first += width
         samples.append(below)
-        total = total - Independent(Normal(mean, log_scale.exp()), 1).log_prob(below)
+        total = total - _log_prob(Normal(mean, log_scale.exp()), below)
     for prior, lower, upper in zip(model.prior, samples, samples[1:], strict=False):
         mean, log_scale = prior(upper)
-        total = total + Independent(Normal(mean, log_scale.exp()), 1).log_prob(lower)
+        total = total + _log_prob(Normal(mean, log_scale.exp()), lower)
     standard = Normal(torch.zeros_like(below), torch.ones_like(below))
-    pixels = Independent(Bernoulli(logits=model.decoder(samples[0])), 1)
-    return total + Independent(standard, 1).log_prob(below) + pixels.log_prob(x)
+    return total + _log_prob(standard, below) + _log_prob(Bernoulli(logits=model.decoder(samples[0])), x)
+
+
+def _log_prob(distribution: Distribution, value: Tensor) -> Tensor:
+    """Summed over the last dimension."""
+    found: Tensor = distribution.log_prob(value)
+    return found.sum(-1)
 
 
 def gradient_noise(estimator: Any, run: Run) -> dict[str, float]:
@@ -85,7 +90,8 @@ def gradient_noise(estimator: Any, run: Run) -> dict[str, float]:
     chosen = torch.randperm(len(grey), generator=run.generator)[:GRADIENT_BATCH]
     images = binarise(grey[chosen.to(run.device)], run.generator).flatten(1)
     repeats = run.options["repeats"]
-    encoder, decoder = [], []
+    encoder: list[Tensor] = []
+    decoder: list[Tensor] = []
     of_encoder = {id(parameter) for parameter in model.encoder_parameters()}
     for done in range(repeats):
         noise = model.noise(estimator.k, len(images), run.generator, images)

@@ -91,8 +91,8 @@ class LinearGaussian:
                 f"x of shape {list(x.shape)}: the rows span only {self._latent} dimensions, no noise is left"
             )
         stretch = (values[: self._latent] - variance).clamp_min(0).sqrt()
-        place = [part.to(x.device, x.dtype) for part in (mean, vectors[:, : self._latent], stretch)]
-        self._found = _Fitted(*place, variance)
+        mean, directions, stretch = (part.to(x.device, x.dtype) for part in (mean, vectors[:, : self._latent], stretch))
+        self._found = _Fitted(mean, directions, stretch, variance)
         return self
 
     @property

@@ -150,7 +150,8 @@ class Autoencoder(nn.Module):
         analytic: bool = False,
     ) -> Tensor:
         """``terms`` with the lowest layer's ``proposal`` already at hand."""
-        bottom_noise, *rest = noise.split(list(self.sizes.latents), dim=-1)
+        width = self.sizes.latents[0]
+        bottom_noise, top_noise = noise[..., :width], noise[..., width:]
         mean, log_scale = proposal
         bottom = mean + log_scale.exp() * bottom_noise
         pixels = self.log_likelihood(x, bottom)
@@ -160,7 +161,7 @@ class Autoencoder(nn.Module):
             return pixels + _top_term(bottom, mean, log_scale, analytic)
         upper = self.encoder[1]
         top_mean, top_log_scale = upper(bottom)
-        top = top_mean + top_log_scale.exp() * rest[0]
+        top = top_mean + top_log_scale.exp() * top_noise
         if stopped:
             # The upper layer's parameters are held, its input is not: that is a sample.
             held = {name: value.detach() for name, value in upper.named_parameters()}
@@ -180,9 +181,9 @@ class Autoencoder(nn.Module):
             top = self.noise(count, len(x), generator, x)
             if self.sizes.layers == 1:
                 return self.log_likelihood(x, top)
-            bottom_noise, top = top.split(list(self.sizes.latents), dim=-1)
-            mean, log_scale = self.prior[0](top)
-            return self.log_likelihood(x, mean + log_scale.exp() * bottom_noise)
+            width = self.sizes.latents[0]
+            mean, log_scale = self.prior[0](top[..., width:])
+            return self.log_likelihood(x, mean + log_scale.exp() * top[..., :width])
 
         return draw
 
@@ -226,8 +227,9 @@ def tanh_layers(inputs: int, width: int, generator: torch.Generator) -> nn.Seque
 
 def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """A float64 layer with Glorot's uniform weights, drawn from ``generator``, and no bias yet."""
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=torch.float64)
-    assert isinstance(layer, nn.Linear)
+    # torch draws first weights of its own from its global generator, which is left as it was.
+    with torch.random.fork_rng(devices=[]):
+        layer = nn.Linear(inputs, outputs, dtype=torch.float64)
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer

@@ -21,9 +21,9 @@ def inputs(
 
     Drawn in float64 on the generator's device and then rounded: every dtype and device gets the same numbers.
     """
-    place = {"generator": generator, "dtype": torch.float64, "device": generator.device}
-    pictures = (torch.rand(batch, dimension, **place) < 0.2).double()
-    noise = torch.randn(samples, batch, LATENT, **place)
+    like = torch.empty(0, dtype=torch.float64, device=generator.device)
+    pictures = (like.new_empty(batch, dimension).uniform_(generator=generator) < 0.2).double()
+    noise = like.new_empty(samples, batch, LATENT).normal_(generator=generator)
     return pictures.to(device, dtype), noise.to(device, dtype).requires_grad_()
 
 
