@@ -203,7 +203,7 @@ def harness_tasks() -> list[Task]:
                 "exact_nll": Metric("lower", "nats", "mean of minus the exact log density"),
             },
             options={
-                "images": Option(50, "test digits, chosen at random", low=1),
+                "images": Option(30, "test digits, chosen at random", low=1),
                 "repeats": Option(32, "independent estimates of each digit and number of samples", low=4),
             },
             datasets=("digits",),

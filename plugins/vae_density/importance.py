@@ -18,10 +18,15 @@ from harness_plugins.vae_density.checks import require_positive
 
 #: Draws ``count`` more samples for each of its n observations and gives their log weights [count, n].
 Sampler = Callable[[int], Tensor]
-#: Weights computed at once. On a CPU the pixels of a chunk (512 x 784 x 4 bytes) should stay in the second-level
-#: cache; elsewhere a chunk has to fill the device.
-WEIGHTS_AT_ONCE = {"cpu": 512}
-WEIGHTS_AT_ONCE_ELSEWHERE = 65536
+#: Pixels computed at once, over all weights of a chunk. On a CPU they should stay in its cache (2 MB in float32);
+#: elsewhere a chunk has to fill the device.
+PIXELS_AT_ONCE = {"cpu": 2**19}
+PIXELS_AT_ONCE_ELSEWHERE = 2**26
+
+
+def weights_at_once(x: Tensor) -> int:
+    """How many log weights of rows like ``x`` [N, D] are computed at once, at least one."""
+    return max(1, PIXELS_AT_ONCE.get(x.device.type, PIXELS_AT_ONCE_ELSEWHERE) // x.shape[1])
 
 
 @dataclass(frozen=True)
@@ -110,8 +115,7 @@ def stream_estimates(
         require_positive(number, "number of importance samples")
     if list(samples) != sorted(set(samples)):
         raise ValueError(f"samples = {samples}: rising numbers are needed")
-    if at_once is None:
-        at_once = WEIGHTS_AT_ONCE.get(x.device.type, WEIGHTS_AT_ONCE_ELSEWHERE)
+    at_once = at_once or weights_at_once(x)
     rows_at_once = max(1, at_once // samples[-1])
     parts: list[list[ImportanceEstimate]] = [[] for _ in samples]
     for rows in torch.split(x, rows_at_once):
@@ -135,8 +139,7 @@ def bounded_log_weights(log_weights: Callable[[Tensor, Tensor], Tensor], x: Tens
     ``log_weights(x, noise)`` gives them for ``x`` [N, D] and ``noise`` [k, N, L]; each chunk of the noise is
     computed again in the backward pass. Costs a second forward pass and saves all activations but a chunk's.
     """
-    device = x.device.type
-    most = max(1, WEIGHTS_AT_ONCE.get(device, WEIGHTS_AT_ONCE_ELSEWHERE) // len(x))
+    most = max(1, weights_at_once(x) // len(x))
     if len(noise) <= most:
         return log_weights(x, noise)
     parts = [

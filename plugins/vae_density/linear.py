@@ -138,12 +138,13 @@ class LinearGaussian:
         found = self._fitted
         mean, log_scale = self.proposal(rows)
         zero = torch.zeros_like(mean)
-        pixel_log_scale = torch.full_like(rows, 0.5 * math.log(found.variance))
+        constant = -0.5 * rows.shape[1] * math.log(2 * math.pi * found.variance)
 
         def draw(count: int) -> Tensor:
             noise = torch.randn(count, *mean.shape, generator=generator, device=generator.device, dtype=torch.float64)
             z = mean + log_scale.exp() * noise.to(mean.device, mean.dtype)
-            pixels = log_normal(rows, found.mean + (z * found.stretch) @ found.directions.T, pixel_log_scale)
+            offset = (rows - found.mean) - (z * found.stretch) @ found.directions.T
+            pixels = constant - 0.5 * offset.square().sum(-1) / found.variance
             return pixels + log_normal(z, zero, zero) - log_normal(z, mean, log_scale)
 
         return draw
