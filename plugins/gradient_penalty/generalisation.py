@@ -1,0 +1,154 @@
+"""What a penalty does to accuracy, to robustness against noise, and to how fast a network's output changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, is_dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from harness_plugins.gradient_penalty.bound import ROWS, jacobians
+from harness_plugins.gradient_penalty.network import linear_layers
+from harness_plugins.gradient_penalty.training import (
+    Labelled,
+    Penalty,
+    Problem,
+    accuracy,
+    descent,
+    mean_loss,
+    new_model,
+    problem,
+)
+from harness_plugins.images.readers import stratified_split
+
+if TYPE_CHECKING:
+    from harness.run import Run
+
+#: Share of the training rows that choose the penalty's weight.
+VALID_SHARE = 0.2
+#: Between two weights of the sweep.
+SWEEP_FACTOR = 4.0
+#: With a loss target, samples between two looks at the training loss, or one batch if that is larger.
+LOOK_EVERY = 256
+#: Training rows on which gradients are measured at the end.
+MEASURED = 512
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network at the end of its training."""
+
+    model: nn.Sequential
+    weight: float
+    steps: int
+    train_loss: float
+    valid_accuracy: float
+
+
+def generalisation(penalty: Penalty, run: Run, dataset: str) -> dict[str, float]:
+    """Train with each weight of the sweep, keep what does best on valid rows, measure it once on test rows.
+
+    Every weight starts from the same network and sees the same batches. Draws: the split, weights, order of
+    batches, noise.
+    """
+    whole = problem(run, dataset)
+    task, valid = _split(whole, run.options["train_size"], run.seed)
+    candidates = sweep(penalty, run.options["sweep"])
+    trained: list[Trained] = []
+    for number, candidate in enumerate(candidates):
+        try:
+            trained.append(train(candidate, task, valid, run.options, run.seed))
+        except FloatingPointError:
+            # A weight so large that training diverges is one of the sweep that valid rows would not choose.
+            if number == len(candidates) - 1 and not trained:
+                raise
+        run.progress(number + 1, len(candidates))
+    best = max(trained, key=lambda one: (one.valid_accuracy, -one.train_loss))
+    noise = torch.randn(task.test.rows.shape, generator=run.generator).to(task.test.rows)
+    noisy = Labelled(task.test.rows + run.options["noise"] * noise, task.test.targets)
+    measured = task.train[slice(MEASURED)]
+    norms = penalty.norms(best.model, measured.rows, measured.targets, task.loss_fn)
+    return {
+        "test_accuracy": accuracy(best.model, task.test),
+        "noisy_accuracy": accuracy(best.model, noisy),
+        "test_loss": mean_loss(best.model, task.test, task.loss_fn),
+        "valid_accuracy": best.valid_accuracy,
+        "train_loss": best.train_loss,
+        "input_gradient": norms.input.double().mean().item(),
+        "parameter_gradient": norms.parameter.double().mean().item(),
+        "geometric_complexity": geometric_complexity(best.model, measured),
+        "chosen_weight": best.weight,
+        "steps": best.steps,
+    }
+
+
+on_digits = partial(generalisation, dataset="digits")
+on_mnist = partial(generalisation, dataset="mnist")
+
+
+def sweep(penalty: Penalty, count: int) -> list[Penalty]:
+    """The penalty at ``count`` weights, a factor of 4 apart, its own in the middle (just below it for an even count).
+
+    One that has no weight to change, or the weight 0, is tried once.
+
+    >>> from harness_plugins.gradient_penalty.penalties import InputPenalty, NoPenalty
+    >>> sweep(InputPenalty(0.1), 3), sweep(NoPenalty(), 3)
+    ([InputPenalty(weight=0.025), InputPenalty(weight=0.1), InputPenalty(weight=0.4)], [NoPenalty(weight=0.0)])
+    """
+    own = getattr(penalty, "weight", 0.0)
+    if not own or not is_dataclass(penalty):
+        return [penalty]
+    exponents = range(-((count - 1) // 2), count // 2 + 1)
+    return [replace(penalty, weight=own * SWEEP_FACTOR**e) for e in exponents]
+
+
+def train(penalty: Penalty, task: Problem, valid: Labelled, options: dict[str, Any], seed: int) -> Trained:
+    """Train from scratch for all epochs, or until the mean loss over the training rows is down to the target.
+
+    That loss is without the penalty. Raises RuntimeError where the target is not reached: what was measured
+    then would not be at equal loss.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    model = new_model(options, task, generator, task.train.rows)
+    target, every = options["loss_target"], max(1, LOOK_EVERY // options["batch_size"])
+    steps, reached = 0, False
+    for steps, _ in descent(model, penalty, task.train, task.loss_fn, options, generator):
+        if target and steps % every == 0 and mean_loss(model, task.train, task.loss_fn) <= target:
+            reached = True
+            break
+    loss = mean_loss(model, task.train, task.loss_fn)
+    if target and not reached:
+        raise RuntimeError(f"the training loss is {loss:.3g} after {options['epochs']} epochs, its target {target:g}")
+    return Trained(model, getattr(penalty, "weight", 0.0), steps, loss, accuracy(model, valid))
+
+
+@torch.no_grad()
+def geometric_complexity(model: nn.Sequential, data: Labelled) -> float:
+    """Mean over rows of the squared Frobenius norm of the output's Jacobian at the input (arXiv 2111.15090).
+
+    The last layer must be linear.
+
+    >>> model = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))
+    >>> for layer in model[0], model[2]:
+    ...     _ = nn.init.ones_(layer.weight), nn.init.zeros_(layer.bias)
+    >>> geometric_complexity(model, Labelled(torch.zeros(1, 2), torch.zeros(1)))  # both entries are 2
+    8.0
+    """
+    total = 0.0
+    for rows in torch.split(data.rows, ROWS):
+        *_, jacobian = jacobians(model, rows)
+        total += (linear_layers(model)[-1].weight @ jacobian).double().square().sum().item()
+    return total / len(data)
+
+
+def _split(whole: Problem, train_size: int, seed: int) -> tuple[Problem, Labelled]:
+    """The problem with fewer training rows, and valid rows; ``train_size`` 0 takes all that are left."""
+    labels = whole.train.targets.cpu().numpy()
+    parts = stratified_split(labels, VALID_SHARE, seed)
+    kept, held_out = (torch.from_numpy(rows).to(whole.train.rows.device) for rows in parts)
+    if train_size > len(kept):
+        raise ValueError(f"train_size = {train_size}: the data set has {len(kept)} rows besides the valid ones")
+    kept = kept[: train_size or len(kept)]
+    return replace(whole, train=whole.train[kept]), whole.train[held_out]

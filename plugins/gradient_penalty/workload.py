@@ -1,0 +1,60 @@
+"""What a penalty is checked and timed on: the gradient norms of a batch through an MLP, differentiated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from harness_plugins.gradient_penalty.gradient_norms import LossFunction
+
+#: The least traffic is counted for float32, whatever dtype is timed.
+ITEM_BYTES = 4
+#: Classes that the last layer tells apart. It is narrow beside the others and left out of the counts.
+CLASSES = 10
+
+
+def inputs(
+    generator: torch.Generator, device: torch.device, dtype: torch.dtype, batch: int, width: int, depth: int
+) -> tuple[Tensor, ...]:
+    """Rows [batch, width], labels [batch], then weight and bias of each of ``depth`` layers, all but labels float.
+
+    Drawn in float64 on the generator's device and then rounded: every dtype and device gets the same network.
+    """
+    draw = partial(torch.randn, generator=generator, dtype=torch.float64, device=generator.device)
+    labels = torch.randint(CLASSES, (batch,), generator=generator, device=generator.device)
+    found = [draw(batch, width)]
+    for outputs in [width] * (depth - 1) + [CLASSES]:
+        found += [draw(outputs, width) * (2 / width) ** 0.5, 0.1 * draw(outputs)]
+    x, *parameters = (tensor.to(device, dtype) for tensor in found)
+    return x, labels.to(device), *(parameter.requires_grad_() for parameter in parameters)
+
+
+def call(
+    penalty: Callable[[nn.Module, Tensor, Tensor, LossFunction], Tensor], x: Tensor, target: Tensor, *parameters: Tensor
+) -> Tensor:
+    """The scalar that is differentiated with respect to the parameters."""
+    layers: list[nn.Module] = []
+    for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
+        linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+        # The very tensors, not copies of them: their gradients are what is compared.
+        linear._parameters["weight"], linear._parameters["bias"] = weight, bias  # type: ignore[assignment]
+        layers += [linear, nn.Tanh()]
+    return penalty(nn.Sequential(*layers[:-1]), x, target, partial(F.cross_entropy, reduction="none"))
+
+
+def least_bytes(batch: int, width: int, depth: int) -> int:
+    """Rows and weights read once, gradients of the weights written once; nothing in between needs to reach memory."""
+    return (batch * width + 2 * (depth - 1) * width * width) * ITEM_BYTES
+
+
+def least_flops(batch: int, width: int, depth: int) -> int:
+    """Multiplications and additions of six matrix products a hidden layer.
+
+    One forward, one back to the layer's output; then both are differentiated, each with respect to its rows
+    and to the weight.
+    """
+    return 6 * 2 * batch * width * width * (depth - 1)
