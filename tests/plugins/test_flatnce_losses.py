@@ -11,8 +11,9 @@ from plugin_run import METHODS
 
 from harness_plugins.flatnce.losses import FlatNCE, InfoNCE, NaiveInfoNCE, log_odds
 
+LOSSES = sorted(name for name, method in METHODS.items() if method.role == "contrastive-loss")
 #: The methods whose gradient is a weight times that of log xi; dclw is the one that is not.
-COUPLED = sorted(METHODS.keys() - {"dclw"})
+COUPLED = [name for name in LOSSES if name != "dclw"]
 INFONCE = ["infonce", "infonce-naive", "infonce-cross-entropy", "infonce-float64"]
 TEMPERATURE = 0.3
 
@@ -147,7 +148,7 @@ def test_infonce_is_never_above_xi():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("name", LOSSES)
 def test_every_method_trains_in_every_precision_and_keeps_the_dtype(name, dtype):
     view_a, view_b = views(8, 16, dtype)
     loss = METHODS[name].create()(view_a, view_b)

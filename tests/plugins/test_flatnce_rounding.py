@@ -12,7 +12,7 @@ from harness_plugins.flatnce.losses import InfoNCE
 from harness_plugins.flatnce.rounding import identities, relative_error, rounding
 
 TASK = "contrastive/rounding"
-COUPLED = sorted(METHODS.keys() - {"dclw"})
+COUPLED = sorted(n for n, method in METHODS.items() if method.role == "contrastive-loss" and n != "dclw")
 
 
 def errors(method, dtype="float32", temperature=0.05, **options):
