@@ -42,7 +42,7 @@ def harness_methods() -> list[Method]:
     told = [
         ("input", "InputPenalty", 1.0, {}, DOUBLE_BACKPROPAGATION, "each sample's input gradient"),
         ("parameter", "ParameterPenalty", 0.01, {}, IMPLICIT, "each sample's parameter gradient, of an MLP"),
-        ("parameter-batch", "BatchParameterPenalty", 0.01, {}, IMPLICIT, "the parameter gradient of the batch's mean"),
+        ("parameter-batch", "BatchParameterPenalty", 0.25, {}, IMPLICIT, "the parameter gradient of the batch's mean"),
         ("spectral-norm", "SpectralNormPenalty", 0.02, form, SPECTRAL, "the weights' largest singular values"),
         ("input-vmap", "InputPenaltyVmap", 1.0, {}, DOUBLE_BACKPROPAGATION, "input, by torch.func; any module"),
         ("parameter-vmap", "ParameterPenaltyVmap", 0.01, {}, IMPLICIT, "parameter, by torch.func; any module"),
@@ -105,6 +105,7 @@ def harness_tasks() -> list[Task]:
             | descent
             | walk
             | {
+                "depth": Option(3, "linear layers", low=2, high=64),
                 "checkpoints": Option(10, "looks at the network after the one before training", low=2, high=1000),
                 "samples": samples,
                 "function": Option(

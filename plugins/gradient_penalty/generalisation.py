@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 VALID_SHARE = 0.2
 #: Between two weights of the sweep.
 SWEEP_FACTOR = 4.0
-#: With a loss target, samples between two looks at the training loss, or one batch if that is larger.
-LOOK_EVERY = 256
 #: Training rows on which gradients are measured at the end.
 MEASURED = 512
 
@@ -112,16 +110,17 @@ def train(penalty: Penalty, task: Problem, valid: Labelled, options: dict[str, A
     """
     generator = torch.Generator().manual_seed(seed)
     model = new_model(options, task, generator, task.train.rows)
-    target, every = options["loss_target"], max(1, LOOK_EVERY // options["batch_size"])
-    steps, reached = 0, False
-    for steps, _ in descent(model, penalty, task.train, task.loss_fn, options, generator):
-        if target and steps % every == 0 and mean_loss(model, task.train, task.loss_fn) <= target:
+    target, made, reached = options["loss_target"], 0, False
+    for step, _ in descent(model, penalty, task.train, task.loss_fn, options, generator):
+        made = step
+        # After every step: with small batches or long steps the loss would else end well below the target.
+        if target and mean_loss(model, task.train, task.loss_fn) <= target:
             reached = True
             break
     loss = mean_loss(model, task.train, task.loss_fn)
     if target and not reached:
         raise RuntimeError(f"the training loss is {loss:.3g} after {options['epochs']} epochs, its target {target:g}")
-    return Trained(model, getattr(penalty, "weight", 0.0), steps, loss, accuracy(model, valid))
+    return Trained(model, getattr(penalty, "weight", 0.0), made, loss, accuracy(model, valid))
 
 
 @torch.no_grad()

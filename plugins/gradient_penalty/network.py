@@ -106,7 +106,9 @@ def _walk(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
     if module._forward_pre_hooks or module._forward_hooks or module._backward_hooks or module._backward_pre_hooks:
         raise ValueError(f"model: layer {shown!r} ({type(module).__name__}) has hooks, which may change what it does")
     if type(module) is nn.Sequential:
-        for key, layer in module.named_children():
+        # Not named_children, which leaves out the second use of a layer.
+        for key, layer in module._modules.items():
+            assert layer is not None
             yield from _walk(layer, f"{name}.{key}" if name else key)
     elif type(module) in (nn.Linear, nn.Flatten, *_ELEMENTWISE):
         yield name, module
