@@ -1,0 +1,77 @@
+"""What the plugin registers fits together: claims, suites, workload."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from plugin_run import METHODS
+
+from harness.claims import read_claims
+from harness.judge import needed_cells
+from harness.registry import load_registry
+from harness.spec import resolve
+from harness.suite import cells_of, read_suite
+from harness_plugins import gradient_penalty
+
+(CLAIM_FILE,) = gradient_penalty.harness_claims()
+CLAIMS = read_claims(CLAIM_FILE)
+TESTED = {name: claim for name, claim in CLAIMS.items() if claim.test is not None}
+(WORKLOAD,) = gradient_penalty.harness_workloads()
+SIZE = {"batch": 6, "width": 8, "depth": 3}
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """The cells of both suites, as if every data set were here."""
+    registry = load_registry()
+    found = {}
+    for name in ("penalty", "penalty-full"):
+        suite = read_suite(name, registry)
+        found[name] = (suite, list(cells_of(suite, registry, locate=lambda _: "digest")))
+    return found
+
+
+def test_claims_named_full_are_decided_by_the_full_suite_alone(cells):
+    for name, claim in TESTED.items():
+        own, other = ("penalty-full", "penalty") if "/full-" in name else ("penalty", "penalty-full")
+        assert name in cells[own][0].claims
+        assert name not in cells[other][0].claims
+        assert needed_cells(claim, cells[own][1])
+
+
+def test_default_suite_needs_nothing_that_a_package_does_not_ship(cells):
+    assert {data for cell in cells["penalty"][1] for data in cell.data} <= {"digits"}
+
+
+def test_every_statement_of_the_article_is_here():
+    assert {claim.source.id for claim in CLAIMS.values()} == {f"GP-{n}" for n in range(1, 7)}
+
+
+def test_compared_penalties_have_the_weights_that_the_suite_names(cells):
+    claim = TESTED["gradient_penalty/gp5-input-penalty-lowers-parameter-gradient"]
+    ids = needed_cells(claim, cells["penalty"][1])
+    settings = {(c.method, c.options.get("weight")) for c in cells["penalty"][1] if c.id in ids}
+    assert settings == {("input", 0.25), ("none", None)}
+
+
+def test_workload_gives_every_dtype_the_same_network_and_gradients_reach_its_parameters():
+    make, call = resolve(WORKLOAD.inputs), resolve(WORKLOAD.call)
+    single, exact = (
+        make(torch.Generator().manual_seed(0), torch.device("cpu"), dtype, **SIZE)
+        for dtype in (torch.float32, torch.float64)
+    )
+    assert [list(t.shape) for t in single[2:]] == [[8, 8], [8], [8, 8], [8], [10, 8], [10]]
+    assert torch.equal(single[0], exact[0].float())
+    gradients = {}
+    for name in (WORKLOAD.reference, "parameter"):
+        value = call(METHODS[name].create(), *exact)
+        gradients[name] = torch.autograd.grad(value, exact[2:], materialize_grads=True)
+    for mine, theirs in zip(*gradients.values(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-14)
+        assert mine.any()
+
+
+def test_workload_counts_the_least_work():
+    size = {"batch": 64, "width": 128, "depth": 4}
+    assert resolve(WORKLOAD.flops)(**size) == 3 * 6 * (2 * 64 * 128 * 128)
+    assert resolve(WORKLOAD.bytes)(**size) == 4 * (64 * 128 + 2 * 3 * 128 * 128)
