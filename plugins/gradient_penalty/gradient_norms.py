@@ -74,7 +74,6 @@ def backward(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction,
                 # An activation that works in place would overwrite the z that the gradient is taken at.
                 current = layer(current.clone() if getattr(layer, "inplace", False) else current)
         losses = checked_losses(loss_fn(current, target), len(x))
-        # Where no parameter and no layer before it depends on x, there is nothing to differentiate.
         at_input, *at_outputs = torch.autograd.grad(losses.sum(), [start, *outputs], create_graph=differentiable)
     found = Backward(tuple(hidden), tuple(at_outputs), at_input, tuple(biases))
     return found if differentiable else _detached(found)
