@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -178,6 +179,19 @@ def test_valid_rows_choose_the_weight_and_a_diverging_one_is_out(monkeypatch):
     best = max(single, key=lambda one: one["valid_accuracy"])
     for name in ("chosen_weight", "test_accuracy", "train_loss", "input_gradient"):
         assert found[name] == pytest.approx(best[name])
+
+
+def test_valid_rows_and_not_the_training_loss_choose_and_of_equals_the_better_fit_wins(monkeypatch):
+    valid = {0.25: 0.90, 1.0: 0.95, 4.0: 0.95, 16.0: 0.92}
+    real = generalisation.train
+
+    def told(penalty, *rest):
+        fit = {0.25: 0.1, 1.0: 0.3, 4.0: 0.2, 16.0: 0.4}[penalty.weight]
+        return replace(real(penalty, *rest), train_loss=fit, valid_accuracy=valid[penalty.weight])
+
+    monkeypatch.setattr(generalisation, "train", told)
+    found, _ = result("penalty/generalisation", "input", weight=1.0, sweep=4, epochs=1)
+    assert found["chosen_weight"] == 4.0
 
 
 def test_training_that_diverges_at_every_weight_fails():
