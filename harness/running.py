@@ -22,6 +22,7 @@ class RunningCells:
         self._file = file
         self._folder = file.folder / "running"
         self._held: dict[str, FileLock] = {}
+        self._sweep()
 
     def take(self, cell: Cell) -> Literal["ours", "running", "recorded"]:
         """Take a cell, unless another process runs it or has recorded it well meanwhile."""
@@ -54,6 +55,12 @@ class RunningCells:
         """Let go of every cell."""
         for cell in list(self._held):
             self.release(cell)
+
+    def _sweep(self) -> None:
+        """Take away the names that killed runs left behind: nobody holds their locks."""
+        for path in self._folder.glob("*.lock"):
+            with suppress(Timeout, OSError), FileLock(path, timeout=0):
+                path.unlink()
 
     def _path(self, cell: str) -> Path:
         return self._folder / f"{cell}.lock"
