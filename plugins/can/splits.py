@@ -115,7 +115,7 @@ def shifted(labels: Labels, ratio: float, rng: np.random.Generator) -> Labels:
 
 def weights_from_one_to(ratio: float, classes: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Weights [classes] from 1 to ``ratio``, evenly spaced on a log scale, in a random order."""
-    return rng.permutation(ratio ** np.linspace(0, 1, classes))
+    return rng.permutation(np.geomspace(1.0, ratio, classes))
 
 
 def class_prior(
@@ -134,8 +134,7 @@ def class_prior(
         counts = counts * weights_from_one_to(SKEW, classes, rng)
     elif kind == "test":
         counts = np.bincount(test_labels, minlength=classes) + 0.5
-    prior: NDArray[np.float64] = counts / counts.sum()
-    return prior
+    return counts / counts.sum()
 
 
 def _classes(labels: Labels, count: int, rng: np.random.Generator) -> Labels:

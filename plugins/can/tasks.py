@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 Refine = Callable[[Tensor, Tensor], Tensor]
 MakeSplit = Callable[[dict[str, Any], "Run", np.random.Generator], Split]
 
+#: The options that training depends on; refiners do not take part in it.
+TRAINING_OPTIONS = ("classifier", "train_share", "classes", "blur")
+#: Trained classifiers' splits and probabilities that are kept.
+KEPT = 2
+# Cells that differ only in the refiner follow each other, and each would train the very same classifier: a worker
+# does so once. Everything that the result depends on is in the key.
+_trained: dict[tuple[Any, ...], tuple[Split, scores.Rows, scores.Rows]] = {}
+
 
 def refine_and_score(
     refine: Refine, run: Run, dataset: str, make_split: MakeSplit, characters: bool = False
@@ -36,8 +44,14 @@ def refine_and_score(
     refiner thinks. Raises UsageError if every test row is sure, or none is: then the metrics do not exist.
     """
     for_split, for_classifier, for_shift, for_prior, for_subsamples = run.rng.spawn(5)
-    split = make_split(run.data(dataset), run, for_split)
-    valid, test = predicted(split, run.options["classifier"], int(for_classifier.integers(2**31)), characters)
+    key = (dataset, make_split, run.seed, *(run.options.get(name) for name in TRAINING_OPTIONS))
+    if key not in _trained:
+        while len(_trained) >= KEPT:
+            del _trained[next(iter(_trained))]
+        split = make_split(run.data(dataset), run, for_split)
+        seed = int(for_classifier.integers(2**31))
+        _trained[key] = (split, *predicted(split, run.options["classifier"], seed, characters))
+    split, valid, test = _trained[key]
     kept = shifted(split.test_labels, run.options["shift"], for_shift)
     before, labels = test[kept], split.test_labels[kept]
     run.progress(1, 2)

@@ -1,0 +1,184 @@
+"""The kernel that refines all unsure rows at once, against the published loop, numpy, and exact arithmetic."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plugin_run import METHODS
+
+from harness.errors import UsageError
+from harness_plugins.can import alternating
+from harness_plugins.can.refiners import Can, LoopCan
+
+
+def published(sure, row, prior, alpha, iterations):
+    """The article's algorithm for one row, in numpy, written from its three formulas."""
+    stacked = np.vstack([sure, row])
+    for _ in range(iterations):
+        stacked = stacked**alpha
+        stacked = stacked / stacked.mean(axis=0) * prior
+        stacked = stacked / stacked.sum(axis=1, keepdims=True)
+    return stacked[-1]
+
+
+def drawn(seed, sure, unsure, classes, spread=2.0):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(sure + unsure, classes, generator=generator, dtype=torch.float64)
+    logits[:sure] *= spread
+    prior = 0.2 + torch.rand(classes, generator=generator, dtype=torch.float64)
+    rows = torch.softmax(logits, dim=1)
+    return rows[:sure], rows[sure:], prior / prior.sum()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    sure=st.integers(1, 12),
+    unsure=st.integers(1, 9),
+    classes=st.integers(2, 8),
+    alpha=st.floats(0.1, 3.0),
+    iterations=st.integers(1, 5),
+)
+def test_all_at_once_is_the_published_formula_for_every_alpha_and_depth(seed, sure, unsure, classes, alpha, iterations):
+    known, asked, prior = drawn(seed, sure, unsure, classes)
+    expected = [published(known.numpy(), row.numpy(), prior.numpy(), alpha, iterations) for row in asked]
+    # Each step multiplies relative errors by alpha.
+    rounding = 1e-13 * max(1.0, alpha) ** iterations
+    for refine in (alternating.refine_by_factors, alternating.refine_by_loop):
+        found = refine(known, asked, prior, alpha, iterations)
+        np.testing.assert_allclose(found.numpy(), expected, rtol=10 * rounding, atol=rounding)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    tau=st.sampled_from([0.0, 0.3, 0.7, 0.9, 1.0]),
+    k=st.integers(2, 6),
+    alpha=st.sampled_from([0.5, 1.0, 2.0]),
+    iterations=st.integers(1, 3),
+    ties=st.booleans(),
+    entropy=st.sampled_from(["renormalised", "plain"]),
+)
+def test_whole_refiner_equals_the_loop_whatever_the_split(seed, tau, k, alpha, iterations, ties, entropy):
+    known, asked, prior = drawn(seed, 15, 10, 5)
+    rows = torch.cat([known, asked])
+    if ties:
+        # Quarters have exact ties within rows and between them, and zeros.
+        generator = torch.Generator().manual_seed(seed)
+        counts = torch.zeros(25, 5, dtype=torch.float64)
+        rows = counts.scatter_add_(
+            1, torch.randint(5, (25, 4), generator=generator), torch.full((25, 4), 0.25).double()
+        )
+    options = {"k": k, "tau": tau, "alpha": alpha, "iterations": iterations, "entropy": entropy}
+    # One row stays sure whatever the threshold but 0, which makes every row unsure.
+    if tau > 0:
+        rows[7] = torch.eye(5, dtype=torch.float64)[0]
+    else:
+        with pytest.raises(UsageError, match="none has an entropy below tau = 0"):
+            Can(**options)(rows, prior)
+        return
+    torch.testing.assert_close(Can(**options)(rows, prior), LoopCan(**options)(rows, prior), rtol=1e-11, atol=1e-13)
+
+
+def test_no_unsure_row_leaves_everything_as_it_is():
+    rows = torch.eye(4, dtype=torch.float64)
+    prior = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
+    for name in ("can", "can-loop", "can-batch", "can-official", "prior-reweighting"):
+        assert torch.equal(METHODS[name].create()(rows, prior), rows), name
+
+
+def exact(sure, row, prior, alpha, iterations):
+    """The same formulas in arithmetic with 60 digits and without a least number."""
+    with mpmath.workdps(60):
+        stacked = [[mpmath.mpf(p) for p in r] for r in [*sure.tolist(), row.tolist()]]
+        shares = [mpmath.mpf(p) for p in prior.tolist()]
+        for _ in range(iterations):
+            stacked = [[p ** mpmath.mpf(alpha) for p in r] for r in stacked]
+            sums = [mpmath.fsum(column) for column in zip(*stacked, strict=True)]
+            stacked = [[p / s * q if s else p for p, s, q in zip(r, sums, shares, strict=True)] for r in stacked]
+            stacked = [[p / mpmath.fsum(r) for p in r] for r in stacked]
+        return [float(p) for p in stacked[-1]]
+
+
+@pytest.mark.parametrize(("alpha", "iterations"), [(2.0, 5), (5.0, 4), (9.0, 3), (30.0, 2), (100.0, 1), (0.05, 3)])
+@pytest.mark.parametrize("spread", [1.0, 20.0, 150.0])
+def test_powers_that_leave_the_range_of_float64_are_refined_right_all_the_same(alpha, iterations, spread):
+    known, asked, prior = drawn(3, 6, 5, 4, spread)
+    expected = [exact(known, row, prior, alpha, iterations) for row in asked]
+    found = alternating.refine_by_factors(known, asked, prior, alpha, iterations)
+    # A probability's relative rounding error is multiplied by the powers it is raised to.
+    rounding = 1e-15 * max(1.0, alpha) ** iterations
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=100 * rounding, atol=rounding)
+
+
+@pytest.mark.parametrize(("alpha", "iterations"), [(1.0, 4), (2.0, 4), (5.0, 3)])
+@pytest.mark.parametrize("faint", [1e-30, 1e-60, 1e-150])
+def test_class_that_all_rows_find_next_to_impossible_is_not_lost(alpha, iterations, faint, monkeypatch):
+    """The first step lifts it to the prior's share; its powers alone would be rounded to zero."""
+    calls = []
+    slow = alternating.refine_by_logarithms
+    monkeypatch.setattr(alternating, "refine_by_logarithms", lambda *a: calls.append(1) or slow(*a))
+    known, asked, prior = drawn(3, 6, 5, 4)
+    known, asked = known.clone(), asked.clone()
+    known[:, 0] *= faint
+    asked[:, 0] *= faint
+    found = alternating.refine_by_factors(known, asked, prior, alpha, iterations)
+    expected = torch.tensor([exact(known, row, prior, alpha, iterations) for row in asked], dtype=torch.float64)
+    torch.testing.assert_close(found, expected, rtol=1e-13 * alpha**iterations, atol=1e-300)
+    assert bool(calls) == (faint ** (alpha**iterations) < 1e-280)
+
+
+def test_fallback_is_not_taken_where_what_is_lost_does_not_count(monkeypatch):
+    monkeypatch.delattr(alternating, "refine_by_logarithms")
+    for spread, alpha, iterations in ((2.0, 2.0, 3), (150.0, 1.0, 5), (150.0, 5.0, 4)):
+        known, asked, prior = drawn(0, 20, 6, 5, spread)
+        alternating.refine_by_factors(known, asked, prior, alpha, iterations)
+
+
+def test_class_that_only_the_row_itself_has_gets_the_priors_share():
+    """Its column holds one entry, which over its own sum is one: the formula, not a special case."""
+    known = torch.tensor([[1.0, 0.0, 0.0]], dtype=torch.float64)
+    asked = torch.tensor([[0.5, 0.25, 0.25]], dtype=torch.float64)
+    prior = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
+    expected = np.array([0.2 * 0.5 / 1.5, 0.3, 0.5])
+    found = alternating.refine_by_factors(known, asked, prior, 1.0, 1)
+    np.testing.assert_allclose(found[0].numpy(), expected / expected.sum(), rtol=1e-14)
+
+
+def test_class_that_no_row_has_stays_at_zero():
+    known = torch.tensor([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]], dtype=torch.float64)
+    asked = torch.tensor([[0.5, 0.5, 0.0]], dtype=torch.float64)
+    prior = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
+    for refine in (alternating.refine_by_factors, alternating.refine_by_loop):
+        found = refine(known, asked, prior, 1.0, 3)
+        assert found[0, 2] == 0
+        assert found.sum().item() == pytest.approx(1)
+    slow = alternating.refine_by_logarithms(known, asked[0], prior, 1.0, 3)
+    torch.testing.assert_close(slow, found[0])
+
+
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_chunks_do_not_show(iterations, monkeypatch):
+    known, asked, prior = drawn(1, 40, 23, 6)
+    whole = alternating.refine_by_factors(known, asked, prior, 1.0, iterations)
+    monkeypatch.setattr(alternating, "CHUNK_BYTES", 8 * 64 * 5)
+    torch.testing.assert_close(
+        alternating.refine_by_factors(known, asked, prior, 1.0, iterations), whole, rtol=1e-13, atol=0
+    )
+
+
+def test_gradient_is_that_of_the_loop():
+    known, asked, prior = drawn(2, 8, 4, 5)
+    rows = torch.cat([known, asked])
+    weights = torch.arange(60, dtype=torch.float64).reshape(12, 5).sin()
+    gradients = []
+    for refiner in (Can(tau=0.7, iterations=3, alpha=1.5), LoopCan(tau=0.7, iterations=3, alpha=1.5)):
+        given_rows = rows.clone().requires_grad_()
+        (refiner(given_rows, prior) * weights).sum().backward()
+        gradients.append(given_rows.grad)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-9, atol=1e-12)
+    assert (gradients[0] != weights).any()
