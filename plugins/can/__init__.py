@@ -76,6 +76,7 @@ def harness_methods() -> list[Method]:
             "unsure rows times prior over the sure rows' mean",
         ),
         ("em-prior", "baselines:EmPrior", {}, SAERENS, "all rows corrected to a prior estimated from them by EM"),
+        ("em-prior-calibrated", "baselines:CalibratedEmPrior", {}, SAERENS, "the same after a fitted temperature"),
         ("logit-adjustment", "baselines:LogitAdjustment", _STRENGTH, LOGIT_ADJUSTMENT, "all rows over the prior"),
         ("temperature", "baselines:Temperature", {}, TEMPERATURE, "one power for all rows, fitted on validation rows"),
         ("none", "baselines:no_refinement", {}, None, "probabilities as the classifier gives them"),

@@ -127,7 +127,8 @@ def refine_by_loop(sure: Tensor, unsure: Tensor, prior: Tensor, alpha: float, it
     refined = []
     for row in unsure:
         stacked = torch.cat([sure, row[None]])
-        refined.append(refine_stacked(stacked, prior, alpha, iterations)[-1])
+        # A copy: a view would keep the whole matrix alive.
+        refined.append(refine_stacked(stacked, prior, alpha, iterations)[-1].clone())
     return torch.stack(refined) if refined else unsure
 
 

@@ -48,7 +48,10 @@ def predicted(
     model.fit(train, split.train_labels)
     if not np.array_equal(model.classes_, np.arange(split.train_labels.max() + 1)):
         raise UsageError(f"training labels of shape {list(split.train_labels.shape)}: a class has no training row")
-    return np.asarray(model.predict_proba(valid)), np.asarray(model.predict_proba(test))
+    return (
+        np.asarray(model.predict_proba(valid), dtype=np.float64),
+        np.asarray(model.predict_proba(test), dtype=np.float64),
+    )
 
 
 def _model(classifier: str, seed: int, penalty: float) -> Any:
@@ -78,6 +81,8 @@ def _features(split: Split, characters: bool) -> tuple[Any, Any, Any]:
         ngram_range=(1, 2),
         sublinear_tf=True,
         max_features=MOST_FEATURES,
+        # Halves the time of training on a hundred classes.
+        dtype=np.float32,
     )
     return counts.fit_transform(split.train), counts.transform(split.valid), counts.transform(split.test)
 

@@ -140,10 +140,12 @@ class OfficialCan:
         elif len(sure) > (size := max(5 * rows.shape[1], OFFICIAL_REFERENCE)):
             kept = stratified_rows(sure.detach().argmax(dim=1).cpu().numpy(), size)
             sure = sure[torch.from_numpy(kept).to(sure.device)]
-        stacked = [torch.cat([sure, row[None]]) for row in rows[unsure]]
-        corrected = [
-            alternating.refine_stacked(each, prior, self.alpha, self.depth, OFFICIAL_ADDED)[-1] for each in stacked
-        ]
+        corrected = []
+        for row in rows[unsure]:
+            stacked = torch.cat([sure, row[None]])
+            refined = alternating.refine_stacked(stacked, prior, self.alpha, self.depth, OFFICIAL_ADDED)
+            # A copy: a view would keep the whole matrix alive.
+            corrected.append(refined[-1].clone())
         return put_back(probabilities, unsure, torch.stack(corrected))
 
 

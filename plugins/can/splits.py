@@ -127,14 +127,15 @@ def class_prior(
     times weights from 1 to 10 in a random order, which is wrong. ``test``: frequencies in the test rows, half
     a row added to each class, which nobody can know beforehand.
     """
-    counts: NDArray[np.float64] = np.bincount(train_labels, minlength=classes).astype(np.float64)
+    counts = np.bincount(train_labels, minlength=classes).astype(np.float64)
     if kind == "uniform":
         counts = np.ones(classes)
     elif kind == "skewed":
         counts = counts * weights_from_one_to(SKEW, classes, rng)
     elif kind == "test":
-        counts = np.bincount(test_labels, minlength=classes) + 0.5
-    return counts / counts.sum()
+        counts = np.bincount(test_labels, minlength=classes).astype(np.float64) + 0.5
+    prior: NDArray[np.float64] = counts / counts.sum()
+    return prior
 
 
 def _classes(labels: Labels, count: int, rng: np.random.Generator) -> Labels:
