@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Share of the rows that are tested on, where a data set has no official test rows.
 TEST_SHARE = 0.2
 #: At most so many validation rows; the choices made on them need no more.
-VALID_ROWS = 1500
+VALID_ROWS = 800
 #: Pairs of digits in each class: to learn from for each share of one, to choose on, and to test on.
 PAIRS = (50, 10, 20)
 #: How much more the favoured class is weighted than the least favoured in a wrong prior.
