@@ -132,6 +132,33 @@ def test_class_that_all_rows_find_next_to_impossible_is_not_lost(alpha, iteratio
     assert bool(calls) == (faint ** (alpha**iterations) < 1e-280)
 
 
+@pytest.mark.parametrize("faint", [1e-60, 1e-150, 1e-200])
+def test_class_that_only_the_row_itself_has_is_not_lost_however_faint(faint):
+    """Its column holds that entry alone, so that one step lifts it to the prior's share, whatever its power."""
+    known, asked, prior = drawn(5, 6, 5, 4)
+    known, asked = known.clone(), asked.clone()
+    known[:, 2] = 0
+    asked[:, 2] *= faint
+    found = alternating.refine_by_factors(known, asked, prior, 2.0, 2)
+    expected = torch.tensor([exact(known, row, prior, 2.0, 2) for row in asked], dtype=torch.float64)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+    assert (found[:, 2] > 0.01).all()
+
+
+def test_lost_power_that_makes_up_a_sure_row_s_sum_is_noticed():
+    """1e-3 to the 100th is lost beside 1e-290, yet in a column of 2e-3 it outweighs the row's other entries."""
+    flat = [[0.333, 0.333, 0.333, 1e-3]]
+    peaked = (0.994 * torch.eye(4, dtype=torch.float64)[:3] + 0.002).tolist()
+    sure = torch.tensor([*flat, *peaked], dtype=torch.float64)
+    powers = [sure**100, sure**110]
+    lost = [((power < alternating.SMALLEST) & (sure > 0)).double() for power in powers]
+    row = torch.tensor([[0.3, 0.3, 0.4, 0.0]], dtype=torch.float64)
+    assert lost[0].sum() == 1
+    # The second step is left without losses, so that the first one's alone can be noticed.
+    _, good = alternating._scale(powers, [lost[0], None], row, torch.full((4,), 0.25, dtype=torch.float64), 1.1)
+    assert not good.any()
+
+
 def test_fallback_is_not_taken_where_what_is_lost_does_not_count(monkeypatch):
     monkeypatch.delattr(alternating, "refine_by_logarithms")
     for spread, alpha, iterations in ((2.0, 2.0, 3), (150.0, 1.0, 5), (150.0, 5.0, 4)):

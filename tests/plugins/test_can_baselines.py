@@ -45,6 +45,28 @@ def test_em_recovers_a_shifted_prior_from_truthful_rows():
     assert (refined.argmax(dim=1) == true).double().mean() > (rows.argmax(dim=1) == true).double().mean() + 0.03
 
 
+def test_em_overshoots_on_unsure_probabilities_and_does_not_once_they_are_calibrated():
+    """Truthful rows flattened by a temperature: the mean stays even, and EM takes the flatness for a prior."""
+    generator = np.random.default_rng(2)
+    priors = np.array([0.35, 0.25, 0.2, 0.2])
+    labels = generator.choice(4, 4000, p=priors)
+    # Gaussian evidence with unit variance and means one apart: these logits are the truth.
+    logits = np.log(priors) + generator.normal(size=(4000, 4)) + np.eye(4)[labels]
+    flat = torch.softmax(torch.from_numpy(logits) / 3, dim=1)
+    train, true = torch.from_numpy(priors), torch.from_numpy(labels)
+    calibrated = METHODS["em-prior-calibrated"].create().fit(flat[:2000], true[:2000], train)
+    accuracy = {
+        "plain": METHODS["em-prior"].create()(flat[2000:], train),
+        "calibrated": calibrated(flat[2000:], train),
+        "none": flat[2000:],
+    }
+    right = {name: (rows.argmax(dim=1) == true[2000:]).double().mean().item() for name, rows in accuracy.items()}
+    assert right["plain"] < right["none"] - 0.01
+    assert right["calibrated"] > right["none"] - 0.01
+    scaled = calibrated.calibrate(flat[2000:], train)
+    assert torch.equal(accuracy["calibrated"], METHODS["em-prior"].create()(scaled, train))
+
+
 @pytest.mark.parametrize("true_temperature", [0.4, 1.0, 3.0])
 def test_temperature_is_the_one_that_scipy_finds(true_temperature):
     rows, labels = drawn(rows=1000, sharp=1.5)
