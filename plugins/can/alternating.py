@@ -95,8 +95,8 @@ def _scale(
             good = good & (column_scale @ gone.T * SMALLEST <= LOST * inner).all(dim=1)
         # A sure row's own scale cancels when the row is made to sum to one.
         row_scale = 1 / inner
-        in_range = row_scale.isfinite().all(dim=1) & (row_scale > SMALLEST).all(dim=1)
-        good = good & in_range & column_scale.isfinite().all(dim=1)
+        least, greatest = inner.aminmax(dim=1)
+        good = good & (least > SMALLEST) & (greatest < 1 / SMALLEST) & column_scale.isfinite().all(dim=1)
         good = good & ((column_scale > SMALLEST) | (factor == 0)).all(dim=1)
     return rows, good
 

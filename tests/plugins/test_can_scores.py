@@ -18,7 +18,8 @@ def test_mcnemar_is_that_of_statsmodels(gained, lost):
 def test_calibration_error_is_the_double_loop():
     generator = np.random.default_rng(0)
     rows = generator.dirichlet([0.3] * 4, size=500)
-    rows[:3] = [[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25] * 4]
+    # Three on the borders of bins.
+    rows[:3] = [[1, 0, 0, 0], [0.6, 0.4, 0, 0], [0.4, 0.3, 0.3, 0]]
     labels = generator.integers(0, 4, 500)
     total = 0.0
     for b in range(15):

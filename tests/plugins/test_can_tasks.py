@@ -202,12 +202,38 @@ def test_pairs_show_the_two_digits_of_their_label():
     assert (np.bincount(split.train_labels) == 10).all()
 
 
-def test_fewer_classes_are_a_part_of_more_and_are_renumbered():
+@pytest.mark.parametrize("seed", range(8))
+def test_fewer_classes_are_a_part_of_more_and_are_renumbered(seed):
     labels = np.repeat(np.arange(10), 3)
-    few, more = (splits._classes(labels, count, np.random.default_rng(4)) for count in (3, 7))
+    few, more = (splits._classes(labels, count, np.random.default_rng(seed)) for count in (3, 7))
     assert set(few) < set(more)
     rows, numbered = splits._of_classes(labels.astype(float), labels, few)
     np.testing.assert_array_equal(few[numbered], rows.astype(int))
+
+
+@pytest.mark.parametrize("own_valid", [False, True])
+@pytest.mark.parametrize("classes", [0, 3])
+def test_every_text_keeps_its_class_and_is_in_one_part(own_valid, classes):
+    def part(name, count):
+        return [f"{name}-{label}-{i}" for label in range(5) for i in range(count)], np.repeat(np.arange(5), count)
+
+    data = {}
+    for name, count in (("train", 20), ("test", 7), *([("valid", 6)] if own_valid else [])):
+        data[f"{name}_texts"], data[f"{name}_labels"] = part(name, count)
+    run = make_run("postprocess/trec", train_share=0.6, classes=classes)
+    split = splits.text_split(data, run, np.random.default_rng(0))
+    kept = classes or 5
+    sizes = {"train": 12 * kept, "valid": (6 if own_valid else 8) * kept, "test": 7 * kept}
+    named = {}
+    for name, count in sizes.items():
+        texts, labels = getattr(split, name), getattr(split, f"{name}_labels")
+        assert len(texts) == len(labels) == count
+        for text, label in zip(texts, labels, strict=True):
+            assert named.setdefault(text.split("-")[1], label) == label
+    assert len(named) == kept
+    assert len({*split.train, *split.valid, *split.test}) == sum(sizes.values())
+    source = "valid" if own_valid else "train"
+    assert all(text.startswith(source) for text in split.valid)
 
 
 def test_shift_thins_classes_out_to_the_weights():
@@ -270,6 +296,8 @@ def test_invariances_are_violated_by_a_refiner_that_violates_them():
     assert found["order_changed"] > 100
     kept = formal.invariances(METHODS["none"].create(), make_run("postprocess/invariances"))
     assert set(kept.values()) == {0}
+    fixed = formal.invariances(METHODS["prior-reweighting"].create(), make_run("postprocess/invariances"))
+    assert fixed["matched_changed"] == 0, "factors of one leave every probability as it is"
 
 
 def test_simulation_draws_rows_of_the_asked_entropy_and_measures_them():
