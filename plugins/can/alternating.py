@@ -70,16 +70,23 @@ def _scale(
         raised = rows**alpha
         faint = (rows > 0) & (raised < SMALLEST)
         rows = raised
+        # What may be missing from each column's sum, in units of SMALLEST.
+        missing = power.new_zeros(()) if gone is None else gone.sum(dim=0)
         if row_scale is None or column_scale is None:
             sums = power.sum(dim=0).expand_as(rows)
-            missing = None if gone is None else gone.sum(dim=0).expand_as(rows)
         else:
+            # A scale of zero is that of a class which no row has.
+            nothing = column_scale == 0
             row_scale, column_scale = row_scale**alpha, column_scale**alpha
+            least, greatest = row_scale.aminmax(dim=1)
+            good = good & (least > SMALLEST) & (greatest < 1 / SMALLEST)
+            good = good & (nothing | ((column_scale > SMALLEST) & (column_scale < 1 / SMALLEST))).all(dim=1)
             sums = column_scale * (row_scale @ power)
-            missing = None if gone is None else column_scale * (row_scale @ gone)
+            # Each product of a scale and a power may have been rounded to zero as well.
+            products = (power > 0).sum(dim=0)
+            missing = column_scale * (products if gone is None else row_scale @ gone + products)
         sums = sums + rows
-        if missing is not None:
-            good = good & (missing * SMALLEST <= LOST * sums).all(dim=1)
+        good = good & (missing * SMALLEST <= LOST * sums).all(dim=1)
         factor = torch.where(sums > 0, prior / sums, torch.zeros_like(sums))
         rows = rows * factor
         totals = rows.sum(dim=1, keepdim=True)
@@ -91,13 +98,10 @@ def _scale(
             break
         column_scale = factor if column_scale is None else column_scale * factor
         inner = column_scale @ power.T
-        if gone is not None:
-            good = good & (column_scale @ gone.T * SMALLEST <= LOST * inner).all(dim=1)
+        absent = rows.shape[1] if gone is None else column_scale @ gone.T + rows.shape[1]
+        good = good & (inner * LOST >= absent * SMALLEST).all(dim=1)
         # A sure row's own scale cancels when the row is made to sum to one.
         row_scale = 1 / inner
-        least, greatest = inner.aminmax(dim=1)
-        good = good & (least > SMALLEST) & (greatest < 1 / SMALLEST) & column_scale.isfinite().all(dim=1)
-        good = good & ((column_scale > SMALLEST) | (factor == 0)).all(dim=1)
     return rows, good
 
 

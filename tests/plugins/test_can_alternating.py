@@ -132,7 +132,7 @@ def test_class_that_all_rows_find_next_to_impossible_is_not_lost(alpha, iteratio
     assert bool(calls) == (faint ** (alpha**iterations) < 1e-280)
 
 
-@pytest.mark.parametrize("faint", [1e-60, 1e-150, 1e-200])
+@pytest.mark.parametrize("faint", [1e-60, 1e-80, 1e-100, 1e-120, 1e-150, 1e-200])
 def test_class_that_only_the_row_itself_has_is_not_lost_however_faint(faint):
     """Its column holds that entry alone, so that one step lifts it to the prior's share, whatever its power."""
     known, asked, prior = drawn(5, 6, 5, 4)
@@ -143,6 +143,31 @@ def test_class_that_only_the_row_itself_has_is_not_lost_however_faint(faint):
     expected = torch.tensor([exact(known, row, prior, 2.0, 2) for row in asked], dtype=torch.float64)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
     assert (found[:, 2] > 0.01).all()
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10**6),
+    alpha=st.sampled_from([0.1, 0.5, 1.0, 1.1, 1.5, 2.0, 3.0, 5.0, 30.0]),
+    iterations=st.integers(1, 4),
+)
+def test_rows_with_entries_of_any_size_are_refined_right(seed, alpha, iterations):
+    """Zeros, faint entries and faint classes: either the factors are right or the fallback is taken."""
+    generator = np.random.default_rng(seed)
+    sure, classes = generator.integers(1, 6), generator.integers(2, 6)
+    rows = generator.dirichlet([generator.choice([0.05, 0.3, 1])] * classes, size=sure + 2)
+    rows *= 10.0 ** -(
+        generator.choice([0, 3, 100]) * generator.random(rows.shape) * generator.integers(0, 2, rows.shape)
+    )
+    rows *= 10.0 ** -(generator.choice([0, 30, 150]) * generator.random(classes) * generator.integers(0, 2, classes))
+    rows[generator.random(rows.shape) < generator.choice([0, 0.2])] = 0
+    sums = rows.sum(axis=1, keepdims=True)
+    rows = torch.from_numpy(np.where(sums > 0, rows / np.where(sums > 0, sums, 1), 1 / classes))
+    prior = torch.from_numpy(generator.dirichlet([3] * classes))
+    found = alternating.refine_by_factors(rows[:sure], rows[sure:], prior, alpha, iterations)
+    expected = [exact(rows[:sure], row, prior, alpha, iterations) for row in rows[sure:]]
+    rounding = 1e-13 * max(1.0, alpha) ** iterations
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=rounding)
 
 
 def test_lost_power_that_makes_up_a_sure_row_s_sum_is_noticed():

@@ -42,3 +42,9 @@ def test_flips_and_accuracy_count_rows():
 def test_total_variation_is_half_the_absolute_difference():
     one, other = np.array([[0.5, 0.5, 0], [1, 0, 0]]), np.array([[0, 0.5, 0.5], [0, 0, 1]])
     np.testing.assert_allclose(scores.total_variation(one, other), [0.5, 1])
+
+
+def test_confidence_on_a_border_is_in_the_bin_below():
+    """0.6 and 0.58 share the bin from 8/15 to 9/15: one right, one wrong, so that their gaps nearly cancel."""
+    rows, labels = np.array([[0.6, 0.4], [0.58, 0.42]]), np.array([0, 1])
+    assert scores.calibration_error(rows, labels) == pytest.approx(abs(1 - 0.6 - 0.58) / 2)
