@@ -121,9 +121,9 @@ def claims(
     """Say what the recorded cells make of the claims, without running anything."""
     from typing import get_args
 
-    from harness.cli.recorded import judged_suites, tell_unregistered
     from harness.cli.result import print_claims, verdict_documents
     from harness.judge.verdicts import Word
+    from harness.recorded import judged_suites, tell_unregistered
     from harness.request import Request
 
     if require is not None and require not in get_args(Word):

@@ -28,7 +28,7 @@ def publish(
     plugin: Plugins = None,
 ) -> None:
     """Make the MLflow runs of recorded suites; doing it again changes nothing."""
-    from harness.cli.recorded import judged_suites, tell_unregistered
+    from harness.recorded import judged_suites, tell_unregistered
     from harness.request import Request
     from harness_plugins.tracking.writer import publish as publish_suite
 

@@ -1,4 +1,4 @@
-"""Suites as their records stand, for the commands that run nothing."""
+"""Suites as their records stand, for whoever judges or shows them and runs nothing."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.output import errors, plural
 from harness.errors import UnknownName
 from harness.records import Record, RecordsFile
 from harness.spec import Cell
+from harness.watchers import tell
 
 if TYPE_CHECKING:
     from harness.plan import Session
@@ -56,9 +56,9 @@ def tell_unregistered(found: Registry, request: Request) -> None:
     """Say which suites have records but are known only by their file."""
     suites = {record.suite for record in RecordsFile(request.folder).load().by_id.values()}
     if unknown := sorted(suites - found.suites.keys()):
-        errors().print(f"not registered, so name the file (and the plugin with -p): {', '.join(unknown)}")
+        tell(f"not registered, so name the file (and the plugin with -p): {', '.join(unknown)}")
     if not suites:
-        errors().print(f"there are no records in {request.folder}; 'harness suite NAME' makes some")
+        tell(f"there are no records in {request.folder}; 'harness suite NAME' makes some")
 
 
 def _as_recorded(session: Session, own: Sequence[Record]) -> Session:
@@ -80,8 +80,8 @@ def _as_recorded(session: Session, own: Sequence[Record]) -> Session:
     cells = tuple(one if isinstance(one, Cell) else _cell(one, registry) for one in (*scope, *more))
     if other := sum(isinstance(one, Record) for one in scope):
         name = session.suite.name
-        told = f"note: {plural(other, 'record')} of {name} come from other code or data than are here now"
-        errors().print(f"{told}; 'harness suite {name}' would run these cells again", soft_wrap=True)
+        told = f"note: {other} record{'s' * (other != 1)} of {name} come from other code or data than are here now"
+        tell(f"{told}; 'harness suite {name}' would run these cells again")
     return replace(session, scope=cells, cells=cells)
 
 
