@@ -1,0 +1,52 @@
+"""``harness report``: one HTML file that shows what a results folder holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Json, Plugins, registry
+from harness.cli.output import people, print_json
+from harness.errors import UsageError
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(report)
+
+
+def report(
+    context: typer.Context,
+    results: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[RESULTS]...", help="Results folder [default: $HARNESS_RESULTS or ./results]."),
+    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="Where to write it.")] = Path(
+        "report.html"
+    ),
+    suite: Annotated[
+        list[str] | None,
+        typer.Option("--suite", metavar="NAME_OR_FILE", help="Only this suite; a file for one that is not registered."),
+    ] = None,
+    as_json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """Write one self-contained HTML file: verdicts, evidence, cost, environment."""
+    from harness.request import results_folder
+    from harness_plugins.report.report import report as make
+    from harness_plugins.report.report import write
+
+    found = registry(context, plugin)
+    folders = list(results or [results_folder()])
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"there is no results folder {folder}; 'harness suite NAME --results {folder}' makes one")
+    text = make(folders[0], found, suite or ())
+    write(text, output)
+    told = {"report": str(output), "bytes": len(text.encode())}
+    if as_json:
+        print_json(told)
+    else:
+        people().print(f"{output} ({len(text.encode()) / 1000:.0f} kB)", soft_wrap=True)

@@ -1,0 +1,139 @@
+"""Pictures that plugins draw: asked for, checked to be harmless, and made ready to stand in a page beside others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from xml.etree import ElementTree as Tree
+
+from markupsafe import Markup
+
+from harness.errors import HarnessError
+from harness.records import Record
+from harness.session import SuiteResult
+from harness.spec import Figure, resolve
+
+#: Characters of one picture: the whole report is to stay within 3 MB.
+MOST = 400_000
+_SVG = "http://www.w3.org/2000/svg"
+_XLINK = "{http://www.w3.org/1999/xlink}href"
+#: Elements that draw, or that drawing needs. Anything else is refused.
+_ALLOWED = {
+    *("svg", "g", "defs", "title", "desc", "switch", "symbol", "use", "image", "clipPath", "mask", "marker", "pattern"),
+    *("path", "line", "rect", "circle", "ellipse", "polyline", "polygon", "text", "tspan", "textPath"),
+    *("linearGradient", "radialGradient", "stop"),
+}
+#: Elements that say something about the file; they are left out. matplotlib writes both, and its style sheet would
+#: hold for the whole page.
+_DROPPED = frozenset(("metadata", "style"))
+
+
+class Refused(HarnessError):
+    """A picture that must not stand in the report."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure as it stands in the report, or why it does not."""
+
+    name: str
+    help: str
+    drawing: Markup = Markup("")  # noqa: RUF009  Markup is immutable
+    problem: str = ""
+
+
+def drawn_figures(result: SuiteResult) -> list[Drawn]:
+    """Every figure whose tasks have a good record in this suite."""
+    good = [record for record in result.records.values() if record.good]
+    return [
+        draw(figure, own)
+        for figure in result.session.registry.figures.values()
+        if (own := [record for record in good if record.task in figure.tasks])
+    ]
+
+
+def draw(figure: Figure, records: Iterable[Record]) -> Drawn:
+    """Draw one figure; whatever its code does wrong costs a sentence."""
+    try:
+        text = resolve(figure.draw)(list(records))
+        return Drawn(figure.name, figure.help, Markup(harmless(text, figure.name)))
+    except Refused as error:
+        return Drawn(figure.name, figure.help, problem=str(error))
+    except Exception as error:  # noqa: BLE001  a plugin's figure may fail in any way; the report goes on
+        return Drawn(figure.name, figure.help, problem=f"it raised {type(error).__name__}: {error}")
+
+
+def harmless(text: object, name: str) -> str:
+    """One ``<svg>`` element without anything that runs, loads or restyles the page; ids are made the picture's own.
+
+    Raises Refused naming what was found.
+
+    >>> harmless('<svg xmlns="http://www.w3.org/2000/svg"><g id="a"/></svg>', "mine")
+    '<svg xmlns="http://www.w3.org/2000/svg"><g id="mine-a" /></svg>'
+    >>> harmless('<svg xmlns="http://www.w3.org/2000/svg" onload="go()"/>', "mine")
+    Traceback (most recent call last):
+    harness_plugins.report.figures.Refused: attribute onload of <svg> is not allowed in a figure
+    """
+    if not isinstance(text, str):
+        raise Refused(f"its code returned {type(text).__name__}, not the text of an <svg>")
+    if len(text) > MOST:
+        raise Refused(f"it has {len(text)} characters; at most {MOST} are allowed")
+    if re.search(r"<!ENTITY", text, re.I):
+        raise Refused("it declares entities")
+    start = text.find("<svg")
+    try:
+        root = Tree.fromstring(text[start:] if start >= 0 else text)
+    except Tree.ParseError as error:
+        raise Refused(f"it is not well-formed: {error}") from None
+    if _local(root.tag) != "svg":
+        raise Refused(f"its outer element is <{_local(root.tag)}>, not <svg>")
+    prefix = re.sub(r"[^A-Za-z0-9]+", "-", name) + "-"
+    _check(root, prefix)
+    root.attrib.pop("width", None) if root.get("viewBox") else None
+    Tree.register_namespace("", _SVG)
+    Tree.register_namespace("xlink", _XLINK[1:].partition("}")[0])
+    return Tree.tostring(root, encoding="unicode")
+
+
+def _check(element: Tree.Element, prefix: str) -> None:
+    tag = _local(element.tag)
+    if tag not in _ALLOWED:
+        raise Refused(f"element <{tag}> is not allowed in a figure")
+    for name, value in list(element.attrib.items()):
+        element.set(name, _checked(tag, name, value, prefix))
+    for child in list(element):
+        if not isinstance(child.tag, str) or _local(child.tag) in _DROPPED:
+            element.remove(child)
+        else:
+            _check(child, prefix)
+
+
+def _checked(tag: str, name: str, value: str, prefix: str) -> str:
+    """An attribute's value with its references made the picture's own."""
+    local = _local(name)
+    if local.lower().startswith("on"):
+        raise Refused(f"attribute {local} of <{tag}> is not allowed in a figure")
+    if local == "id":
+        return prefix + value
+    if local == "href":
+        if value.startswith("#"):
+            return f"#{prefix}{value[1:]}"
+        if tag == "image" and re.match(r"data:image/(png|jpeg);base64,", value):
+            return value
+        raise Refused(f"<{tag}> refers to {value[:60]!r}, outside of the figure")
+    squeezed = re.sub(r"\s|/\*.*?\*/|\\", "", value).lower()
+    if any(found != "url(#" for found in re.findall(r"url\(['\"]?.?", squeezed)) or "@import" in squeezed:
+        raise Refused(f"attribute {local} of <{tag}> loads something from elsewhere")
+    if "javascript:" in squeezed or "expression(" in squeezed:
+        raise Refused(f"attribute {local} of <{tag}> holds code")
+    return re.sub(r"url\(\s*#", f"url(#{prefix}", value)
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
+def by_name(drawn: Iterable[Drawn]) -> Mapping[str, str]:
+    """The pictures that can be shown, as files' content by figure."""
+    return {one.name: str(one.drawing) for one in drawn if not one.problem}
