@@ -21,15 +21,29 @@ if TYPE_CHECKING:
     from harness.request import Request
     from harness.run import Run
     from harness.session import SuiteResult, run_suite
-    from harness.spec import Cell, Dataset, Engine, Figure, Method, Metric, Option, Paper, Place, Task, Workload
+    from harness.spec import (
+        Cell,
+        Dataset,
+        Engine,
+        Figure,
+        Finding,
+        Method,
+        Metric,
+        Option,
+        Paper,
+        Place,
+        Task,
+        Workload,
+    )
 
 _HOME = {
     "Cell": "spec",
     "Claim": "claims",
     "Dataset": "spec",
-    "Figure": "spec",
     "Engine": "spec",
     "ExitCode": "errors",
+    "Figure": "spec",
+    "Finding": "spec",
     "HarnessError": "errors",
     "Method": "spec",
     "Metric": "spec",
@@ -57,6 +71,7 @@ __all__ = [
     "Engine",
     "ExitCode",
     "Figure",
+    "Finding",
     "HarnessError",
     "Method",
     "Metric",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harness.plan import Session
     from harness.records import Record
     from harness.session import SuiteResult
-    from harness.spec import Cell, Dataset, Engine, Figure, Method, Task, Workload
+    from harness.spec import Cell, Dataset, Engine, Figure, Finding, Method, Task, Workload
 
 #: The name pluggy knows this project by.
 PROJECT = "harness"
@@ -81,6 +81,11 @@ def harness_engines() -> Sequence[Engine]:  # type: ignore[empty-body]
 @_hookspec
 def harness_watchers() -> Sequence[object]:  # type: ignore[empty-body]
     """Objects with implementations of the life-cycle hooks below, made anew for each run of a suite."""
+
+
+@_hookspec
+def harness_doctor() -> Sequence[Finding]:  # type: ignore[empty-body]
+    """What ``harness doctor`` says of this machine beside what the core looks at. Called only by that command."""
 
 
 @_hookspec

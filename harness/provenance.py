@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -51,6 +52,7 @@ def environment(slot: str = "cpu") -> dict[str, Any]:
         "source": source_state(),
         "packages": packages(),
         "threads": torch.get_num_threads(),
+        "blas": linear_algebra(),
         "torch": {
             "version": torch.__version__,
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -71,6 +73,20 @@ def environment(slot: str = "cpu") -> dict[str, Any]:
             "driver": _driver(),
         }
     return found
+
+
+def linear_algebra() -> list[dict[str, str | int | None]]:
+    """The loaded BLAS and OpenMP libraries with their threads, and the one that torch has built in."""
+    import threadpoolctl
+    import torch
+
+    found: list[dict[str, str | int | None]] = [
+        {"name": one["prefix"], **{k: one.get(k) for k in ("version", "num_threads", "architecture")}}
+        for one in threadpoolctl.threadpool_info()
+    ]
+    built_in = re.findall(r"(Math Kernel Library|MKL-DNN|OpenBLAS).*? (v?\d[\w.]+)", torch.__config__.show())
+    found += [{"name": name, "version": version} for name, version in built_in]
+    return sorted(found, key=lambda one: (str(one["name"]), str(one["version"])))
 
 
 def environment_digest(environment: Mapping[str, Any]) -> str:

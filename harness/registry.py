@@ -115,7 +115,12 @@ class Registry:
         return found, tuple(problems)
 
     def code(self, method: str, task: str) -> str:
-        """Digest of the code of the plugins that bring a method, a task and its data sets, and of those they use."""
+        """Digest of the code of the plugins that a cell of this method and task runs."""
+        names = self.plugins_of(method, task)
+        return hashlib.sha256("".join(sorted(self.plugins[n].code for n in names)).encode()).hexdigest()[:16]
+
+    def plugins_of(self, method: str, task: str) -> set[str]:
+        """Names of the plugins that bring a method, a task and its data sets, and of those that these import."""
         waiting = [self.owners["method", method], self.owners["task", task]]
         waiting += [self.owners["dataset", name] for name in self.tasks[task].datasets if name in self.datasets]
         names: set[str] = set()
@@ -124,7 +129,7 @@ class Registry:
             if name not in names:
                 names.add(name)
                 waiting += self._imported_by(name)
-        return hashlib.sha256("".join(sorted(self.plugins[n].code for n in names)).encode()).hexdigest()[:16]
+        return names
 
     def _imported_by(self, name: str) -> list[str]:
         """Other plugins whose modules this one's source imports."""

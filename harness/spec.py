@@ -303,6 +303,20 @@ class Engine:
     help: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something on this machine that ``harness doctor`` looked at."""
+
+    #: What was looked at, in a word or two.
+    name: str
+    #: Whether it is as it should be.
+    ok: bool
+    #: What was found, in one sentence.
+    found: str
+    #: What to do about it, where it is not ok.
+    advice: str = ""
+
+
 @dataclass(frozen=True)
 class Cell:
     """One point of a suite's cross: one method on one task under one setting and one seed.

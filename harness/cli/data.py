@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -71,10 +72,13 @@ def data(
 
 
 def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None) -> None:
-    """Say what this machine has: versions, devices, plugins, data sets, and what is amiss."""
+    """Say what this machine has, what is amiss, and what threatens that results can be repeated."""
+
+    from rich.markup import escape
 
     from harness.datasets import locate
     from harness.provenance import cpu_name, packages, python_line, source_state, usable_cores
+    from harness.watchers import call_each
 
     found = registry(context, plugin)
     import torch
@@ -89,6 +93,7 @@ def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None
             amiss.append(str(error))
         except DatasetError as error:
             amiss.append(f"damaged: {error}")
+    findings = [one for found_by in call_each(found.manager, "harness_doctor") for one in found_by]
     report = {
         "python": python_line(),
         "cpu": f"{cpu_name()}, {plural(usable_cores(), 'usable core')}",
@@ -96,6 +101,7 @@ def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None
         "packages": versions,
         "source": source_state(),
         "plugins": sorted(found.plugins),
+        "findings": [asdict(one) for one in findings],
         "amiss": amiss,
     }
     if as_json:
@@ -106,7 +112,12 @@ def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None
     people().print(f"cuda      {', '.join(cuda) or 'none; cells run on the CPU'}")
     people().print(f"packages  {', '.join(f'{k} {v}' for k, v in versions.items() if v)}")
     people().print(f"plugins   {', '.join(found.plugins)}")
+    for one in findings:
+        mark = "[green]ok[/]  " if one.ok else "[yellow]mind[/]"
+        people().print(f"{mark}      {escape(f'{one.name}: {one.found}')}", soft_wrap=True)
+        if not one.ok and one.advice:
+            people().print(f"          [dim]to do:[/] {escape(one.advice)}", soft_wrap=True)
     for line in amiss:
-        people().print(f"[yellow]mind[/]      {line}", soft_wrap=True)
-    if not amiss:
+        people().print(f"[yellow]mind[/]      {escape(line)}", soft_wrap=True)
+    if not amiss and all(one.ok for one in findings):
         people().print("[green]nothing is amiss[/]")

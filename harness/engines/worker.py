@@ -60,6 +60,7 @@ def main(
         make_deterministic()
         check_device(slot)
         found = environment(slot)
+        found["plugins"] = {p.name: {"version": p.version, "code": p.code} for p in registry.plugins.values()}
     except Exception as error:  # noqa: BLE001  told to the parent, whatever it is
         pipe.send(("broken", f"{type(error).__name__}: {error}"))
         return
