@@ -31,6 +31,21 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """An estimate with its interval."""
+
+    name: str
+    method: int
+    value: float
+    low: float
+    high: float
+
+
+#: Shares at each level, and the lower and upper ends of their band.
+Profile = tuple[Sequence[float], Sequence[float], Sequence[float]]
+
+
+@dataclass(frozen=True)
 class Track:
     """The curves of one method in one setting: their mean over seeds, and each seed."""
 
@@ -125,6 +140,45 @@ def curves(tracks: Sequence[Track], every: Sequence[float], steps: int, title: s
         points = [(x_axis(x), y_axis(y)) for x, y in thinned(track.average, 2 * DRAWN_POINTS)]
         kind = f"curve m{track.method % svg.COLOURS} d{track.method // svg.COLOURS % 3}"
         svg.path(root, points, kind, track.name)
+    return svg.text_of(root)
+
+
+def intervals(rows: Sequence[Bar], title: str, reference: float | None = None) -> str:
+    """Estimates with their intervals, one below the other, each with its name before it."""
+    left = max(60.0, *(5.9 * len(row.name) + 12 for row in rows))
+    width, height = left + 260.0, 24.0 * len(rows) + 26
+    root = svg.picture(width, height, title, "bars")
+    ends = [x for row in rows for x in (row.low, row.value, row.high)] + ([] if reference is None else [reference])
+    axis = Axis.around(ends, left, width - 10)
+    floor = height - 22
+    for tick in axis.ticks(4):
+        svg.line(root, axis(tick), 2, axis(tick), floor, "grid")
+        svg.label(root, axis(tick), height - 7, number(tick), "tick")
+    if reference is not None:
+        svg.line(root, axis(reference), 2, axis(reference), floor, "border")
+    for i, row in enumerate(rows):
+        y, colour = 24.0 * i + 14, f"m{row.method % svg.COLOURS}"
+        svg.label(root, left - 8, y + 4, row.name, "side", "end")
+        svg.line(root, axis(row.low), y, axis(row.high), y, f"interval {colour}")
+        svg.mark(root, axis(row.value), y, colour, mark_of(row.method), 4.6, f"{row.name} {number(row.value)}")
+    return svg.text_of(root)
+
+
+def profiles(levels: Sequence[float], shares: Mapping[int, Profile], title: str) -> str:
+    """For each method the share of runs above each level, with its band."""
+    width, height = 380.0, 230.0
+    root = svg.picture(width, height, title, "curves")
+    y_axis = Axis(0, 1.04, height - _BOTTOM - 4, _TOP)
+    x_axis = Axis(levels[0], levels[-1], _LEFT + 2, width - 8)
+    _grid(root, y_axis, width)
+    _foot(root, x_axis, height - _BOTTOM)
+    places = [x_axis(level) for level in levels]
+    for method, (_, low, high) in shares.items():
+        edge = [*zip(places, map(y_axis, low), strict=True), *zip(places[::-1], map(y_axis, high[::-1]), strict=True)]
+        svg.path(root, edge, f"band m{method % svg.COLOURS}")
+    for method, (middle, _, _) in shares.items():
+        kind = f"curve m{method % svg.COLOURS} d{method // svg.COLOURS % 3}"
+        svg.path(root, zip(places, map(y_axis, middle), strict=True), kind)
     return svg.text_of(root)
 
 

@@ -30,11 +30,15 @@ def report(
         list[str] | None,
         typer.Option("--suite", metavar="NAME_OR_FILE", help="Only this suite; a file for one that is not registered."),
     ] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", metavar="N", help="Judge so many seeds.")] = None,
+    until_decided: Annotated[
+        bool, typer.Option("--until-decided", help="Judge as a run with --until-decided does.")
+    ] = False,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Write one self-contained HTML file: verdicts, evidence, cost, environment."""
-    from harness.request import results_folder
+    from harness.request import Request, results_folder
     from harness_plugins.report.report import report as make
     from harness_plugins.report.report import write
 
@@ -43,7 +47,8 @@ def report(
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"there is no results folder {folder}; 'harness suite NAME --results {folder}' makes one")
-    text = make(folders[0], found, suite or ())
+    request = Request(suite="", seeds=seeds, until_decided=until_decided, results=folders[0])
+    text = make(found, request, suite or ())
     write(text, output)
     told = {"report": str(output), "bytes": len(text.encode())}
     if as_json:

@@ -20,6 +20,7 @@ from harness.session import SuiteResult
 from harness_plugins.report.figures import drawn_figures
 from harness_plugins.report.measures import task_views
 from harness_plugins.report.numbers import size
+from harness_plugins.report.overall import overall_views
 from harness_plugins.report.page import SuiteView, Table, command, environments, suite_view
 
 HERE = Path(__file__).parent
@@ -50,10 +51,13 @@ class Page:
     warnings: Sequence[str]
 
 
-def report(folder: Path, registry: Registry, suites: Sequence[str] = ()) -> str:
-    """The report of one results folder as HTML. ``suites`` names those to show, or files of unregistered ones."""
-    results = judged_suites(registry, suites, Request(suite="", results=folder))
-    return rendered(results, folder, registry)
+def report(registry: Registry, request: Request, suites: Sequence[str] = ()) -> str:
+    """The report of one results folder as HTML.
+
+    ``request`` says which folder and how many seeds are judged; ``suites`` names those to show, or files of
+    unregistered ones.
+    """
+    return rendered(judged_suites(registry, suites, request), request.folder, registry)
 
 
 def rendered(results: Sequence[SuiteResult], folder: Path, registry: Registry) -> str:
@@ -65,6 +69,7 @@ def rendered(results: Sequence[SuiteResult], folder: Path, registry: Registry) -
             folder,
             registry.extra,
             tasks=task_views(result),
+            aggregates=overall_views(result),
             figures=drawn_figures(result),
         )
         for result in results
