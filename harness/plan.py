@@ -10,7 +10,7 @@ from statistics import median
 
 from harness.errors import UsageError
 from harness.judge import judge
-from harness.records import Record, RecordsFile
+from harness.records import Loaded, Record, RecordsFile
 from harness.registry import Registry
 from harness.request import Request
 from harness.spec import Cell
@@ -50,12 +50,13 @@ def prepare(
     seeds: int | None = None,
     among: Collection[str] | None = None,
     ran: Collection[str] = (),
+    loaded: Loaded | None = None,
 ) -> Session:
     """Read the suite, cross it, check its claims against it, and set apart the cells that have to run.
 
     ``seeds`` is how many, where not as the request or the suite says; ``among`` restricts what runs to the
     settings of these cells, whatever their seeds (what has a record stays in view); ``ran`` are cells that have
-    had their turn already.
+    had their turn already; ``loaded`` are the folder's records where they have been read.
 
     With a good record a cell is not run again unless the request is ``fresh``; one whose own code failed, crashed or
     ran out of time or memory keeps that result unless ``retry_failed``; one that was lost with its worker is tried
@@ -68,7 +69,7 @@ def prepare(
     # With no records at all this finds claims that ask for a metric or an option which does not exist.
     judge(suite.claims, scope, {}, registry.tasks)
     cells = tuple(select(scope, request.only)) if request.only else scope
-    loaded = RecordsFile(request.folder).load()
+    loaded = loaded or RecordsFile(request.folder).load()
     if among is not None:
         settings = {_setting(cell) for cell in scope if cell.id in among}
         cells = tuple(cell for cell in cells if _setting(cell) in settings or cell.id in loaded.by_id)

@@ -31,7 +31,8 @@ def judged_suites(found: Registry, names: Sequence[str], request: Request) -> li
     from harness.session import judged
 
     recorded: dict[str, list[Record]] = {}
-    for record in RecordsFile(request.folder).load().by_id.values():
+    loaded = RecordsFile(request.folder).load()
+    for record in loaded.by_id.values():
         recorded.setdefault(record.suite, []).append(record)
     suites = [name for name in names if name in found.suites or name.endswith(".toml")]
     patterns = [name for name in names if name not in suites]
@@ -43,7 +44,8 @@ def judged_suites(found: Registry, names: Sequence[str], request: Request) -> li
     for name in (*suites, *also):
         own = recorded.get(Path(name).stem, [])
         kinds = tuple(sorted({record.device for record in own} or {"cpu"}))
-        session = _as_recorded(prepare(replace(request, suite=name, devices=kinds), found), own)
+        asked = replace(request, suite=name, devices=kinds)
+        session = _as_recorded(prepare(asked, found, loaded=loaded), own)
         if name in also and patterns:
             claims = {i: c for i, c in session.suite.claims.items() if any(fnmatch.fnmatchcase(i, p) for p in patterns)}
             session = replace(session, suite=replace(session.suite, claims=claims))

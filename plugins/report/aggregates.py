@@ -76,33 +76,53 @@ def performance_profile(scores: Scores, levels: Scores) -> Scores:
 
 
 def stratified_bootstrap(
-    statistic: Callable[..., Scores],
-    *scores: Scores,
+    statistic: Callable[[Scores], Scores],
+    scores: Scores,
     generator: np.random.Generator,
     resamples: int = RESAMPLES,
     coverage: float = COVERAGE,
 ) -> tuple[Scores, Scores]:
     """Both ends of the percentile interval of a statistic, runs being drawn anew within each task.
 
-    Each of ``scores`` is [runs, tasks]; a task is a stratum, and every set of scores is resampled by itself.
-    ``statistic`` takes them with the resamples as a leading axis.
+    ``scores`` is [runs, tasks]; a task is a stratum. ``statistic`` takes them with the resamples as a leading axis.
     """
     import numpy as np
 
     drawn = []
     for start in range(0, resamples, _AT_ONCE):
         count = min(_AT_ONCE, resamples - start)
-        rows = [generator.integers(one.shape[0], size=(count, *one.shape)) for one in scores]
-        taken = [np.take_along_axis(one[None], at, axis=1) for one, at in zip(scores, rows, strict=True)]
-        drawn.append(statistic(*taken))
-    low, high = np.quantile(np.concatenate(drawn), [(1 - coverage) / 2, (1 + coverage) / 2], axis=0)
+        rows = generator.integers(scores.shape[0], size=(count, *scores.shape))
+        drawn.append(statistic(np.take_along_axis(scores[None], rows, axis=1)))
+    low, high = np.quantile(np.concatenate(drawn), _tails(coverage), axis=0)
     return low, high
 
 
-def estimated(statistic: Callable[..., Scores], *scores: Scores, generator: np.random.Generator) -> Estimate:
-    """A statistic with its stratified bootstrap interval."""
-    low, high = stratified_bootstrap(statistic, *scores, generator=generator)
-    return Estimate(float(statistic(*scores)), float(low), float(high))
+def _tails(coverage: float) -> tuple[float, float]:
+    return (1 - coverage) / 2, (1 + coverage) / 2
+
+
+def estimated_improvement(ours: Scores, theirs: Scores, generator: np.random.Generator) -> Estimate:
+    """The probability of improvement with the same interval.
+
+    How often each run is drawn is multinomial, and the statistic is bilinear in these counts: a matrix product takes
+    the place of comparing every drawn run with every other.
+    """
+    import numpy as np
+
+    draws = []
+    for task in range(ours.shape[1]):
+        difference = ours[:, None, task] - theirs[None, :, task]
+        won = (difference > 0) + 0.5 * (difference == 0)
+        shares = [generator.multinomial(n, np.full(n, 1 / n), size=RESAMPLES) / n for n in won.shape]
+        draws.append(((shares[0] @ won) * shares[1]).sum(axis=1))
+    low, high = np.quantile(np.mean(draws, axis=0), _tails(COVERAGE))
+    return Estimate(float(probability_of_improvement(ours, theirs)), float(low), float(high))
+
+
+def estimated_middle(scores: Scores, generator: np.random.Generator) -> Estimate:
+    """The interquartile mean with its interval."""
+    low, high = stratified_bootstrap(interquartile_mean, scores, generator=generator)
+    return Estimate(float(interquartile_mean(scores)), float(low), float(high))
 
 
 def normalised(by_method: Mapping[str, Sequence[Sequence[float]]], sign: int) -> dict[str, Scores]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean
+from statistics import fmean
 
 from harness_plugins.report import svg
 from harness_plugins.report.evidence import Evidence, Panel
@@ -90,7 +90,7 @@ def _pairs(found: Evidence, panel: Panel, every: Sequence[float]) -> str:
             svg.mark(root, place + spread, axis(value), f"dot {kind}", size=3.6, tip=tip)
     if len(panel.lines) > 1 and not found.log:
         for i, place in enumerate(places):
-            y = axis(mean(one.values[i] for one in panel.lines))
+            y = axis(fmean(one.values[i] for one in panel.lines))
             svg.line(root, place - 14, y, place + 14, y, "mean")
     return svg.text_of(root)
 
@@ -213,7 +213,7 @@ def averaged(curves: Sequence[Sequence[tuple[int, float]]]) -> list[tuple[int, f
     """
     by_step: list[Mapping[int, float]] = [dict(curve) for curve in curves]
     common = set.intersection(*(set(curve) for curve in by_step)) if by_step else set()
-    return [(step, mean(curve[step] for curve in by_step)) for step in sorted(common)]
+    return [(step, fmean(curve[step] for curve in by_step)) for step in sorted(common)]
 
 
 def _grid(root: svg.Element, axis: Axis, width: float) -> None:

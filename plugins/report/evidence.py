@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import mean
+from statistics import fmean
 
 from harness.claims import Claim, Holds, Ratio
 from harness.judge import MIN_SEEDS, Interval, Verdict, t_interval
@@ -80,7 +80,7 @@ def evidence(claim: Claim, verdict: Verdict, result: SuiteResult) -> Evidence:
     averaged = 1
     if len(found.series) < len(rows):
         averaged, named = len(rows), [""]
-        average = mean_of_logs if isinstance(test, Ratio) else mean
+        average = mean_of_logs if isinstance(test, Ratio) else fmean
         rows = [{s: tuple(average([row[s][i] for row in rows]) for i in range(len(groups))) for s in rows[0]}]
     series = [one.values for one in found.series]
     if verdict.deterministic:
@@ -105,7 +105,7 @@ def evidence(claim: Claim, verdict: Verdict, result: SuiteResult) -> Evidence:
 
 def mean_of_logs(values: Sequence[float]) -> float:
     """The geometric mean, which is what averaging log ratios amounts to."""
-    return math.exp(mean(map(math.log, values)))
+    return math.exp(fmean(map(math.log, values)))
 
 
 def _panel(name: str, row: Mapping[int, tuple[float, ...]], judged: Sequence[float], alpha: float) -> Panel:
@@ -114,7 +114,7 @@ def _panel(name: str, row: Mapping[int, tuple[float, ...]], judged: Sequence[flo
 
 
 def _mean(cells: Sequence[object], records: Mapping[str, Record], metric: str) -> float:
-    return mean(records[cell.id].metrics[metric] for cell in cells)  # type: ignore[attr-defined]
+    return fmean(records[cell.id].metrics[metric] for cell in cells)  # type: ignore[attr-defined]
 
 
 def _names(every: Sequence[Side]) -> tuple[str, ...]:

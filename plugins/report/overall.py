@@ -84,14 +84,11 @@ def _overall(metric: str, sign: int, runs: Mapping[str, Mapping[Unit, Sequence[f
     generator = np.random.default_rng(0)
     scores = aggregates.normalised({m: list(units.values()) for m, units in runs.items()}, sign)
     methods = list(scores)
-    middle = {m: aggregates.estimated(aggregates.interquartile_mean, scores[m], generator=generator) for m in methods}
+    middle = {m: aggregates.estimated_middle(scores[m], generator) for m in methods}
     pairs = list(combinations(range(len(methods)), 2))
     pairs = pairs if len(pairs) <= MOST_PAIRS else [(0, i) for i in range(1, len(methods))]
     better = {
-        (a, b): aggregates.estimated(
-            aggregates.probability_of_improvement, scores[methods[a]], scores[methods[b]], generator=generator
-        )
-        for a, b in pairs
+        (a, b): aggregates.estimated_improvement(scores[methods[a]], scores[methods[b]], generator) for a, b in pairs
     }
     levels = np.linspace(0.0, 1.0, _LEVELS)
     shares: dict[int, charts.Profile] = {}

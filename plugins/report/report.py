@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from harness.errors import UsageError
 from harness.recorded import judged_suites
-from harness.records import Record, RecordsFile
+from harness.records import Loaded, Record, RecordsFile
 from harness.registry import Registry
 from harness.request import Request
 from harness.session import SuiteResult
@@ -62,7 +62,9 @@ def report(registry: Registry, request: Request, suites: Sequence[str] = ()) -> 
 
 def rendered(results: Sequence[SuiteResult], folder: Path, registry: Registry) -> str:
     """The report of judged suites as HTML."""
-    loaded = RecordsFile(folder).load()
+    # Every session has read the whole folder.
+    sessions = [result.session for result in results]
+    loaded = Loaded(sessions[0].records, sessions[0].warnings) if sessions else RecordsFile(folder).load()
     views = [
         suite_view(
             result,
