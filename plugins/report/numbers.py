@@ -30,7 +30,7 @@ def with_interval(mean: float | None, low: float | None, high: float | None) -> 
     """An estimate and its interval.
 
     >>> with_interval(0.0209, 0.01193, 0.02987), with_interval(3.0, None, None)
-    ('0.0209 [0.0119, 0.0299]', '3')
+    ('0.021 [0.012, 0.030]', '3')
     """
     if mean is None or low is None or high is None:
         return number(mean)
@@ -67,7 +67,7 @@ def seconds(value: float) -> str:
     """A length of time.
 
     >>> seconds(0.0021), seconds(1.8), seconds(75), seconds(7500)
-    ('2 ms', '1.8 s', '1 min 15 s', '2 h 5 min')
+    ('2.1 ms', '1.8 s', '1 min 15 s', '2 h 5 min')
     """
     if value < 0.0995:
         return f"{1000 * value:.2g} ms"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import fmean
 
 from markupsafe import Markup
 
@@ -57,16 +58,13 @@ def overall_views(result: SuiteResult) -> list[Overall]:
 
 def _runs(cells: Sequence[Cell], records: Mapping[str, Record], metric: str) -> dict[str, dict[Unit, list[float]]]:
     """Seeds by method and unit, as many for every method and unit; empty where too little is shared."""
-    found: dict[str, dict[Unit, dict[int, float]]] = {}
-    for cell in cells:
-        record = records.get(cell.id)
-        if record is not None and record.good and metric in record.metrics:
-            shared = {k: v for k, v in cell.options.items() if k not in cell.own}
-            unit = (
-                cell.task,
-                " ".join(f"{k}={v}" for k, v in {**shared, "dtype": cell.dtype, "on": cell.device}.items()),
-            )
-            found.setdefault(cell.method, {}).setdefault(unit, {})[cell.seed] = record.metrics[metric]
+    good = [c for c in cells if (r := records.get(c.id)) is not None and r.good and metric in r.metrics]
+    names = {task: _shared_options([c for c in good if c.task == task]) for task in {c.task for c in good}}
+    found: dict[str, dict[Unit, dict[int, list[float]]]] = {}
+    for cell in good:
+        unit = cell.task, " ".join(f"{name}={cell.value(name)}" for name in names[cell.task])
+        seeds = found.setdefault(cell.method, {}).setdefault(unit, {})
+        seeds.setdefault(cell.seed, []).append(records[cell.id].metrics[metric])
     units = {m: {u for u, seeds in own.items() if len(seeds) >= 2} for m, own in found.items()}
     largest = max(units.values(), key=len, default=set())
     methods = [method for method, own in units.items() if own >= largest]
@@ -74,7 +72,22 @@ def _runs(cells: Sequence[Cell], records: Mapping[str, Record], metric: str) -> 
         return {}
     order = [unit for unit in found[methods[0]] if unit in largest]
     least = min(len(found[m][u]) for m in methods for u in order)
-    return {m: {u: [v for _, v in sorted(found[m][u].items())][:least] for u in order} for m in methods}
+    return {m: {u: [fmean(v) for _, v in sorted(found[m][u].items())][:least] for u in order} for m in methods}
+
+
+def _shared_options(cells: Sequence[Cell]) -> list[str]:
+    """The options that make a setting: those of every method, but for defaults that are each method's own."""
+    values: dict[str, dict[str, set[str]]] = {}
+    for cell in cells:
+        for name, value in {**cell.options, "dtype": cell.dtype, "device": cell.device}.items():
+            values.setdefault(name, {}).setdefault(cell.method, set()).add(repr(value))
+    methods = {cell.method for cell in cells}
+    return [
+        name
+        for name, of_method in values.items()
+        if of_method.keys() == methods
+        and (len(set.union(*of_method.values())) == 1 or any(len(found) > 1 for found in of_method.values()))
+    ]
 
 
 def _overall(metric: str, sign: int, runs: Mapping[str, Mapping[Unit, Sequence[float]]]) -> Overall:

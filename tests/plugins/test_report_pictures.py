@@ -1,0 +1,205 @@
+"""Pictures of the report: what they show is where the numbers say, and what plugins draw cannot harm the page."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from xml.etree import ElementTree as Tree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.claims import Equal, Greater, Ratio
+from harness.judge import Verdict, position, t_interval
+from harness_plugins.report import charts, forest
+from harness_plugins.report.figures import Refused, harmless
+from harness_plugins.report.numbers import decimals, number
+from harness_plugins.report.svg import Axis
+
+SVG = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+WORDS = {"inside": "reproduced", "outside": "contradicted", "across": "inconclusive"}
+
+
+def verdict(values, region, scale="difference"):
+    interval = t_interval(values)
+    return Verdict(
+        claim="toy/claim",
+        device="cpu",
+        verdict=WORDS[position(interval, region)],
+        holm_verdict="inconclusive",
+        region=region,
+        scale=scale,
+        estimate=interval.mean,
+        low=interval.low,
+        high=interval.high,
+        values=tuple(values),
+        n=len(values),
+        alpha=0.05,
+    )
+
+
+def places(text):
+    """The region and the interval of a strip, as drawn."""
+    root = Tree.fromstring(text)
+    (region,) = (e for e in root.iter("rect") if e.get("class") == "region")
+    bar = next(e for e in root.iter("line") if e.get("class", "").startswith("interval"))
+    left = float(region.get("x"))
+    seeds = [float(e.get("cx")) for e in root.iter("circle") if "seed" in e.get("class")]
+    ends = left, left + float(region.get("width"))
+    return ends, (float(bar.get("x1")), float(bar.get("x2"))), seeds, float(root.get("viewBox").split()[2])
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_eye_sees_inside_outside_and_across_as_the_judge_does(seed):
+    source = random.Random(seed)
+    centre, spread = source.choice([-1, 0, 1]) * 10 ** source.uniform(-4, 2), 10 ** source.uniform(-4, 1)
+    values = [source.gauss(centre, spread) for _ in range(5)]
+    margin = 10 ** source.uniform(-3, 1)
+    kind = source.choice(["greater", "equal", "ratio"])
+    given = {"metric": "m", "task": "t", "method": "a", "than": "b"}
+    if kind == "equal":
+        test, region = Equal(kind="equal", tol=margin, **given), (-margin, margin)
+    elif kind == "ratio":
+        test, region = Ratio(kind="ratio", by=math.exp(margin), **given), (margin, math.inf)
+    else:
+        test, region = Greater(kind="greater", by=margin, **given), (margin, math.inf)
+    found = verdict(values, region, "log ratio" if kind == "ratio" else "difference")
+    (left, right), (low, high), seeds, width = places(forest.strip(test, [found], "title"))
+    assert 0 <= low <= high <= width
+    assert len(seeds) == 5
+    assert all(0 <= x <= width for x in seeds)
+    slack = 0.11  # coordinates are rounded to tenths
+    if found.verdict == "reproduced":
+        assert left - slack <= low
+        assert high <= right + slack
+    elif found.verdict == "contradicted":
+        assert high <= left + slack or low >= right - slack
+    else:
+        assert low <= right + slack
+        assert high >= left - slack
+    # Places keep the order and the proportions of the numbers.
+    mean = (low + high) / 2
+    if high - low > 5:
+        assert (mean - low) / (high - low) == pytest.approx(
+            (found.estimate - found.low) / (found.high - found.low), abs=0.05
+        )
+
+
+def test_a_verdict_without_numbers_has_no_strip():
+    test = Greater(kind="greater", metric="m", task="t", method="a", than="b")
+    empty = Verdict(
+        claim="c",
+        device="cpu",
+        verdict="not-run",
+        holm_verdict="not-run",
+        region=(0, math.inf),
+        scale="difference",
+        alpha=0.05,
+    )
+    assert forest.strip(test, [empty], "title") == ""
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-9, 1e6))
+def test_ticks_are_inside_the_axis_even_and_few(low, spread):
+    axis = Axis(low, low + spread, 0, 100)
+    if not axis.low < axis.high:
+        return
+    ticks = axis.ticks()
+    slack = 1e-6 * spread + 1e-9 * abs(low)
+    assert all(low - slack <= tick <= low + spread + slack for tick in ticks)
+    assert len(ticks) <= 8
+    assert sorted(ticks) == ticks
+
+
+@given(st.floats(1e-12, 1e12), st.floats(1.01, 1e12))
+def test_logarithmic_ticks_are_inside_too(low, factor):
+    axis = Axis.around([low, low * factor], 0, 100, log=True)
+    assert all(-1e-6 <= axis(tick) <= 100 + 1e-6 for tick in axis.ticks())
+    assert len(axis.ticks()) <= 9
+
+
+@given(st.floats(-1e12, 1e12, allow_subnormal=False))
+def test_a_number_is_written_to_four_digits(value):
+    found = re.fullmatch("(−?[\\d.]+)?(?:·?10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))?", number(value))
+    power = int((found[2] or "⁰").translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")))
+    assert float((found[1] or "1").replace("−", "-")) * 10.0**power == pytest.approx(value, rel=6e-4)
+
+
+def test_decimals_show_two_digits_of_the_width():
+    assert [decimals(w) for w in (0.5, 0.05, 0.018, 3.0, 30.0)] == [2, 3, 3, 1, 0]
+
+
+def test_curves_are_averaged_where_all_seeds_have_points():
+    one, other = [(0, 1.0), (2, 3.0), (4, 5.0)], [(0, 3.0), (4, 7.0)]
+    assert charts.averaged([one, other]) == [(0, 2.0), (4, 6.0)]
+    assert charts.averaged([]) == []
+
+
+@pytest.mark.parametrize(
+    ("inside", "told"),
+    [
+        ("<script>alert(1)</script>", "script"),
+        ("<foreignObject><p/></foreignObject>", "foreignObject"),
+        ('<a xlink:href="https://host"/>', "<a>"),
+        ('<image xlink:href="https://host/x.png"/>', "outside of the figure"),
+        ('<image xlink:href="data:image/svg+xml;base64,AAAA"/>', "outside of the figure"),
+        ('<use href="other.svg#a"/>', "outside of the figure"),
+        ('<rect onclick="go()"/>', "onclick"),
+        ('<rect ONLOAD="go()"/>', "ONLOAD"),
+        ('<rect style="fill:url(https://host/x)"/>', "from elsewhere"),
+        ('<rect style="fill: u\\rl(https://host/x)"/>', "from elsewhere"),
+        ("<rect style=\"fill:url( 'https://host/x')\"/>", "from elsewhere"),
+        ('<rect fill="url(//host/x)"/>', "from elsewhere"),
+        ('<animate attributeName="href"/>', "animate"),
+        ('<set attributeName="onload"/>', "set"),
+        ('<g><g><iframe src="x"/></g></g>', "iframe"),
+        ("<g>", "not well-formed"),
+    ],
+)
+def test_a_figure_that_runs_or_loads_something_is_refused(inside, told):
+    with pytest.raises(Refused, match=told):
+        harmless(f"<svg {SVG}>{inside}</svg>", "mine")
+
+
+@pytest.mark.parametrize(
+    ("whole", "told"),
+    [
+        ("<p>no picture</p>", "outer element is <p>"),
+        (None, "returned NoneType"),
+        ('<!DOCTYPE svg [<!ENTITY a "b">]><svg/>', "declares entities"),
+        ("<svg>" + " " * 500_000 + "</svg>", "characters"),
+        ("", "not well-formed"),
+    ],
+)
+def test_what_is_no_picture_is_refused(whole, told):
+    with pytest.raises(Refused, match=told):
+        harmless(whole, "mine")
+
+
+def test_what_matplotlib_draws_is_welcome_and_does_not_restyle_the_page():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("svg")
+    import io
+
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3, 2))
+    axes = figure.subplots()
+    axes.plot([1, 2, 3], label="a < b")
+    axes.imshow([[0.0, 1.0], [1.0, 0.0]])
+    axes.legend()
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg")
+    text = harmless(stream.getvalue(), "my/figure")
+    root = Tree.fromstring(text)
+    tags = {element.tag.rpartition("}")[2] for element in root.iter()}
+    assert "path" in tags
+    assert not tags & {"style", "metadata", "script"}
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert ids
+    assert all(name.startswith("my-figure-") for name in ids)
+    references = {v[1:] for e in root.iter() for k, v in e.attrib.items() if k.endswith("href") and v.startswith("#")}
+    assert references
+    assert references <= set(ids)
