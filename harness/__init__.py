@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.records import Record
     from harness.registry import Registry, load_registry
     from harness.request import Request
+    from harness.results import load_results, verdicts
     from harness.run import Run
     from harness.session import SuiteResult, run_suite
     from harness.spec import (
@@ -62,7 +63,9 @@ _HOME = {
     "Workload": "spec",
     "hookimpl": "hookspecs",
     "load_registry": "registry",
+    "load_results": "results",
     "run_suite": "session",
+    "verdicts": "results",
 }
 __all__ = [
     "Cell",
@@ -91,10 +94,12 @@ __all__ = [
     "claims",
     "hookimpl",
     "load_registry",
+    "load_results",
     "methods",
     "run_suite",
     "suites",
     "tasks",
+    "verdicts",
     "workloads",
 ]
 

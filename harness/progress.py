@@ -54,7 +54,7 @@ class ProgressWatcher:
         note = f", {kept} recorded before" if kept else ""
         noun = "cell" if self._total == 1 else "cells"
         self._console.print(f"{session.suite.name}: {self._total} {noun} to run{note}")
-        if self._console.is_terminal and self._total:
+        if (self._console.is_terminal or self._console.is_jupyter) and self._total:
             self._open_bar()
 
     @hookimpl

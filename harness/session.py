@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from harness.engines import EngineFunction, Settings
@@ -60,15 +60,21 @@ class SuiteResult:
         return ExitCode.CELLS_FAILED if self.failures else ExitCode.OK
 
 
-def run_suite(request: Request | str, registry: Registry | None = None) -> SuiteResult:
+def run_suite(request: Request | str, registry: Registry | None = None, progress: bool = False) -> SuiteResult:
     """Run a suite's cells that have no good record yet, and judge its claims.
 
-    ``request`` may be just the suite's name or file.
+    ``request`` may be just the suite's name or file. ``progress`` shows a bar in a notebook or on a terminal.
 
     Raises UsageError before anything runs where the request is wrong. Ctrl-C once ends after the running cells,
     twice at once; the result then says ``interrupted``. What has finished is recorded either way.
     """
     request = Request(suite=request) if isinstance(request, str) else request
+    if progress:
+        from rich.console import Console
+
+        from harness.progress import ProgressWatcher
+
+        request = replace(request, watchers=(*request.watchers, ProgressWatcher(Console(stderr=True))))
     registry = registry or load_registry(request.plugins)
     if request.engine == "local":
         check_devices_exist(request.devices)

@@ -1,0 +1,86 @@
+"""Recorded results as a library: a table, the verdicts of the command line, and the documentation's example."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.errors import UsageError
+
+TOY = str(Path(__file__).parent / "toy")
+DOCS = (Path(__file__).parent.parent / "docs" / "report.md").read_text(encoding="utf-8")
+
+
+def test_results_are_a_table_with_one_row_a_record(harness_cli):
+    harness_cli.toy("toy")
+    harness_cli.toy("toy", "--only", "seed=0", "--fresh")
+    frame = harness.load_results(harness_cli.folder / "results")
+    assert len(harness_cli.records) == 20
+    assert len(frame) == 16, "of a cell that ran twice one counts"
+    assert set(frame["id"]) == {record["id"] for record in harness_cli.records}
+    by_id = {record["id"]: record for record in harness_cli.records}
+    for row in frame.to_dict("records"):
+        record = by_id[row["id"]]
+        for name, value in record["metrics"].items():
+            assert row[f"metrics.{name}"] == value
+        for name, value in record["options"].items():
+            assert row[f"options.{name}"] == value
+        assert row["finished"].isoformat(timespec="milliseconds") == record["finished"]
+    assert len(frame["curves"].iloc[0]["norm"]) == 20
+
+
+def test_what_only_some_records_have_is_missing_in_the_others(tmp_path):
+    from harness.execute import record_of
+    from harness.records import RecordsFile
+    from harness.spec import Cell
+
+    file = RecordsFile(tmp_path)
+    file.prepare()
+    for options, metrics in (({"k": 3, "on": True}, {"loss": 0.5}), ({"name": "a"}, {})):
+        cell = Cell("s", "m", "t", options, "cpu", "float32", 0, "code")
+        file.append(record_of(cell, "done" if metrics else "failed", None, metrics=metrics))
+    frame = harness.load_results(str(tmp_path))
+    assert frame["options.k"].iloc[0] == 3
+    assert str(frame["options.k"].dtype) == "Int64"
+    assert bool(frame["options.on"].iloc[0])
+    assert frame[["options.k", "options.on", "metrics.loss"]].iloc[1].isna().all()
+    assert frame["options.name"].iloc[1] == "a"
+
+
+def test_an_empty_folder_is_an_empty_table_and_no_folder_an_error(tmp_path):
+    assert len(harness.load_results(tmp_path)) == 0
+    assert "method" in harness.load_results(tmp_path).columns
+    assert harness.verdicts(tmp_path) == []
+    for call in (harness.load_results, harness.verdicts):
+        with pytest.raises(UsageError, match="there is no results folder"):
+            call(tmp_path / "nowhere")
+
+
+def test_verdicts_are_those_of_the_command_line(harness_cli):
+    harness_cli.toy("toy")
+    told = harness_cli("-p", TOY, "claims", "toy", "--json").document
+    found = harness.verdicts(harness_cli.folder / "results", "toy", plugins=(TOY,))
+    assert [{**v.to_json(), "values": list(v.values)} for v in found] == [
+        {k: v for k, v in one.items() if k not in ("sentence", "suite")} for one in told
+    ]
+
+
+def test_the_example_of_the_documentation_runs(harness_cli, monkeypatch, capsys):
+    (example,) = re.findall(r"<!-- run -->\n```python\n(.*?)```", DOCS, flags=re.DOTALL)
+    monkeypatch.chdir(harness_cli.folder)
+    exec(compile(example, "docs/report.md", "exec"), {})
+    printed = capsys.readouterr()
+    assert "24" in printed.err, "its progress is shown"
+    assert "infonce-naive" in printed.out
+    assert re.search(r"flatnce/fn6-\S+ reproduced", printed.out)
+
+
+def test_every_command_and_option_that_the_documentation_names_exists(harness_cli):
+    for command, line in re.findall(r"^harness (\w+)(.*)$", DOCS, flags=re.MULTILINE):
+        ended = harness_cli(command, "--help")
+        assert ended.code == 0
+        for option in re.findall(r"(?<!\S)--?[a-z]+", line.partition("#")[0]):
+            assert option in ended.out
