@@ -21,7 +21,9 @@ def report(
     context: typer.Context,
     results: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[RESULTS]...", help="Results folder [default: $HARNESS_RESULTS or ./results]."),
+        typer.Argument(
+            metavar="[RESULTS]...", help="Results folder [default: $HARNESS_RESULTS or ./results]; two are compared."
+        ),
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="Where to write it.")] = Path(
         "report.html"
@@ -39,16 +41,21 @@ def report(
 ) -> None:
     """Write one self-contained HTML file: verdicts, evidence, cost, environment."""
     from harness.request import Request, results_folder
+    from harness_plugins.report.report import comparison, write
     from harness_plugins.report.report import report as make
-    from harness_plugins.report.report import write
 
     found = registry(context, plugin)
     folders = list(results or [results_folder()])
+    if len(folders) > 2:
+        raise UsageError(f"{len(folders)} results folders: one is reported, two are put side by side")
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"there is no results folder {folder}; 'harness suite NAME --results {folder}' makes one")
-    request = Request(suite="", seeds=seeds, until_decided=until_decided, results=folders[0])
-    text = make(found, request, suite or ())
+    requests = [Request(suite="", seeds=seeds, until_decided=until_decided, results=folder) for folder in folders]
+    if len(requests) == 2:
+        text = comparison(found, (requests[0], requests[1]), suite or ())
+    else:
+        text = make(found, requests[0], suite or ())
     write(text, output)
     told = {"report": str(output), "bytes": len(text.encode())}
     if as_json:

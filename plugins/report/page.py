@@ -167,13 +167,13 @@ def _claim_view(result: SuiteResult, verdict: Verdict, where: str, folder: Path,
         verdict=verdict,
         where=where,
         strip=Markup(forest.strip(test, [verdict], title)),
-        finding=_finding(test, verdict),
+        finding=finding(test, verdict),
         needs=_needs(test, verdict),
         sentence=said,
         evidence=found,
         pairs=[Picture(Markup(drawn), caption) for caption, drawn in charts.pairs(found)],
         settings=[
-            (one.weakest, _finding(test, one), Markup(forest.strip(test, [one], one.weakest, each))) for one in each
+            (one.weakest, finding(test, one), Markup(forest.strip(test, [one], one.weakest, each))) for one in each
         ],
         table=_evidence_table(found, verdict),
         printed=[(k, str(v)) for k, v in claim.paper.items()],
@@ -183,7 +183,7 @@ def _claim_view(result: SuiteResult, verdict: Verdict, where: str, folder: Path,
     )
 
 
-def _finding(test: AnyTest, verdict: Verdict) -> str:
+def finding(test: AnyTest, verdict: Verdict) -> str:
     """The estimate and its interval on the scale that a reader thinks in."""
     if verdict.estimate is None:
         return ""

@@ -17,6 +17,7 @@ from harness.records import Loaded, Record, RecordsFile
 from harness.registry import Registry
 from harness.request import Request
 from harness.session import SuiteResult
+from harness_plugins.report.compare import compare
 from harness_plugins.report.figures import drawn_figures
 from harness_plugins.report.measures import task_views
 from harness_plugins.report.numbers import size
@@ -58,6 +59,11 @@ def report(registry: Registry, request: Request, suites: Sequence[str] = ()) -> 
     unregistered ones.
     """
     return rendered(judged_suites(registry, suites, request), request.folder, registry)
+
+
+def comparison(registry: Registry, requests: tuple[Request, Request], suites: Sequence[str] = ()) -> str:
+    """Two results folders side by side, as HTML. Raises UsageError where they share no suite."""
+    return fill("compare.html.j2", page=compare(registry, requests, suites))
 
 
 def rendered(results: Sequence[SuiteResult], folder: Path, registry: Registry) -> str:
