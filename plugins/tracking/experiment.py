@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from harness_plugins.tracking.attachments import report_view
 from harness_plugins.tracking.pages import experiment_tags
 from harness_plugins.tracking.store import artifact_location, client, tracking_uri
 from harness_plugins.tracking.view import CONTENT, KEY, KIND, STATE, TRANSIENT, RunView, SuiteViews
@@ -88,6 +89,7 @@ class Experiment:
         """Write every run of the suite that is missing or shows something else, and drop what no longer stands."""
         before = dict(self._counts)
         views = list(self.views.all(result.records, result.summaries, result.verdicts))
+        views.append(report_view(result, self.views.last_start))
         for view in views:
             self._put(view)
         for key in self._outdated(views, result.session.suite):
@@ -136,6 +138,8 @@ class Experiment:
         points = [Metric(name, value, now, step) for name, value, step in view.points]
         params = [Param(*one) for one in view.params.items() if one not in run.params]
         self._client.log_batch(run.id, metrics=points)
+        for path, text in view.files.items():
+            self._client.log_text(run.id, text, path)
         tags = {**view.tags, CONTENT: view.content}
         self._client.log_batch(run.id, params=params, tags=[RunTag(*one) for one in tags.items()])
         self._standing[view.key] = replace(

@@ -37,7 +37,7 @@ STATE = "harness.state"
 #: Tags that come and go with what is known; one that starts so and that the view no longer has is taken away.
 TRANSIENT = ("claim.", "interval", "cause", "not_finite", "verdicts")
 
-Kind = Literal["summary", "seed", "claim"]
+Kind = Literal["summary", "seed", "claim", "report"]
 #: MLflow's own words.
 Status = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 _OF_RECORD: Mapping[str, Status] = {"done": "FINISHED", "skipped": "KILLED"}
@@ -75,6 +75,8 @@ class RunView:
     duration: int = 0
     #: The key of the run it stands under; "" for one that stands alone.
     parent: str = ""
+    #: Files that hang on it, content by path.
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def content(self) -> str:
@@ -101,6 +103,8 @@ class SuiteViews:
         base = _milliseconds(min(filter(None, started), default=now()))
         # MLflow lists the latest first: a millisecond between them keeps the order of the suite and its claims.
         self._start = {name: base - place for place, name in enumerate([*settings, *session.suite.claims])}
+        #: Before all others: it is listed last.
+        self.last_start = base - len(self._start)
 
     def all(
         self, records: Mapping[str, Record], summaries: Iterable[Summary], verdicts: Sequence[Verdict]

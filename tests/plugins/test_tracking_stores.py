@@ -41,7 +41,7 @@ def test_fresh_store_in_a_relative_folder_is_made_silently_and_nothing_beside_it
     experiment = MlflowClient(store).get_experiment_by_name("contrastive")
     assert experiment.artifact_location == (tmp_path / results / "artifacts").as_uri()
     assert [path.name for path in tmp_path.iterdir()] == [results.name]
-    assert {path.name for path in (tmp_path / results).iterdir()} == {"mlflow.db", ".mlflow.lock"}
+    assert {path.name for path in (tmp_path / results).iterdir()} == {"mlflow.db", ".mlflow.lock", "artifacts"}
 
 
 def watch(results: Path, suite: str) -> None:
@@ -56,7 +56,7 @@ def test_two_processes_begin_one_store_at_once(tmp_path: Path) -> None:
     for process in suites:
         process.join()
     assert shown(tmp_path).keys() == shown(tmp_path, suite="matching").keys()
-    assert len(shown(tmp_path)) == 15
+    assert len(shown(tmp_path)) == 16
 
 
 def test_server_that_is_down_costs_a_warning(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,6 +115,6 @@ def test_tracking_can_be_turned_off_and_pointed_elsewhere(results: Path, monkeyp
     monkeypatch.setenv("HARNESS_TRACKING", "sqlite:///elsewhere.db")
     live(outcome(results), MlflowWatcher())
     assert not (results / "mlflow.db").exists()
-    assert len(shown(results, "sqlite:///elsewhere.db")) == 19
+    assert len(shown(results, "sqlite:///elsewhere.db")) == 20
     with pytest.raises(UsageError, match="'runs' is no tracking URI"):
         publish(outcome(results), "runs")

@@ -1,0 +1,143 @@
+"""What counts as the same result, how far off is tolerated, and what differs between two environments."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from statistics import stdev
+
+import pytest
+from report_results import REGISTRY, done, toy_cells, write_results
+
+from harness.execute import record_of
+from harness_plugins.rerun.again import Planned, explanation, plan
+from harness_plugins.rerun.changes import differences, may_explain
+from harness_plugins.rerun.outcome import EPSILON, Outcome, compare, same_bits, tolerances
+
+CELL = toy_cells()[0]
+
+
+def record(**metrics):
+    return done(CELL, metrics=metrics)
+
+
+def test_the_same_metrics_and_curves_are_bit_equal():
+    assert compare(record(total=0.1), record(total=0.1), {}).word == "bit-equal"
+    assert same_bits(record(total=0.1), record(total=0.1))
+    as_read_from_json = replace(record(total=0.1), curves={"norm": [[s, v] for s, v in record().curves["norm"]]})
+    assert compare(as_read_from_json, record(total=0.1), {}).word == "bit-equal"
+
+
+def test_one_unit_in_the_last_place_is_not_bit_equal():
+    off = record(total=math.nextafter(0.1, 1))
+    assert compare(record(total=0.1), off, {"total": 1e-9}).word == "within tolerance"
+    assert compare(record(total=0.1), off, {"total": 0.0}).word == "different"
+
+
+def test_every_metric_has_to_be_within_its_own_tolerance():
+    before, after = record(total=1.0, noise=1.0), record(total=1.1, noise=1.1)
+    assert compare(before, after, {"total": 0.2, "noise": 0.2}).word == "within tolerance"
+    found = compare(before, after, {"total": 0.2, "noise": 0.05})
+    assert found.word == "different"
+    assert {m.name: m.within for m in found.metrics} == {"total": True, "noise": False}
+
+
+def test_another_curve_is_named_and_is_not_bit_equal():
+    after = replace(record(total=0.1), curves={"norm": [(0, 1.0)], "new": [(0, 1.0)]})
+    found = compare(record(total=0.1), after, {})
+    assert (found.word, found.curves) == ("within tolerance", ["new", "norm"])
+
+
+def test_another_end_or_another_cause_is_different():
+    failed = record_of(CELL, "failed", "ValueError: a")
+    assert compare(record(total=1.0), failed, {"total": 9.0}).word == "different"
+    assert "it was done, and is failed: ValueError: a" in compare(record(total=1.0), failed, {}).cause
+    assert compare(failed, replace(failed), {}).word == "bit-equal"
+    assert compare(failed, replace(failed, cause="ValueError: b"), {}).word == "different"
+    assert compare(record(total=1.0), record(noise=1.0), {}).word == "different"
+
+
+def test_the_tolerance_is_half_of_the_digits_or_a_tenth_of_the_intervals_half_width():
+    values = [3.0, 3.4, 3.1, 3.7, 3.3]
+    records = [done(replace(CELL, seed=s), metrics={"total": v, "noise": 2.0}) for s, v in enumerate(values)]
+    found = tolerances(records[0], records)
+    half = 2.131847 * stdev(values) / math.sqrt(5)  # t(0.95, 4), from a table
+    assert found["total"] == pytest.approx(half / 10, rel=1e-6)
+    assert found["noise"] == pytest.approx(2.0 * math.sqrt(2.0**-23)), "no spread, so rounding alone"
+    wide = replace(records[0], dtype="float64")
+    assert tolerances(wide, [wide])["noise"] == pytest.approx(2.0 * math.sqrt(2.0**-52))
+
+
+def test_the_spacing_of_numbers_is_that_of_torch():
+    import torch
+
+    assert {name: torch.finfo(getattr(torch, name)).eps for name in EPSILON} == EPSILON
+
+
+def test_seeds_of_another_setting_or_another_code_tell_no_spread():
+    own = done(CELL, metrics={"total": 1.0})
+    others = [
+        done(replace(CELL, seed=1, options={**CELL.options, "slope": 2.0}), metrics={"total": 9.0}),
+        done(replace(CELL, seed=2, code="other"), metrics={"total": 7.0}),
+        done(replace(CELL, seed=3, dtype="float64"), metrics={"total": 5.0}),
+    ]
+    assert tolerances(own, [own, *others])["total"] == pytest.approx(math.sqrt(2.0**-23))
+
+
+def test_environments_differ_by_name_and_what_cannot_be_a_cause_comes_last():
+    before = {
+        "machine": "a",
+        "threads": 4,
+        "torch": {"version": "2.6.0", "deterministic": True},
+        "blas": [{"name": "mkl", "version": "1"}],
+        "packages": {"torch": "2.6.0", "six": "1"},
+    }
+    after = {
+        "machine": "b",
+        "threads": 1,
+        "torch": {"version": "2.6.0", "deterministic": False, "new": 1},
+        "blas": [{"name": "mkl", "version": "2"}],
+        "packages": {"torch": "2.6.0", "six": "2"},
+    }
+    found = differences(before, after)
+    assert found == [
+        "threads: was 4, is 1",
+        "torch.deterministic: was True, is False",
+        "blas.mkl.version: was 1, is 2",
+        "packages: six was 1, is 2",
+        "machine: was a, is b",
+    ]
+    assert [may_explain(one) for one in found] == [True, True, True, True, False]
+    assert differences(before, before) == []
+    assert differences({}, after) == []
+
+
+def test_the_explanation_says_what_is_known():
+    outcome = Outcome(record=record(total=1.0), word="different")
+    assert "nothing that is recorded" in explanation(outcome)
+    assert "not deterministic" in explanation(replace(outcome, repeatable=False))
+    assert "repeats here bit for bit" in explanation(replace(outcome, repeatable=True))
+    assert explanation(replace(outcome, differs=("threads: was 4, is 1", "machine: was a, is b"))) == (
+        "threads: was 4, is 1"
+    )
+
+
+def test_a_record_whose_method_or_option_is_gone_cannot_run(tmp_path):
+    (record, *_) = write_results(tmp_path, lambda cell: done(cell) if cell.seed == 0 else None)
+    for change, told in (
+        ({"method": "plane"}, "did you mean 'plain'"),
+        ({"options": {**record.options, "gone": 1}}, "unknown option"),
+        ({"device": "cuda"}, "torch"),
+    ):
+        (planned,) = plan([replace(record, **change)], tmp_path, REGISTRY)
+        if planned.cell is None:
+            assert told in planned.cause
+        else:
+            assert change == {"device": "cuda"}, "a machine with a GPU"
+    (planned,) = plan([record], tmp_path, REGISTRY)
+    assert isinstance(planned, Planned)
+    assert planned.cell.id == record.id
+    assert any(change.startswith("packages: ") for change in planned.changed)
+    fewer = {k: v for k, v in record.options.items() if k != "lift"}
+    (planned,) = plan([replace(record, options=fewer)], tmp_path, REGISTRY)
+    assert "options that are new since stand at their defaults: lift" in planned.changed
