@@ -11,7 +11,7 @@ from markupsafe import Markup
 from harness.judge import Summary, summarise
 from harness.records import Record
 from harness.session import SuiteResult
-from harness.spec import Cell
+from harness.spec import Cell, Task
 from harness_plugins.report import charts
 from harness_plugins.report.numbers import number, seconds, size, with_half, with_interval
 from harness_plugins.report.page import Picture, Table
@@ -61,7 +61,7 @@ def _task_view(
 ) -> TaskView:
     task = result.session.registry.tasks[name]
     methods = list(dict.fromkeys(s.method for s in rows))
-    axes = _varying(rows)
+    axes = _varying(rows, task)
     metrics = [m for m in task.metrics if m in claimed] + [m for m in task.metrics if m not in claimed]
     columns = ["method", *axes, *metrics, "seconds", "memory", "seeds"]
     table = [
@@ -163,10 +163,22 @@ def _curves(
     return pictures, table, max(0, len(found) - MOST_CHARTS)
 
 
-def _varying(rows: Sequence[Summary]) -> list[str]:
-    """Options and axes that do not have one value everywhere."""
-    names = dict.fromkeys(name for s in rows for name in s.options)
-    return [name for name in (*names, *_AXES) if len({repr(_axis(s, name)) for s in rows if _axis(s, name) != ""}) > 1]
+def _varying(rows: Sequence[Summary], task: Task) -> list[str]:
+    """Options and axes with several values: anywhere for those of the task, under one method for its own.
+
+    Two methods' different defaults for an option of their own are no setting.
+    """
+    names = dict.fromkeys(name for s in rows for name in (*s.options, *_AXES))
+    found = []
+    for name in names:
+        values: dict[str, set[str]] = {}
+        for s in rows:
+            if _axis(s, name) != "":
+                values.setdefault(s.method, set()).add(repr(_axis(s, name)))
+        shared = name in task.options or name in _AXES
+        if any(len(own) > 1 for own in values.values()) or (shared and len(set.union(*values.values())) > 1):
+            found.append(name)
+    return found
 
 
 def _axis(item: Summary | Cell, name: str) -> object:

@@ -179,7 +179,7 @@ def _claim_view(result: SuiteResult, verdict: Verdict, where: str, folder: Path,
         printed=[(k, str(v)) for k, v in claim.paper.items()],
         here=_here(found, verdict),
         source_url=address(claim.source.article),
-        rerun=command(folder, plugins, "rerun", f"--claim={claim.id}"),
+        rerun=command(folder, plugins, "rerun", f"--claim={claim.id}") if verdict.verdict != "not-run" else "",
     )
 
 

@@ -261,3 +261,11 @@ def test_a_claim_on_a_value_is_told_in_the_metrics_own_numbers(tmp_path):
     text = page_of(tmp_path, registry).text
     assert f"{sum(values) / 4:.2f} [" in text
     assert "needs > 3.5" in text
+
+
+def test_methods_share_a_chart_where_only_their_own_defaults_differ(page):
+    captions = re.findall(r"<figcaption>(norm.*?)</figcaption>", page.source)
+    assert captions == ["norm, slope=1.0, over steps", "norm, slope=2.0, over steps"]
+    for chart in re.findall(r'<svg[^>]*class="picture curves".*?</svg>', page.source, flags=re.S)[:2]:
+        assert "plain" in chart
+        assert "lifted" in chart
