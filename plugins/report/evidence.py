@@ -10,7 +10,7 @@ from statistics import fmean
 from harness.claims import Claim, Holds, Ratio
 from harness.judge import MIN_SEEDS, Interval, Verdict, t_interval
 from harness.judge.contrast import contrast
-from harness.judge.pairing import Side, labels, pair, sides, tested
+from harness.judge.pairing import Side, labels, members, pair, sides, tested
 from harness.records import Record
 from harness.session import SuiteResult
 from harness.spec import Metric
@@ -63,15 +63,16 @@ def evidence(claim: Claim, verdict: Verdict, result: SuiteResult) -> Evidence:
     task = session.registry.tasks.get(test.task)
     metric = task.metrics[test.metric] if task else Metric()
     empty = Evidence(test.metric, metric.unit, metric.better or "", metric.help)
-    groups, cause = pair(claim, session.scope, verdict.device)
+    cells = [cell for cell in session.scope if cell.task == test.task and cell.method in test.names]
+    groups, cause = pair(claim, cells, verdict.device)
     if verdict.verdict == "not-run" or cause:
         return empty
     if isinstance(test, Holds):
-        cells = {c.id: c for g in groups for seeds in g.values() for own in seeds.values() for c in own}.values()
+        cells = members(groups)
         names = _cell_names([(c.method, dict(c.options), c.dtype, c.seed) for c in cells])
         counts = [result.records[c.id].metrics[test.metric] for c in cells]
         return replace(empty, counts=tuple(zip(names, counts, strict=True)))
-    found = contrast(claim, session.scope, result.records, metric.sign, verdict.device)
+    found = contrast(claim, cells, result.records, metric.sign, verdict.device)
     rows = [
         {seed: tuple(_mean(group[setting][seed], result.records, test.metric) for group in groups) for seed in seeds}
         for setting, seeds in groups[0].items()

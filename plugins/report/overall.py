@@ -19,7 +19,7 @@ from harness_plugins.report.page import Picture, Table
 
 #: Pairs of methods that are compared; of many methods each is compared with the first.
 MOST_PAIRS = 15
-_LEVELS = 61
+_LEVELS = 41
 #: A task in one setting.
 Unit = tuple[str, str]
 
