@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ from harness.cli.plan import skipped, varying_options
 from harness.judge import summarise
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from harness.claims import Claim
     from harness.judge import Estimate, Summary, Verdict
     from harness.session import SuiteResult
@@ -54,25 +56,48 @@ def _print_estimates(rows: Sequence[Summary], result: SuiteResult) -> None:
     claims = result.session.suite.claims.values()
     claimed = {c.test.metric for c in claims if c.test is not None and c.test.task == task.name}
     metrics = [metric for metric in task.metrics if metric in claimed] or list(task.metrics)
-    numbers = [*metrics, "seconds", "memory", "seeds"]
-    # Headers break at every underscore, cells nowhere: a number that is cut is no number.
-    headers = [name.replace("_", "\n") for name in ("method", *varying, *axes, *numbers)]
-    right = [name.replace("_", "\n") for name in (*varying, *numbers)]
-    shown = table(*headers, title=f"{task.name}  (mean ± half of the 90 % interval)", right=right, no_wrap=True)
-    for row in rows:
-        cells = [
-            escape(row.method),
-            *(str(row.options.get(o, "")) for o in varying),
-            *(getattr(row, a) for a in axes),
-        ]
-        cells += [_estimate(row.estimates.get(metric)) for metric in metrics]
-        cells += ["" if row.seconds is None else f"{row.seconds:.2f}", memory(row.peak_bytes)]
-        cells += [f"{row.n}" + (f" [red]({row.failures} failed)[/]" if row.failures else "")]
-        shown.add_row(*cells)
-    people().print(shown)
+    keys = {"method": [escape(row.method) for row in rows]}
+    keys |= {name: [str(row.options.get(name, "")) for row in rows] for name in varying}
+    keys |= {name: [getattr(row, name) for row in rows] for name in axes}
+    numbers = {name: [_estimate(row.estimates.get(name)) for row in rows] for name in metrics}
+    numbers["seconds"] = ["" if row.seconds is None else f"{row.seconds:.2f}" for row in rows]
+    numbers["memory"] = [memory(row.peak_bytes) for row in rows]
+    numbers["seeds"] = [f"{r.n}" + (f" [red]({r.failures} failed)[/]" if r.failures else "") for r in rows]
+    people().print(f"[bold]{task.name}[/]  (mean ± half of the 90 % interval)")
+    for shown in _fitting(keys, numbers, right=(*varying, *numbers)):
+        people().print(shown)
     if others := [metric for metric in task.metrics if metric not in metrics]:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         people().print(f"[dim]no claim asks for {', '.join(others[:_NAMED])}{more}: --json has them[/]\n")
+
+
+def _fitting(keys: Mapping[str, list[str]], numbers: Mapping[str, list[str]], right: Sequence[str]) -> list[Table]:
+    """Columns as one table, or as several below each other where they would be cut: a number that is cut is none.
+
+    Each table has all the ``keys`` and as many of the ``numbers`` as there is room for. Headers break at every
+    underscore, cells nowhere.
+    """
+    from rich.measure import Measurement
+
+    def made(names: Sequence[str]) -> Table:
+        columns = {**keys, **{name: numbers[name] for name in names}}
+        headers = {name: name.replace("_", "\n") for name in columns}
+        shown = table(*headers.values(), right=[headers[name] for name in right if name in headers], no_wrap=True)
+        for row in zip(*columns.values(), strict=True):
+            shown.add_row(*row)
+        return shown
+
+    tables: list[Table] = []
+    names: list[str] = []
+    for name in numbers:
+        console = people()
+        wide = Measurement.get(console, console.options, made([*names, name])).maximum
+        # Measuring stops at the width of the screen.
+        if names and wide >= console.width:
+            tables.append(made(names))
+            names = []
+        names.append(name)
+    return [*tables, made(names)]
 
 
 def _estimate(found: Estimate | None) -> str:

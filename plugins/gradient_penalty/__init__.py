@@ -48,7 +48,7 @@ def harness_methods() -> list[Method]:
         ("parameter-vmap", "ParameterPenaltyVmap", 0.01, {}, IMPLICIT, "parameter, by torch.func; any module"),
     ]
     none = Method(
-        name="none",
+        name="no-penalty",
         role=_ROLE,
         build=f"{_HERE}.penalties:NoPenalty",
         help="no penalty: learning rate and batch size, options of the tasks, regularise by themselves",

@@ -166,7 +166,7 @@ def test_drawn_matrices_have_the_variance_and_the_spectral_norm_that_theory_says
 @pytest.mark.parametrize("how", INITIALISATIONS)
 def test_task_on_initialisation_measures_the_matrix_that_is_drawn(how):
     run = make_run("penalty/initialisation", initialisation=how, rows=30, columns=50)
-    found = initialisation(METHODS["none"].create(), run)
+    found = initialisation(METHODS["no-penalty"].create(), run)
     weight = torch.empty(30, 50, dtype=torch.float64)
     fill(weight, how, torch.Generator().manual_seed(run.seed))
     sizes = np.linalg.svd(weight.numpy(), compute_uv=False)

@@ -171,7 +171,7 @@ def test_penalties_are_the_weighted_means_of_the_norms():
     gradients = torch.autograd.grad(F.cross_entropy(model(x), target), list(model.parameters()))
     square = sum(g.square().sum().item() for g in gradients)
     assert value_at("parameter-batch", model, x, target).item() == pytest.approx(0.7 * square, rel=1e-12)
-    assert METHODS["none"].create()(model, x, target, cross_entropy).item() == 0
+    assert METHODS["no-penalty"].create()(model, x, target, cross_entropy).item() == 0
 
 
 def test_gradients_that_cancel_leave_the_batch_penalty_nothing_and_the_sample_penalty_all():
@@ -223,7 +223,7 @@ def test_penalty_leaves_no_gradient_behind_and_does_not_change_the_model(name):
 def test_norms_carry_no_graph_and_work_where_gradients_are_off():
     model, (x, target) = network(), batch()
     with torch.no_grad():
-        found = METHODS["none"].create().norms(model, x, target, cross_entropy)
+        found = METHODS["no-penalty"].create().norms(model, x, target, cross_entropy)
     assert not found.input.requires_grad
     assert not found.parameter.requires_grad
     assert not METHODS["input-vmap"].create().norms(model, x, target, cross_entropy).parameter.requires_grad
@@ -314,12 +314,12 @@ NO_MLP = [
 
 
 @pytest.mark.parametrize(("model", "told"), NO_MLP, ids=range(len(NO_MLP)))
-@pytest.mark.parametrize("name", ["none", "parameter", "spectral-norm"])
+@pytest.mark.parametrize("name", ["no-penalty", "parameter", "spectral-norm"])
 def test_module_that_is_no_mlp_is_refused_with_the_layer(name, model, told):
     x, target = batch(classes=5)
     method = METHODS[name].create()
     with pytest.raises(ValueError, match=told):
-        (method.norms if name == "none" else method)(model.double(), x, target, cross_entropy)
+        (method.norms if name == "no-penalty" else method)(model.double(), x, target, cross_entropy)
 
 
 @pytest.mark.parametrize("name", ["input", "input-vmap", "parameter-vmap"])

@@ -51,7 +51,7 @@ def test_compared_penalties_have_the_weights_that_the_suite_names(cells):
     claim = TESTED["gradient_penalty/gp5-input-penalty-lowers-parameter-gradient"]
     ids = needed_cells(claim, cells["penalty"][1])
     settings = {(c.method, c.options.get("weight")) for c in cells["penalty"][1] if c.id in ids}
-    assert settings == {("input", 0.25), ("none", None)}
+    assert settings == {("input", 0.25), ("no-penalty", None)}
 
 
 def test_workload_gives_every_dtype_the_same_network_and_gradients_reach_its_parameters():

@@ -30,7 +30,7 @@ ON_DIGITS = {"inequality": inequality.on_digits, "equivalence": equivalence.on_d
 ON_DIGITS["generalisation"] = generalisation.on_digits
 
 
-def result(task, method="none", seed=0, **options):
+def result(task, method="no-penalty", seed=0, **options):
     own = {key: options.pop(key) for key in ("weight", "form") if key in options}
     run = make_run(task, seed=seed, **{**QUICK[task], **options})
     return ON_DIGITS[ROOMS[task]](METHODS[method].create(**own), run), run
@@ -57,9 +57,9 @@ def test_every_method_gives_every_metric_and_no_violation(method):
             assert found["violations"] == found["layer_violations"] == found["frobenius_violations"] == 0
 
 
-@pytest.mark.parametrize("method", [name for name in PENALTIES if name != "none"])
+@pytest.mark.parametrize("method", [name for name in PENALTIES if name != "no-penalty"])
 def test_every_penalty_starts_from_the_same_network_and_changes_its_training(method):
-    plain, penalised = (result("penalty/inequality", name)[0] for name in ("none", method))
+    plain, penalised = (result("penalty/inequality", name)[0] for name in ("no-penalty", method))
     assert plain["tightness_initial"] == penalised["tightness_initial"]
     assert plain["tightness_final"] != penalised["tightness_final"]
     assert result("penalty/inequality", method, weight=0.0)[0]["tightness_final"] == plain["tightness_final"]
