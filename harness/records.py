@@ -121,10 +121,11 @@ class Loaded:
 class RecordsFile:
     """The append-only ``records.jsonl`` of a results folder, safe for several writers at once.
 
-    ``read_to`` is how far the caller has read it already; what others append beyond is noticed.
+    ``read_to`` is how far the caller has read it already; what others append beyond is noticed. Without it, so is
+    what they append from the first write on.
     """
 
-    def __init__(self, folder: Path, read_to: int = 0) -> None:
+    def __init__(self, folder: Path, read_to: int | None = None) -> None:
         self.folder = folder
         self.path = folder / "records.jsonl"
         self._read_to = read_to
@@ -165,7 +166,7 @@ class RecordsFile:
     def recorded_elsewhere(self, cell: str) -> bool:
         """Whether another process has recorded this cell well since this one last read the file."""
         try:
-            if self.path.stat().st_size > self._read_to:
+            if self._read_to is None or self.path.stat().st_size > self._read_to:
                 with self.path.open("rb") as stream:
                     end = stream.seek(0, os.SEEK_END)
                     self._notice(stream, end)
@@ -175,6 +176,8 @@ class RecordsFile:
 
     def _notice(self, stream: BinaryIO, end: int) -> None:
         """Read what others have appended up to ``end``, whole lines only."""
+        if self._read_to is None:
+            self._read_to = end
         if end <= self._read_to:
             return
         stream.seek(self._read_to)

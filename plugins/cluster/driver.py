@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.engines import Settings
@@ -128,7 +130,7 @@ class _Driver:
             raise HarnessError(str(error.cause).strip().splitlines()[-1]) from None
         except self.ray.exceptions.RayError as error:
             cause = f"its node or the process on it was lost ({type(error).__name__})"
-            record = record_of(cell, "crashed", cause, lost=True, attempts=self.attempts[cell.id])
+            record = record_of(cell, "crashed", cause, lost=True)
             if self.attempts[cell.id] <= self.settings.retries and not self.settings.stop():
                 self.settings.on_retry(cell, record)
                 queue.appendleft(cell)
@@ -138,7 +140,7 @@ class _Driver:
             if digest not in self.environments:
                 self.environments.add(digest)
                 self.settings.on_environment(digest, environment)
-        yield cell, record
+        yield cell, replace(record, attempts=record.attempts + self.attempts[cell.id] - 1)
 
     def _listen(self) -> None:
         """Pass on what the nodes have written on the board."""
@@ -172,11 +174,25 @@ def _connect(ray: ModuleType, settings: Settings) -> None:
         gpus = sum(not slot.startswith("cpu") for slot in settings.slots)
         ray.init(address="local", num_cpus=settings.jobs, num_gpus=gpus, include_dashboard=False, **quiet)
         return
+    _must_answer(settings.address)
     try:
         ray.init(address=settings.address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"--address {settings.address}: no Ray cluster can be reached there: {reason}") from None
+
+
+def _must_answer(address: str) -> None:
+    """Raise UsageError where nobody listens: Ray itself would go on trying for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    if not port.isdecimal():
+        raise UsageError(f"--address {address}: a host and a port are needed, such as 10.0.0.1:6379, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"--address {address}: no Ray cluster can be reached there: {error}") from None
 
 
 def _check_nodes(ray: ModuleType, cells: Sequence[Cell], settings: Settings) -> None:

@@ -56,9 +56,9 @@ def test_a_run_killed_again_and_again_comes_to_the_same_table(planted, kills):
     suite = planted.suite("none", methods=("one", "other"), seeds=kills, seconds=0.02)
     undisturbed = planted.run(suite, "--jobs", "2", "--results", "undisturbed", timeout=300)
     assert undisturbed.returncode == 0
-    folders = ["one", "two"]
+    folders = ["one", "two", "three", "four", "five"]
     with ThreadPoolExecutor(len(folders)) as threads:
-        final = list(threads.map(lambda f: kill_at_random_moments(planted, suite, f, kills // 2), folders))
+        final = list(threads.map(lambda f: kill_at_random_moments(planted, suite, f, kills // len(folders)), folders))
     for ended, folder in zip(final, folders, strict=True):
         assert ended.returncode == 0, ended.stderr
         found = planted.records(folder)
