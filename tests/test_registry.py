@@ -93,9 +93,9 @@ def test_a_broken_plugin_that_was_asked_for_is_an_error(plugin):
 
 
 def test_a_misspelt_name_suggests_the_nearest(plugin):
-    registry = load_registry([plugin("speller", METHOD.format(name="squareplus"))])
-    with pytest.raises(UnknownName, match="did you mean 'squareplus'"):
-        registry.methods["square-plus"]
+    registry = load_registry([plugin("speller", METHOD.format(name="cubeplus"))])
+    with pytest.raises(UnknownName, match="did you mean 'cubeplus'"):
+        registry.methods["cube-plus"]
 
 
 def test_the_code_digest_follows_the_code_and_not_the_claims(tmp_path):
