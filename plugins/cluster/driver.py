@@ -87,7 +87,8 @@ class _Driver:
                 self._listen()
                 for reference in ended:
                     yield from self._collect(reference, self.under_way.pop(reference), queue)
-                if not self.under_way:
+                if not self.under_way and not ended:
+                    # What is left runs in another process, or waits for a node.
                     time.sleep(LOOK_EVERY)
         finally:
             for reference in self.under_way:
