@@ -34,13 +34,13 @@ def kill_at_random_moments(planted, suite, results, kills):
     moments = random.Random(results)
     for number in range(kills):
         process = planted.start(suite, "--jobs", "1", "--results", results)
-        # Every fourth kill comes surely while cells run and records are written, the others anywhere from the first
+        # Every fifth kill comes surely while cells run and records are written, the others anywhere from the first
         # import on.
-        surely = number % 4 == 3
+        surely = number % 5 == 4
         if surely:
             begun(planted, process, 1 + written(planted, results), results)
         try:
-            process.communicate(timeout=moments.uniform(0.0, 0.3 if surely else 3.5))
+            process.communicate(timeout=moments.uniform(0.0, 0.3 if surely else 2.2))
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
