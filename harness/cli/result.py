@@ -40,6 +40,8 @@ def print_result(result: SuiteResult) -> None:
     recorded = [record for cell in session.cells if (record := result.records.get(cell.id))]
     left = len(session.cells) - len(recorded)
     told = f"{plural(result.ran, 'cell')} run in {duration(result.seconds)}" if result.ran else "nothing to run"
+    if not result.ran and left:
+        told = "no cell has ended"
     told += f", {len(recorded) - result.ran} recorded before" if len(recorded) > result.ran else ""
     told += f", {left} left: the same command goes on from here" if left else ""
     out.print(

@@ -77,7 +77,6 @@ class Pool:
         self.given_up: dict[str, str] = {}
         #: Records of failures that look like the device's, by slot, until its next worker shows whether they are.
         self.doubtful: dict[str, tuple[Cell, Record]] = {}
-        self.yielded = False
         self._looked = 0.0
 
     def serve(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Record]]:
@@ -90,21 +89,15 @@ class Pool:
             self._staff()
             for worker in self.workers:
                 self._hand_out(worker)
-            for pair in self._settle():
-                self.yielded = True
-                yield pair
+            yield from self._settle()
             if not any(self.queues.values()) and not any(w.cell for w in self.workers) and not self.doubtful:
                 return
             # A worker's end shows on its sentinel even where a process that it started holds its pipe open.
             handles = {h: w for w in self.workers for h in (w.pipe, w.process.sentinel)}
             ready = wait(list(handles), timeout=LOOK_EVERY)
             for worker in dict.fromkeys(handles[h] for h in ready):  # type: ignore[index]
-                for pair in self._listen(worker):
-                    self.yielded = True
-                    yield pair
-            for pair in self._look():
-                self.yielded = True
-                yield pair
+                yield from self._listen(worker)
+            yield from self._look()
 
     def _staff(self) -> None:
         """Start workers where cells wait for a free slot, and let those go that have nothing to do."""
@@ -153,9 +146,10 @@ class Pool:
     def _settle(self) -> Iterator[tuple[Cell, Record]]:
         """Give up cells whose kind of device has no slot left."""
         for kind, queue in self.queues.items():
-            if queue and not self._slots(kind):
+            # As long as no cell has been begun, others that are starting may still show that this machine can run any.
+            if queue and not self._slots(kind) and (self.attempts or not self.workers):
                 reasons = "; ".join(f"{s}: {why}" for s, why in self.given_up.items() if s.partition(":")[0] == kind)
-                if not self.yielded and not any(w.cell for w in self.workers):
+                if not self.attempts:
                     raise HarnessError(f"no worker can start: {reasons}")
                 while queue:
                     yield queue[0], self._lost(queue.popleft(), f"no {kind} device is left: {reasons}")
@@ -171,14 +165,14 @@ class Pool:
                 yield from self._died(worker)
             case ("progress", fraction) if worker.cell:
                 self.settings.on_progress(worker.cell, fraction)
-            case ("record", record, fit) if worker.cell:
+            case ("record", record, unfit) if worker.cell:
                 cell, worker.cell = worker.cell, None
                 record = replace(record, output=worker.tail(), attempts=self.attempts[cell.id])
-                if fit == "device in doubt":
+                if unfit == "device in doubt":
                     self.doubtful[worker.slot] = (cell, record)
                 else:
                     yield cell, record
-                if fit:
+                if unfit:
                     self._dismiss(worker)
             case ("ready", digest, environment):
                 yield from self._welcome(worker, digest, environment)
