@@ -1,0 +1,1 @@
+"""For plugin authors: ``harness new``, ``harness check`` and ``harness schema``."""

@@ -1,0 +1,1 @@
+"""CoSENT and other losses for pairs of sentences."""

@@ -1,0 +1,1 @@
+"""Efficient GlobalPointer, GlobalPointer and CRF taggers for flat and nested entities."""

@@ -1,0 +1,1 @@
+"""Text encoders that the plugins for sentence pairs and entities share."""

@@ -1,0 +1,1 @@
+"""Speed and memory of methods, measured side by side: ``harness bench``."""
