@@ -218,6 +218,32 @@ class _Builder:
                         brought[kind][name] = one
         return brought
 
+    def drop_dangling(self) -> None:
+        """List a plugin as broken, and forget what it brought, if it names a method that its role does not have.
+
+        Asked when all are loaded, since a baseline may be another plugin's; again after each plugin that goes.
+        """
+        while dangling := self._dangling():
+            name, reason = dangling
+            for kind, items in self.plugins[name].brings.items():
+                for item in items:
+                    del self.found[kind][item]
+                    self.owners.pop((kind.removesuffix("s"), item))
+            self.manager.unregister(name=name)
+            self.plugins[name] = replace(self.plugins[name], broken=reason, brings={})
+
+    def _dangling(self) -> tuple[str, str] | None:
+        methods: Mapping[str, Method] = self.found["methods"]
+        named = [(("method", m.name), m.role, "reference", m.reference) for m in methods.values() if m.reference]
+        workloads = self.found["workloads"].values()
+        named += [(("workload", w.name), w.role, "baseline", w.baseline) for w in workloads]
+        for (kind, name), role, what, method in named:
+            if method not in methods or methods[method].role != role:
+                known = [m.name for m in methods.values() if m.role == role]
+                reason = f"its {kind} {name!r} has the {what} {method!r}, which is no method of the role {role!r}"
+                return self.owners[kind, name], reason + suggestion(method, known)
+        return None
+
     def _suites(self) -> _Names[Path]:
         suites: _Names[Path] = _Names("suite", self.plugins)
         suites.update({Path(name).stem: path for name, path in self.found["suite_files"].items()})
@@ -268,6 +294,10 @@ def load_registry(extra: Sequence[str] = ()) -> Registry:
             raise
         except BaseException as error:
             raise UsageError(f"plugin {origin} cannot be used: {_reason(error)}") from error
+    builder.drop_dangling()
+    for plugin in builder.plugins.values():
+        if plugin.broken and plugin.origin in extra:
+            raise UsageError(f"plugin {plugin.origin} cannot be used: {plugin.broken}")
     return builder.finish(extra)
 
 

@@ -162,10 +162,15 @@ class Method:
     options: Mapping[str, Any] = field(default_factory=dict)
     help: str = ""
     paper: Paper | None = None
+    #: The method of the same role whose float64 result this one must have: a faster form of a loss names the plain,
+    #: published one. "" is this method itself.
+    reference: str = ""
 
     def __post_init__(self) -> None:
         _check_name("method", self.name)
         _check_name("role", self.role)
+        if self.reference:
+            _check_name(f"method {self.name}: reference", self.reference)
         object.__setattr__(self, "options", _options(f"method {self.name}", self.options))
 
     def create(self, **options: Scalar) -> Any:
@@ -205,27 +210,41 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """Inputs of a given size for one role: what a method's kernel is checked and timed on.
+    """Inputs of a given size for one role: what a method is checked and timed on (docs/speed.md).
 
-    ``inputs(generator, device, dtype, **size)`` gives the tensors, ``call(method, *tensors)`` a scalar to
-    differentiate; ``bytes(**size)`` and ``flops(**size)`` are the least that anybody must move and compute.
+    ``inputs(generator, device, dtype, **size)`` gives the tensors; the gradients of those that require one are
+    checked. ``call(method, *tensors)`` gives the scalar that is differentiated. ``bytes(itemsize, **size)``, where a
+    number takes ``itemsize`` bytes, and ``flops(**size)`` are the least that anybody must move and compute for value
+    and gradients.
     """
 
     name: str
     role: str
+    #: Values of each dimension; all combinations are sizes.
     sizes: Mapping[str, Sequence[int]]
     inputs: Code
     call: Code
-    #: Name of the method whose float64 result is the truth.
-    reference: str
     bytes: Code
     flops: Code
+    #: Name of the method that times are shown against.
+    baseline: str
+    #: Extreme but legal inputs by name, each made by code with the signature of ``inputs``.
+    extremes: Mapping[str, Code] = field(default_factory=dict)
+    #: Largest allowed error of a gradient in float32: 2-norm, relative to the reference in float64. Other dtypes are
+    #: allowed as much more or less as their numbers are farther apart.
+    tolerance: float = 1e-5
     help: str = ""
 
     def __post_init__(self) -> None:
         _check_name("workload", self.name)
+        _check_name("role", self.role)
+        _check_name(f"workload {self.name}: baseline", self.baseline)
         if not self.sizes or not all(self.sizes.values()):
             raise UsageError(f"workload {self.name}: sizes must give at least one value for at least one dimension")
+        if not 0 < self.tolerance < 1:
+            raise UsageError(
+                f"workload {self.name}: tolerance = {self.tolerance!r}: a number between 0 and 1 is needed"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

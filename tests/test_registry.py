@@ -92,6 +92,45 @@ def test_a_broken_plugin_that_was_asked_for_is_an_error(plugin):
         load_registry([plugin("asked_for", "1 / 0\n")])
 
 
+@pytest.mark.parametrize(
+    ("reference", "baseline", "reason"),
+    [
+        ("quick", "plan", "its workload 'w' has the baseline 'plan', which is no method of the role 'r'; did you mean"),
+        ("plain2", "plain", "its method 'quick' has the reference 'plain2', which is no method of the role 'r'; did"),
+        ("other", "plain", "its method 'quick' has the reference 'other', which is no method of the role 'r'"),
+    ],
+)
+def test_a_reference_or_baseline_that_is_no_method_of_the_role_breaks_its_plugin_alone(
+    installed, reference, baseline, reason
+):
+    text = (
+        "@hookimpl\ndef harness_methods():\n"
+        f"    return [Method(name='quick', role='r', build=abs, reference='{reference}')]\n"
+        "@hookimpl\ndef harness_workloads():\n"
+        f"    return [harness.Workload(name='w', role='r', sizes={{'n': [1]}}, inputs=abs, call=abs, bytes=abs,\n"
+        f"        flops=abs, baseline='{baseline}')]\n"
+    )
+    others = METHOD.format(name="plain").replace("[", "[Method(name='other', role='s', build=abs), ")
+    # The plugin that names a method comes before the one that brings it.
+    installed(a_user=text, b_brings=others)
+    registry = load_registry()
+    assert reason in registry.plugins["a_user"].broken
+    assert "quick" not in registry.methods and "w" not in registry.workloads
+    assert registry.plugins["b_brings"].broken is None
+
+
+def test_a_plugin_that_was_asked_for_and_names_no_known_reference_is_an_error(plugin):
+    text = "@hookimpl\ndef harness_methods():\n    return [Method(name='q', role='r', build=abs, reference='plain')]\n"
+    with pytest.raises(UsageError, match="cannot be used: its method 'q' has the reference 'plain'"):
+        load_registry([plugin("refers", text)])
+
+
+def test_a_reference_of_another_plugin_that_is_loaded_later_is_found(installed):
+    text = "@hookimpl\ndef harness_methods():\n    return [Method(name='q', role='r', build=abs, reference='plain')]\n"
+    installed(a_user=text, b_brings=METHOD.format(name="plain"))
+    assert load_registry().methods["q"].reference == "plain"
+
+
 def test_a_misspelt_name_suggests_the_nearest(plugin):
     registry = load_registry([plugin("speller", METHOD.format(name="cubeplus"))])
     with pytest.raises(UnknownName, match="did you mean 'cubeplus'"):

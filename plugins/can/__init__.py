@@ -82,7 +82,16 @@ def harness_methods() -> list[Method]:
         ("none", "baselines:no_refinement", {}, None, "probabilities as the classifier gives them"),
     ]
     return [
-        Method(name=name, role=_ROLE, build=f"{_HERE}.{address}", options=options, paper=paper, help=text)
+        Method(
+            name=name,
+            role=_ROLE,
+            build=f"{_HERE}.{address}",
+            options=options,
+            paper=paper,
+            # The published form, row by row.
+            reference="can-loop" if name == "can" else "",
+            help=text,
+        )
         for name, address, options, paper, text in told
     ]
 
@@ -209,7 +218,11 @@ def harness_workloads() -> list[Workload]:
             sizes={"confident": [1000, 10_000], "unconfident": [200, 2000], "classes": [10, 100]},
             inputs=f"{_HERE}.workload:inputs",
             call=f"{_HERE}.workload:call",
-            reference="can-loop",
+            extremes={
+                "certain rows": f"{_HERE}.workload:certain_rows",
+                "rare classes": f"{_HERE}.workload:rare_classes",
+            },
+            baseline="can-loop",
             bytes=f"{_HERE}.workload:least_bytes",
             flops=f"{_HERE}.workload:least_flops",
             help="refine a test set's probabilities",

@@ -7,9 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-#: The least traffic is counted for float32, whatever dtype is timed.
-ITEM_BYTES = 4
-
 
 def inputs(
     generator: torch.Generator, device: torch.device, dtype: torch.dtype, confident: int, unconfident: int, classes: int
@@ -21,20 +18,50 @@ def inputs(
     dtype and device gets the same rows, split in the same way.
     """
 
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator, dtype=torch.float64, device=generator.device)
+    rows = _rows(generator, confident, unconfident, classes, peak=2.0 * classes)
+    prior = 1 + _uniform(generator, classes)
+    return _rounded(rows, prior, device, dtype)
 
+
+def certain_rows(
+    generator: torch.Generator, device: torch.device, dtype: torch.dtype, confident: int, unconfident: int, classes: int
+) -> tuple[Tensor, Tensor]:
+    """Confident rows with all but a millionth of their weight on one class; the first ones see to it that each class
+    has such a row."""
+    rows = _rows(generator, confident, unconfident, classes, peak=1e6 * classes)
+    prior = 1 + _uniform(generator, classes)
+    return _rounded(rows, prior, device, dtype)
+
+
+def rare_classes(
+    generator: torch.Generator, device: torch.device, dtype: torch.dtype, confident: int, unconfident: int, classes: int
+) -> tuple[Tensor, Tensor]:
+    """The rows of ``inputs``, and a prior whose rarest class may be a millionth as frequent as its most frequent."""
+    rows = _rows(generator, confident, unconfident, classes, peak=2.0 * classes)
+    prior = 10 ** (-6 * _uniform(generator, classes))
+    return _rounded(rows, prior, device, dtype)
+
+
+def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.rand(*shape, generator=generator, dtype=torch.float64, device=generator.device)
+
+
+def _rows(generator: torch.Generator, confident: int, unconfident: int, classes: int, peak: float) -> Tensor:
     count = confident + unconfident
-    weights = 0.2 + uniform(count, classes)
-    order = uniform(count, classes).argsort(dim=1)
-    weights[:confident].scatter_(1, order[:confident, :1], float(2 * classes))
-    peaks = classes * (1 + 0.2 * uniform(unconfident, min(3, classes)))
+    weights = 0.2 + _uniform(generator, count, classes)
+    order = _uniform(generator, count, classes).argsort(dim=1)
+    # A class that no sure row leans to would be a case of its own.
+    each = min(confident, classes)
+    order[:each, 0] = torch.arange(each, device=order.device)
+    weights[:confident].scatter_(1, order[:confident, :1], peak)
+    peaks = classes * (1 + 0.2 * _uniform(generator, unconfident, min(3, classes)))
     weights[confident:].scatter_(1, order[confident:, :3], peaks)
     rows = weights / weights.sum(dim=1, keepdim=True)
-    rows = rows[uniform(count).argsort()]
-    prior = 1 + uniform(classes)
-    prior = prior / prior.sum()
-    return rows.to(device, dtype).requires_grad_(), prior.to(device, dtype)
+    return rows[_uniform(generator, count).argsort()]
+
+
+def _rounded(rows: Tensor, prior: Tensor, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    return rows.to(device, dtype).requires_grad_(), (prior / prior.sum()).to(device, dtype)
 
 
 def call(refine: Callable[[Tensor, Tensor], Tensor], probabilities: Tensor, prior: Tensor) -> Tensor:
@@ -42,9 +69,9 @@ def call(refine: Callable[[Tensor, Tensor], Tensor], probabilities: Tensor, prio
     return (refine(probabilities, prior) * prior).sum()
 
 
-def least_bytes(confident: int, unconfident: int, classes: int) -> int:
+def least_bytes(itemsize: int, confident: int, unconfident: int, classes: int) -> int:
     """Every probability and the prior read once, every refined row written once, and the same for the gradient."""
-    return 2 * (2 * (confident + unconfident) + 1) * classes * ITEM_BYTES
+    return 2 * (2 * (confident + unconfident) + 1) * classes * itemsize
 
 
 def least_flops(confident: int, unconfident: int, classes: int) -> int:

@@ -75,6 +75,8 @@ def harness_methods() -> list[Method]:
             build=f"{_HERE}.{address}",
             options=_LOSS | (_SIGMA if name == "dclw" else {}),
             paper=paper,
+            # Other ways to write one loss.
+            reference="infonce" if name in ("infonce-naive", "infonce-cross-entropy", "infonce-float64") else "",
             help=text,
         )
         for name, address, paper, text in told
@@ -172,7 +174,12 @@ def harness_workloads() -> list[Workload]:
             sizes={"batch": [256, 1024, 4096], "dimension": [128]},
             inputs=f"{_HERE}.workload:inputs",
             call=f"{_HERE}.workload:call",
-            reference="infonce",
+            extremes={
+                "nearly collapsed": f"{_HERE}.workload:collapsed",
+                "separated": f"{_HERE}.workload:separated",
+                "uneven lengths": f"{_HERE}.workload:uneven_lengths",
+            },
+            baseline="infonce",
             bytes=f"{_HERE}.workload:least_bytes",
             flops=f"{_HERE}.workload:least_flops",
             help="the loss of a batch of pairs, forward and backward",

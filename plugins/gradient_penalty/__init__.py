@@ -60,6 +60,8 @@ def harness_methods() -> list[Method]:
             build=f"{_HERE}.penalties:{address}",
             options={"weight": Option(weight, "multiplies the penalty", low=0.0)} | more,
             paper=paper,
+            # Every sample's whole gradient, as the formula stands.
+            reference=f"{name}-vmap" if name in ("input", "parameter") else "",
             help=f"penalises the squared norm of {text}" if "norm" not in name else f"penalises {text}",
         )
         for name, address, weight, more, paper, text in told
@@ -159,7 +161,13 @@ def harness_workloads() -> list[Workload]:
             sizes={"batch": [64, 512], "width": [128, 512], "depth": [4]},
             inputs=f"{_HERE}.workload:inputs",
             call=f"{_HERE}.workload:call",
-            reference="parameter-vmap",
+            extremes={
+                "saturated": f"{_HERE}.workload:saturated",
+                "small weights": f"{_HERE}.workload:small_weights",
+            },
+            baseline="parameter-vmap",
+            # What the eigenvector of a spectral norm is known to in float32.
+            tolerance=3e-5,
             bytes=f"{_HERE}.workload:least_bytes",
             flops=f"{_HERE}.workload:least_flops",
             help="a gradient penalty of a batch, differentiated with respect to all parameters",

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from harness_plugins.gradient_penalty.gradient_norms import LossFunction
 
-#: The least traffic is counted for float32, whatever dtype is timed.
-ITEM_BYTES = 4
 #: Classes that the last layer tells apart. It is narrow beside the others and left out of the counts.
 CLASSES = 10
 
@@ -24,11 +22,37 @@ def inputs(
 
     Drawn in float64 on the generator's device and then rounded: every dtype and device gets the same network.
     """
+    return _network(generator, device, dtype, batch, width, depth, scale=1.0)
+
+
+def saturated(
+    generator: torch.Generator, device: torch.device, dtype: torch.dtype, batch: int, width: int, depth: int
+) -> tuple[Tensor, ...]:
+    """Weights three times as large: most units sit where the activation is flat, and predictions are certain."""
+    return _network(generator, device, dtype, batch, width, depth, scale=3.0)
+
+
+def small_weights(
+    generator: torch.Generator, device: torch.device, dtype: torch.dtype, batch: int, width: int, depth: int
+) -> tuple[Tensor, ...]:
+    """Weights a hundredth as large: the gradient of the first layer is a millionth of that of the last."""
+    return _network(generator, device, dtype, batch, width, depth, scale=0.01)
+
+
+def _network(
+    generator: torch.Generator,
+    device: torch.device,
+    dtype: torch.dtype,
+    batch: int,
+    width: int,
+    depth: int,
+    scale: float,
+) -> tuple[Tensor, ...]:
     draw = partial(torch.randn, generator=generator, dtype=torch.float64, device=generator.device)
     labels = torch.randint(CLASSES, (batch,), generator=generator, device=generator.device)
     found = [draw(batch, width)]
     for outputs in [width] * (depth - 1) + [CLASSES]:
-        found += [draw(outputs, width) * (2 / width) ** 0.5, 0.1 * draw(outputs)]
+        found += [draw(outputs, width) * scale * (2 / width) ** 0.5, 0.1 * draw(outputs)]
     x, *parameters = (tensor.to(device, dtype) for tensor in found)
     return x, labels.to(device), *(parameter.requires_grad_() for parameter in parameters)
 
@@ -46,9 +70,9 @@ def call(
     return penalty(nn.Sequential(*layers[:-1]), x, target, partial(F.cross_entropy, reduction="none"))
 
 
-def least_bytes(batch: int, width: int, depth: int) -> int:
+def least_bytes(itemsize: int, batch: int, width: int, depth: int) -> int:
     """Rows and weights read once, gradients of the weights written once; nothing in between needs to reach memory."""
-    return (batch * width + 2 * (depth - 1) * width * width) * ITEM_BYTES
+    return (batch * width + 2 * (depth - 1) * width * width) * itemsize
 
 
 def least_flops(batch: int, width: int, depth: int) -> int:

@@ -51,6 +51,8 @@ _B = {"b": Option(4.0, "0 is ReLU; the larger, the smoother and the higher above
 def harness_methods() -> list[Method]:
     """SquarePlus with any b and under the two b that have a name, its published form, and its rivals."""
     mine = f"{_HERE}.functions"
+    # Other ways to write one function; the plain form of squareplus loses its tail even in float64.
+    same = {"squareplus-plain": "squareplus", "softplus-naive": "softplus"}
     told = [
         ("squareplus", f"{mine}:SquarePlus", SQUAREPLUS, "exact in both tails, one saved tensor; b = 4 as in JAX"),
         ("squareplus-bounding", f"{mine}:bounding", SQUAREPLUS, "b = 4 log(2)^2: the least nowhere below softplus"),
@@ -71,6 +73,7 @@ def harness_methods() -> list[Method]:
             build=address,
             options=_B if name in ("squareplus", "squareplus-plain") else {},
             paper=paper,
+            reference=same.get(name, ""),
             help=text,
         )
         for name, address, paper, text in told
@@ -203,7 +206,12 @@ def harness_workloads() -> list[Workload]:
             sizes={"elements": [100_000, 1_000_000, 10_000_000]},
             inputs=f"{_HERE}.workload:inputs",
             call=f"{_HERE}.workload:call",
-            reference="squareplus",
+            extremes={
+                "left tail": f"{_HERE}.workload:left_tail",
+                "large": f"{_HERE}.workload:large",
+                "near zero": f"{_HERE}.workload:near_zero",
+            },
+            baseline="softplus",
             bytes=f"{_HERE}.workload:least_bytes",
             flops=f"{_HERE}.workload:least_flops",
             help="an activation of a row of numbers, forward and backward",

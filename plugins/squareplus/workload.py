@@ -7,16 +7,40 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-#: The least traffic is counted for float32, whatever dtype is timed.
-ITEM_BYTES = 4
 #: Inputs lie evenly between minus and plus this, as in the published benchmark.
 REACH = 12.0
 
 
 def inputs(generator: torch.Generator, device: torch.device, dtype: torch.dtype, elements: int) -> tuple[Tensor]:
     """[elements], uniform on -12 to 12; drawn in float64 on the generator's device, then rounded."""
-    drawn = torch.rand(elements, generator=generator, dtype=torch.float64, device=generator.device)
-    return (((2 * drawn - 1) * REACH).to(device, dtype).requires_grad_(),)
+    return _rounded((2 * _uniform(generator, elements) - 1) * REACH, device, dtype)
+
+
+def left_tail(generator: torch.Generator, device: torch.device, dtype: torch.dtype, elements: int) -> tuple[Tensor]:
+    """[elements] between -12 and -2, where smooth activations are small and a difference cancels."""
+    return _rounded(-REACH + (REACH - 2) * _uniform(generator, elements), device, dtype)
+
+
+def large(generator: torch.Generator, device: torch.device, dtype: torch.dtype, elements: int) -> tuple[Tensor]:
+    """[elements] of either sign, magnitudes from 10 to 10,000 evenly on a log scale."""
+    return _rounded(_signs(generator, elements) * 10 ** (1 + 3 * _uniform(generator, elements)), device, dtype)
+
+
+def near_zero(generator: torch.Generator, device: torch.device, dtype: torch.dtype, elements: int) -> tuple[Tensor]:
+    """[elements] of either sign, magnitudes from 1e-30 to 0.1 evenly on a log scale."""
+    return _rounded(_signs(generator, elements) * 10 ** (-1 - 29 * _uniform(generator, elements)), device, dtype)
+
+
+def _uniform(generator: torch.Generator, elements: int) -> Tensor:
+    return torch.rand(elements, generator=generator, dtype=torch.float64, device=generator.device)
+
+
+def _signs(generator: torch.Generator, elements: int) -> Tensor:
+    return (_uniform(generator, elements) - 0.5).sign()
+
+
+def _rounded(x: Tensor, device: torch.device, dtype: torch.dtype) -> tuple[Tensor]:
+    return (x.to(device, dtype).requires_grad_(),)
 
 
 def call(activation: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -24,9 +48,9 @@ def call(activation: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return activation(x).sum()
 
 
-def least_bytes(elements: int) -> int:
+def least_bytes(itemsize: int, elements: int) -> int:
     """Forward reads x and writes y; backward reads y and y's gradient and writes that of x."""
-    return 5 * elements * ITEM_BYTES
+    return 5 * elements * itemsize
 
 
 def least_flops(elements: int) -> int:

@@ -8,8 +8,6 @@ from torch import Tensor
 from harness.errors import UsageError
 from harness_plugins.vae_density.estimator import VariationalDensity
 
-#: The least traffic is counted for float32, whatever dtype is timed.
-ITEM_BYTES = 4
 #: Latents and hidden units of the published one-layer model, which the methods have by default.
 LATENT, HIDDEN = 50, 200
 
@@ -21,9 +19,36 @@ def inputs(
 
     Drawn in float64 on the generator's device and then rounded: every dtype and device gets the same numbers.
     """
+    return _drawn(generator, device, dtype, samples, dimension, batch)
+
+
+def far_samples(
+    generator: torch.Generator, device: torch.device, dtype: torch.dtype, samples: int, dimension: int, batch: int
+) -> tuple[Tensor, Tensor]:
+    """Latents ten times as far from their means: log weights that lie hundreds of nats apart."""
+    return _drawn(generator, device, dtype, samples, dimension, batch, distance=10.0)
+
+
+def all_on(
+    generator: torch.Generator, device: torch.device, dtype: torch.dtype, samples: int, dimension: int, batch: int
+) -> tuple[Tensor, Tensor]:
+    """Pictures whose pixels are all 1."""
+    return _drawn(generator, device, dtype, samples, dimension, batch, on=1.0)
+
+
+def _drawn(
+    generator: torch.Generator,
+    device: torch.device,
+    dtype: torch.dtype,
+    samples: int,
+    dimension: int,
+    batch: int,
+    distance: float = 1.0,
+    on: float = 0.2,
+) -> tuple[Tensor, Tensor]:
     like = torch.empty(0, dtype=torch.float64, device=generator.device)
-    pictures = (like.new_empty(batch, dimension).uniform_(generator=generator) < 0.2).double()
-    noise = like.new_empty(samples, batch, LATENT).normal_(generator=generator)
+    pictures = (like.new_empty(batch, dimension).uniform_(generator=generator) < on).double()
+    noise = distance * like.new_empty(samples, batch, LATENT).normal_(generator=generator)
     return pictures.to(device, dtype), noise.to(device, dtype).requires_grad_()
 
 
@@ -41,9 +66,9 @@ def call(estimator: VariationalDensity, pictures: Tensor, noise: Tensor) -> Tens
     return estimator.bound(pictures, noise).mean()
 
 
-def least_bytes(samples: int, dimension: int, batch: int) -> int:
+def least_bytes(itemsize: int, samples: int, dimension: int, batch: int) -> int:
     """Pictures and noise read once, the noise's gradient written once. No weight's pixels need to reach memory."""
-    return (batch * dimension + 2 * samples * batch * LATENT) * ITEM_BYTES
+    return (batch * dimension + 2 * samples * batch * LATENT) * itemsize
 
 
 def least_flops(samples: int, dimension: int, batch: int) -> int:

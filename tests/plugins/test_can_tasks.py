@@ -328,7 +328,7 @@ def test_workload_has_as_many_rows_of_each_kind_as_it_says_and_can_be_differenti
         assert int(unsure.sum()) == named["unconfident"]
     assert torch.equal(tensors[torch.float32][0], tensors[torch.float64][0].float())
     values = []
-    for name in (workload.reference, "can"):
+    for name in (workload.baseline, "can"):
         rows, prior = tensors[torch.float64]
         rows = rows.detach().requires_grad_()
         value = call(METHODS[name].create(), rows, prior)
@@ -336,7 +336,7 @@ def test_workload_has_as_many_rows_of_each_kind_as_it_says_and_can_be_differenti
         values.append((value.item(), rows.grad))
     assert values[0][0] == pytest.approx(values[1][0], rel=1e-12)
     torch.testing.assert_close(values[0][1], values[1][1], rtol=1e-9, atol=1e-12)
-    assert resolve(workload.bytes)(**named) == 2 * (2 * (size[0] + size[1]) + 1) * size[2] * 4
+    assert resolve(workload.bytes)(4, **named) == 2 * (2 * (size[0] + size[1]) + 1) * size[2] * 4
     assert resolve(workload.flops)(**named) == size[2] * (size[0] + 5 * size[1])
 
 

@@ -59,13 +59,13 @@ def test_workload_gives_inputs_that_can_be_differentiated(batch):
         for dtype in (torch.float32, torch.float64)
     )
     assert torch.equal(tensors[0], exact[0].float())
-    call(METHODS[workload.reference].create(), *tensors).backward()
+    call(METHODS[workload.baseline].create(), *tensors).backward()
     assert all(t.grad is not None and t.shape == (batch, 128) for t in tensors)
 
 
 def test_workload_counts_the_least_work():
     (workload,) = flatnce.harness_workloads()
     size = {"batch": 256, "dimension": 128}
-    assert resolve(workload.bytes)(**size) == 4 * 256 * 128 * 4
+    assert resolve(workload.bytes)(4, **size) == 4 * 256 * 128 * 4
     # Half of the 512 x 512 scores, then the whole gradient matrix times the rows.
     assert resolve(workload.flops)(**size) == (512 * 512 // 2) * 2 * 128 + 2 * 512 * 512 * 128

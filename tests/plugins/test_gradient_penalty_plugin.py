@@ -63,7 +63,7 @@ def test_workload_gives_every_dtype_the_same_network_and_gradients_reach_its_par
     assert [list(t.shape) for t in single[2:]] == [[8, 8], [8], [8, 8], [8], [10, 8], [10]]
     assert torch.equal(single[0], exact[0].float())
     gradients = {}
-    for name in (WORKLOAD.reference, "parameter"):
+    for name in (WORKLOAD.baseline, "parameter"):
         value = call(METHODS[name].create(), *exact)
         gradients[name] = torch.autograd.grad(value, exact[2:], materialize_grads=True)
     for mine, theirs in zip(*gradients.values(), strict=True):
@@ -74,4 +74,4 @@ def test_workload_gives_every_dtype_the_same_network_and_gradients_reach_its_par
 def test_workload_counts_the_least_work():
     size = {"batch": 64, "width": 128, "depth": 4}
     assert resolve(WORKLOAD.flops)(**size) == 3 * 6 * (2 * 64 * 128 * 128)
-    assert resolve(WORKLOAD.bytes)(**size) == 4 * (64 * 128 + 2 * 3 * 128 * 128)
+    assert resolve(WORKLOAD.bytes)(4, **size) == 4 * (64 * 128 + 2 * 3 * 128 * 128)

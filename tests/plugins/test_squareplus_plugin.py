@@ -72,10 +72,10 @@ def test_workload_gives_inputs_that_can_be_differentiated(elements):
     )
     assert torch.equal(x, exact.float())
     assert exact.abs().max() <= 12
-    call(METHODS[WORKLOAD.reference].create(), x).backward()
+    call(METHODS[WORKLOAD.baseline].create(), x).backward()
     assert x.grad is not None and x.grad.shape == (elements,)
 
 
 def test_workload_counts_the_least_work():
-    assert resolve(WORKLOAD.bytes)(elements=1000) == 20_000
+    assert resolve(WORKLOAD.bytes)(4, elements=1000) == 20_000
     assert resolve(WORKLOAD.flops)(elements=1000) == 9_000

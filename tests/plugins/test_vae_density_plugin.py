@@ -93,5 +93,5 @@ def test_workload_gives_inputs_that_can_be_differentiated(samples):
 def test_workload_counts_the_least_work():
     (workload,) = vae_density.harness_workloads()
     size = {"samples": 50, "dimension": 784, "batch": 4}
-    assert resolve(workload.bytes)(**size) == (4 * 784 + 2 * 50 * 4 * 50) * 4
+    assert resolve(workload.bytes)(4, **size) == (4 * 784 + 2 * 50 * 4 * 50) * 4
     assert resolve(workload.flops)(**size) == 50 * 4 * 6 * (50 * 200 + 200 * 200 + 200 * 784)
