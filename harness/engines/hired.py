@@ -137,14 +137,14 @@ def hire(slot: str, settings: Settings) -> HiredWorker:
     ours, theirs = context.Pipe()
     arguments = (theirs, settings.plugins, slot, path, dict(os.environ), settings.memory)
     process = context.Process(target=main, args=arguments, daemon=True)  # type: ignore[attr-defined]
-    with _no_main_module():
+    with no_main_module():
         process.start()
     theirs.close()
     return HiredWorker(slot, process, ours, output, path)
 
 
 @contextlib.contextmanager
-def _no_main_module() -> Iterator[None]:
+def no_main_module() -> Iterator[None]:
     """Hide the program's main module while a worker starts.
 
     multiprocessing would import it again in the worker; a script that calls the harness without a

@@ -1,0 +1,106 @@
+"""What runs in processes of its own: the machine's rates, one method's cost, a family's check, a size's race."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from harness.registry import Registry, load_registry
+from harness_plugins.speed.apart import Send
+from harness_plugins.speed.gate import Size, draw, examine_all
+from harness_plugins.speed.machine import measure_rates
+from harness_plugins.speed.peak import measure_cost
+from harness_plugins.speed.timing import Direction, time_methods
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and on what something is measured; everything a process needs to know."""
+
+    workload: str
+    #: (dimension, value) pairs.
+    size: tuple[tuple[str, int], ...]
+    #: A slot: cpu, cuda, cuda:1.
+    device: str
+    dtype: str
+    threads: int
+    #: Plugins that were named by hand.
+    plugins: tuple[str, ...] = ()
+    seed: int = 0
+
+    @property
+    def dimensions(self) -> Size:
+        """The size as a mapping."""
+        return dict(self.size)
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The type of floating-point inputs."""
+        found = getattr(torch, self.dtype)
+        assert isinstance(found, torch.dtype)
+        return found
+
+
+def rates(send: Send, device: str, threads: int) -> None:
+    """Sends the machine's Rates."""
+    torch.set_num_threads(threads)
+    send(measure_rates(torch.device(device)))
+
+
+def cost(send: Send, place: Place, method: str) -> None:
+    """Sends the Cost of one method."""
+    registry = _begin(place)
+    workload = registry.workloads[place.workload]
+    built = registry.methods[method].create()
+    tensors = draw(workload.inputs, place.dimensions, torch.device(place.device), place.torch_dtype, place.seed)
+    send(measure_cost(built, workload, tensors, place.device))
+
+
+def check(send: Send, place: Place, methods: Sequence[str], reference: str, second_order: bool) -> None:
+    """Sends the name of each method before it runs, "" for the reference, and at last the faults by name."""
+    registry = _begin(place)
+    found = examine_all(
+        [registry.methods[name] for name in methods],
+        registry.workloads[place.workload],
+        place.dimensions,
+        torch.device(place.device),
+        place.torch_dtype,
+        place.seed,
+        registry.methods[reference],
+        second_order=second_order,
+        began=send,
+    )
+    send(found)
+
+
+def race(
+    send: Send, place: Place, methods: Sequence[str], controlled: str, direction: Direction, budget: float
+) -> None:
+    """Sends the Times of one direction."""
+    registry = _begin(place)
+    built = {name: registry.methods[name].create() for name in methods}
+    twin = registry.methods[controlled].create()
+    workload, device = registry.workloads[place.workload], torch.device(place.device)
+    found = time_methods(
+        built,
+        twin,
+        controlled,
+        workload,
+        place.dimensions,
+        device,
+        place.torch_dtype,
+        direction,
+        budget,
+        place.seed,
+    )
+    send(found)
+
+
+def _begin(place: Place) -> Registry:
+    torch.set_num_threads(place.threads)
+    # The server that this process was forked from may be an engine's, which asks for slower kernels.
+    if torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(False)
+    return load_registry(place.plugins)
