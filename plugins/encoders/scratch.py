@@ -1,0 +1,220 @@
+"""The two encoders that are trained from scratch: convolutions, or a small transformer, over words by their pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding_bag, gelu, pad, scaled_dot_product_attention
+
+from harness_plugins.encoders.tokens import Span, Tokens
+from harness_plugins.encoders.words import SEPARATOR, Vocabulary, split
+
+#: Words that a convolution sees at once.
+WINDOW = 3
+#: Width of a transformer's head.
+HEAD = 32
+
+
+class ScratchEncoder(nn.Module):
+    """Texts to ``[B, L, dimension]``: the sum of a token's pieces, and ``blocks`` over the tokens.
+
+    All weights come from ``generator`` in an order that nothing else takes part in, so that two methods under one
+    seed start from the same encoder. A text without any token is read as one separator.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        blocks: Sequence[Block],
+        *,
+        generator: torch.Generator,
+        dimension: int,
+        max_length: int,
+        positions: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.dimension = dimension
+        self.max_length = max_length
+        self._vocabulary = vocabulary
+        self.embedding = nn.Parameter(torch.randn(len(vocabulary), dimension, generator=generator) / dimension**0.5)
+        self.segment = nn.Parameter(0.02 * torch.randn(2, dimension, generator=generator) / dimension**0.5)
+        self.position = (
+            nn.Parameter(0.1 * torch.randn(max_length, dimension, generator=generator) / dimension**0.5)
+            if positions
+            else None
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(blocks)
+        for module in self.blocks.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=module.in_features**-0.5, generator=generator)
+                nn.init.zeros_(module.bias)
+        for block in blocks:
+            # Each block adds nothing at first, so that a text starts as the sum of its pieces: texts that share
+            # words are alike before anything is learned.
+            nn.init.zeros_(block.outer.weight)
+
+    def tokens(self, first: Sequence[str], second: Sequence[str] | None = None) -> Tokens:
+        """The texts ``first``, or pairs of ``first`` and ``second`` with a separator between, as tokens.
+
+        Of a pair that is too long the longer text is cut first.
+        """
+        if second is not None and len(second) != len(first):
+            raise ValueError(f"second has {len(second)} texts, first has {len(first)}: as many are needed")
+        rows = [self._row(text, None if second is None else second[row]) for row, text in enumerate(first)]
+        length = max(len(words) for words, _ in rows)
+        ids = torch.zeros(len(rows), length, dtype=torch.long)
+        segments = torch.zeros_like(ids)
+        mask = torch.zeros(len(rows), length, dtype=torch.bool)
+        numbers: list[int] = []
+        begins: list[int] = []
+        for row, (words, spans) in enumerate(rows):
+            mask[row, : len(words)] = True
+            ids[row, : len(words)] = torch.tensor(
+                [SEPARATOR if w is None else self._vocabulary.number(w) for w in words]
+            )
+            segments[row, : len(words)] = torch.tensor([segment for segment, _, _ in spans])
+            for word in words:
+                begins.append(len(numbers))
+                numbers.extend((SEPARATOR,) if word is None else self._vocabulary.numbers(word))
+        flat = (torch.tensor(numbers), torch.tensor(begins))
+        return Tokens(ids, mask, segments, [spans for _, spans in rows], flat).to(self.embedding.device)
+
+    def _row(self, first: str, second: str | None) -> tuple[list[str | None], list[Span]]:
+        """Words and spans of one input; a separator is None."""
+        ends = [split(first)] if second is None else [split(first), split(second)]
+        room = self.max_length - (len(ends) - 1)
+        while sum(map(len, ends)) > room:
+            max(ends, key=len).pop()
+        words: list[str | None] = []
+        spans: list[Span] = []
+        for segment, (text, found) in enumerate(zip((first, second or ""), ends, strict=False)):
+            if segment or not (found or len(ends) > 1):
+                words.append(None)
+                spans.append((segment, 0, 0))
+            words += [text[start:end] for start, end in found]
+            spans += [(segment, start, end) for start, end in found]
+        return words, spans
+
+    def forward(self, tokens: Tokens) -> Tensor:
+        """Hidden states [B, L, dimension]; zeros where there is no token."""
+        if tokens.pieces is None:
+            raise ValueError("tokens have no pieces: they are another encoder's")
+        numbers, begins = tokens.pieces
+        # Divided by the root of their number, so that long words are no longer than short ones.
+        counts = torch.diff(begins, append=begins.new_tensor([len(numbers)]))
+        words = embedding_bag(numbers, self.embedding, begins, mode="sum") / counts.unsqueeze(1).sqrt()
+        hidden = words.new_zeros(*tokens.mask.shape, self.dimension)
+        hidden[tokens.mask] = words.to(hidden.dtype)
+        hidden = hidden + self.segment[tokens.segments]
+        if self.position is not None:
+            hidden = hidden + self.position[: hidden.shape[1]]
+        hidden = self.dropout(hidden)
+        kept = tokens.mask.unsqueeze(-1)
+        for block in self.blocks:
+            hidden = torch.where(kept, hidden + self.dropout(block(hidden * kept, tokens.mask)), 0.0)
+        return torch.where(kept, hidden, 0.0)
+
+
+class Block(nn.Module):
+    """What is added to the hidden states: they are normalised first, and ``outer`` has the last word."""
+
+    def __init__(self, dimension: int, inner: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dimension)
+        self.outer = nn.Linear(inner, dimension)
+
+
+class Convolution(Block):
+    """A window of three words through one hidden layer, added to what came in."""
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__(dimension, dimension)
+        # A convolution as one matrix product: faster than nn.Conv1d at these sizes.
+        self.inner = nn.Linear(WINDOW * dimension, dimension)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        normed = self.norm(hidden) * mask.unsqueeze(-1)
+        reach = WINDOW // 2
+        padded = pad(normed, (0, 0, reach, reach))
+        length = hidden.shape[1]
+        window = torch.cat([padded[:, shift : shift + length] for shift in range(WINDOW)], dim=-1)
+        out: Tensor = self.outer(gelu(self.inner(window)))
+        return out
+
+
+class Attention(Block):
+    """Self-attention with several heads over the tokens of an input, normalised first."""
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__(dimension, dimension)
+        self.heads = max(1, dimension // HEAD)
+        if dimension % self.heads:
+            raise ValueError(f"dimension = {dimension}: a multiple of {HEAD} is needed for char-transformer")
+        self.inputs = nn.Linear(dimension, 3 * dimension)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        shape = (*hidden.shape[:2], 3, self.heads, hidden.shape[2] // self.heads)
+        query, key, value = self.inputs(self.norm(hidden)).view(shape).permute(2, 0, 3, 1, 4)
+        seen = scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
+        out: Tensor = self.outer(seen.transpose(1, 2).flatten(2))
+        return out
+
+
+class FeedForward(Block):
+    """Each token through one wide hidden layer, normalised first."""
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__(dimension, 4 * dimension)
+        self.inner = nn.Linear(dimension, 4 * dimension)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG002  every block is called alike
+        out: Tensor = self.outer(gelu(self.inner(self.norm(hidden))))
+        return out
+
+
+def char_cnn(
+    texts: Sequence[str],
+    *,
+    generator: torch.Generator,
+    dimension: int,
+    layers: int,
+    vocabulary: int,
+    dropout: float,
+    max_length: int,
+) -> ScratchEncoder:
+    """``layers`` convolutions over words; what stands ``layers`` words away is the farthest a token sees."""
+    return ScratchEncoder(
+        Vocabulary(texts, vocabulary),
+        [Convolution(dimension) for _ in range(layers)],
+        generator=generator,
+        dimension=dimension,
+        max_length=max_length,
+        positions=False,
+        dropout=dropout,
+    )
+
+
+def char_transformer(
+    texts: Sequence[str],
+    *,
+    generator: torch.Generator,
+    dimension: int,
+    layers: int,
+    vocabulary: int,
+    dropout: float,
+    max_length: int,
+) -> ScratchEncoder:
+    """``layers`` of self-attention and a feed-forward layer each, with learned positions."""
+    return ScratchEncoder(
+        Vocabulary(texts, vocabulary),
+        [block(dimension) for _ in range(layers) for block in (Attention, FeedForward)],
+        generator=generator,
+        dimension=dimension,
+        max_length=max_length,
+        positions=True,
+        dropout=dropout,
+    )
