@@ -46,7 +46,7 @@ def locate(dataset: Dataset) -> Located:
         files = {f: folder / f for f in dataset.files}
         digests = {f: _digest_of(path) for f, path in files.items()}
         for file, digest in digests.items():
-            if digest not in dataset.files[file]:
+            if dataset.files[file] and digest not in dataset.files[file]:
                 wanted = " or ".join(d[:12] + "..." for d in dataset.files[file])
                 raise DatasetError(
                     f"data set {dataset.name}: {files[file]} has sha256 {digest[:12]}..., but {wanted} is needed; "

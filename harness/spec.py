@@ -274,7 +274,8 @@ class Dataset:
     """Real data under a name. ``load(paths)`` reads its files, given as {file name: path}, into numpy arrays.
 
     ``files`` maps each file's name to the sha256 digests it may have (a tuple: equal content is published in
-    more than one packing). A file with another digest is an error, never silently used.
+    more than one packing). A file with another digest is an error, never silently used. An empty tuple accepts
+    any content, for files that only those have who asked for them; what they have is part of each cell's key.
     """
 
     name: str
@@ -287,8 +288,10 @@ class Dataset:
     def __post_init__(self) -> None:
         _check_name("data set", self.name)
         for file, digests in self.files.items():
-            if not digests or isinstance(digests, str) or not all(re.fullmatch("[0-9a-f]{64}", d) for d in digests):
+            if not isinstance(digests, tuple) or not all(re.fullmatch("[0-9a-f]{64}", d) for d in digests):
                 raise UsageError(f"data set {self.name}: {file}: a tuple of sha256 digests is needed, not {digests!r}")
+            if not digests and any(place.url for place in self.places):
+                raise UsageError(f"data set {self.name}: {file}: what is fetched needs a sha256 digest, found none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,17 @@ def test_a_packages_folder_is_found_without_importing_it(tmp_path, monkeypatch):
     assert datasets.locate(make(Place(package="shipper", folder="data"))).place == "package shipper"
 
 
+def test_a_file_of_no_known_digest_is_taken_as_it_is_and_other_content_has_another_key(own):
+    before = datasets.locate(make(digests=())).digest
+    (own / "a.csv").write_bytes(CONTENT + b"4,5,6\n")
+    assert datasets.locate(make(digests=())).digest != before
+
+
+def test_what_is_fetched_needs_a_digest():
+    with pytest.raises(UsageError, match=r"a\.csv: what is fetched needs a sha256 digest"):
+        make(Place(url="https://example.org/data"), digests=())
+
+
 def test_a_changed_file_is_an_error_that_names_it(own):
     datasets.locate(make())
     (own / "a.csv").write_bytes(CONTENT + b"x")
