@@ -6,7 +6,9 @@ options and make the encoder with ``harness_plugins.encoders.encoder.make_encode
 
 from __future__ import annotations
 
-from harness.spec import Option
+from harness.hookspecs import hookimpl
+from harness.spec import Dataset, Option
+from harness_plugins.encoders.models import MODELS
 
 #: Options of a task that has an encoder.
 ENCODER = {
@@ -38,3 +40,9 @@ TRAINING = {
     ),
     "bucket": Option(1, "batches whose rows are sorted by length together; 1 mixes all lengths", low=1),
 }
+
+
+@hookimpl
+def harness_datasets() -> list[Dataset]:
+    """Pretrained models."""
+    return list(MODELS)

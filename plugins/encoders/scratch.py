@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,24 @@ from harness_plugins.encoders.words import SEPARATOR, Vocabulary, split
 WINDOW = 3
 #: Width of a transformer's head.
 HEAD = 32
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The tokens of one input: their own numbers, those of their pieces, and where they stand."""
+
+    ids: list[int]
+    pieces: list[tuple[int, ...]]
+    spans: list[Span]
+
+    def cut(self, length: int) -> _Row:
+        if length >= len(self.ids):
+            return self
+        return _Row(self.ids[:length], self.pieces[:length], self.spans[:length])
+
+
+#: What a text without any token is read as.
+_SEPARATING = _Row([SEPARATOR], [(SEPARATOR,)], [(0, 0, 0)])
 
 
 class ScratchEncoder(nn.Module):
@@ -39,6 +58,7 @@ class ScratchEncoder(nn.Module):
         self.dimension = dimension
         self.max_length = max_length
         self._vocabulary = vocabulary
+        self._texts: dict[str, _Row] = {}
         self.embedding = nn.Parameter(torch.randn(len(vocabulary), dimension, generator=generator) / dimension**0.5)
         self.segment = nn.Parameter(0.02 * torch.randn(2, dimension, generator=generator) / dimension**0.5)
         self.position = (
@@ -65,39 +85,40 @@ class ScratchEncoder(nn.Module):
         if second is not None and len(second) != len(first):
             raise ValueError(f"second has {len(second)} texts, first has {len(first)}: as many are needed")
         rows = [self._row(text, None if second is None else second[row]) for row, text in enumerate(first)]
-        length = max(len(words) for words, _ in rows)
-        ids = torch.zeros(len(rows), length, dtype=torch.long)
+        length = max(len(row.ids) for row in rows)
+        ids = torch.tensor([row.ids + [0] * (length - len(row.ids)) for row in rows])
         segments = torch.zeros_like(ids)
-        mask = torch.zeros(len(rows), length, dtype=torch.bool)
-        numbers: list[int] = []
-        begins: list[int] = []
-        for row, (words, spans) in enumerate(rows):
-            mask[row, : len(words)] = True
-            ids[row, : len(words)] = torch.tensor(
-                [SEPARATOR if w is None else self._vocabulary.number(w) for w in words]
-            )
-            segments[row, : len(words)] = torch.tensor([segment for segment, _, _ in spans])
-            for word in words:
-                begins.append(len(numbers))
-                numbers.extend((SEPARATOR,) if word is None else self._vocabulary.numbers(word))
-        flat = (torch.tensor(numbers), torch.tensor(begins))
-        return Tokens(ids, mask, segments, [spans for _, spans in rows], flat).to(self.embedding.device)
+        if second is not None:
+            for row, found in enumerate(rows):
+                segments[row, found.spans.index((1, 0, 0)) : len(found.ids)] = 1
+        mask = torch.arange(length) < torch.tensor([len(row.ids) for row in rows])[:, None]
+        numbers = [number for row in rows for piece in row.pieces for number in piece]
+        sizes = torch.tensor([len(piece) for row in rows for piece in row.pieces])
+        flat = (torch.tensor(numbers), sizes.cumsum(0) - sizes)
+        return Tokens(ids, mask, segments, [row.spans for row in rows], flat).to(self.embedding.device)
 
-    def _row(self, first: str, second: str | None) -> tuple[list[str | None], list[Span]]:
-        """Words and spans of one input; a separator is None."""
-        ends = [split(first)] if second is None else [split(first), split(second)]
-        room = self.max_length - (len(ends) - 1)
-        while sum(map(len, ends)) > room:
-            max(ends, key=len).pop()
-        words: list[str | None] = []
-        spans: list[Span] = []
-        for segment, (text, found) in enumerate(zip((first, second or ""), ends, strict=False)):
-            if segment or not (found or len(ends) > 1):
-                words.append(None)
-                spans.append((segment, 0, 0))
-            words += [text[start:end] for start, end in found]
-            spans += [(segment, start, end) for start, end in found]
-        return words, spans
+    def _row(self, first: str, second: str | None) -> _Row:
+        """One input, cut to the greatest length."""
+        left = self._text(first)
+        if second is None:
+            return left.cut(self.max_length) if left.ids else _SEPARATING
+        right = self._text(second)
+        room = self.max_length - 1
+        kept_left = min(len(left.ids), max(room - len(right.ids), (room + 1) // 2))
+        left, right = left.cut(kept_left), right.cut(room - kept_left)
+        spans = [*left.spans, (1, 0, 0), *((1, start, end) for _, start, end in right.spans)]
+        return _Row([*left.ids, SEPARATOR, *right.ids], [*left.pieces, (SEPARATOR,), *right.pieces], spans)
+
+    def _text(self, text: str) -> _Row:
+        """All tokens of a text, which is likely to come again in the next epoch."""
+        found = self._texts.get(text)
+        if found is None:
+            ends = split(text)
+            words = [text[start:end] for start, end in ends]
+            numbers = [self._vocabulary.number(word) for word in words]
+            pieces = [self._vocabulary.numbers(word) for word in words]
+            found = self._texts[text] = _Row(numbers, pieces, [(0, start, end) for start, end in ends])
+        return found
 
     def forward(self, tokens: Tokens) -> Tensor:
         """Hidden states [B, L, dimension]; zeros where there is no token."""

@@ -1,0 +1,46 @@
+"""How good scores of pairs are: rank and linear correlation with the labels, accuracy and F1 at a threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.stats
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+
+
+def spearman(scores: Numbers, labels: Numbers) -> float:
+    """Rank correlation [N], ties at their mean rank; 0 where either is constant and nothing is ranked.
+
+    >>> round(spearman(np.array([0.1, 0.2, 0.9]), np.array([0.0, 0.0, 1.0])), 4)
+    0.866
+    """
+    return _correlation(scipy.stats.rankdata(scores), scipy.stats.rankdata(labels))
+
+
+def pearson(scores: Numbers, labels: Numbers) -> float:
+    """Linear correlation [N]; 0 where either is constant."""
+    return _correlation(scores, labels)
+
+
+def _correlation(first: Numbers, second: Numbers) -> float:
+    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def accuracy(scores: Numbers, labels: Numbers, threshold: float) -> float:
+    """Share of pairs whose score is above the threshold just where the label is above one half."""
+    return float(np.mean((scores > threshold) == (labels > 0.5)))
+
+
+def f1(scores: Numbers, labels: Numbers, threshold: float) -> float:
+    """F1 of the pairs above the threshold; 0 where neither any is nor any label is 1.
+
+    >>> f1(np.array([0.9, 0.8, 0.1]), np.array([1.0, 0.0, 1.0]), 0.5)
+    0.5
+    """
+    found, true = scores > threshold, labels > 0.5
+    both = int((found & true).sum())
+    total = int(found.sum()) + int(true.sum())
+    return 2 * both / total if total else 0.0

@@ -1,0 +1,225 @@
+"""Train an encoder on sentence pairs with a method, choose the best epoch on valid, and score the test part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from harness.errors import UsageError
+from harness_plugins.cosent import scoring
+from harness_plugins.cosent.matchers import matcher_of
+from harness_plugins.cosent.readers import Corpus, Pairs
+from harness_plugins.cosent.thresholds import ExactThreshold
+from harness_plugins.encoders.batches import batches
+from harness_plugins.encoders.encoder import encoder_of, make_encoder, pool
+from harness_plugins.encoders.optimise import Optimizer, paired_dropout
+
+if TYPE_CHECKING:
+    from harness.run import Run
+
+#: Pairs that are scored at once.
+SCORED = 128
+#: Training pairs, drawn for each seed, on which it is watched whether training helps them.
+WATCHED = 1000
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass
+class Model:
+    """An encoder, how its states become one vector, and the matcher on top."""
+
+    encoder: Any
+    matcher: Any
+    pooling: str
+
+    def vectors(self, pairs: Pairs) -> Tensor:
+        """One vector for each text [2, N, D], or for each pair [N, D] with a matcher of joint inputs."""
+        if self.matcher.joint:
+            tokens = self.encoder.tokens(pairs.first, pairs.second)
+            return pool(self.encoder(tokens), tokens.mask, self.pooling)
+        tokens = self.encoder.tokens([*pairs.first, *pairs.second])
+        pooled = pool(self.encoder(tokens), tokens.mask, self.pooling)
+        return pooled.view(2, len(pairs), -1)
+
+    @torch.no_grad()
+    def scores(self, pairs: Pairs) -> Numbers:
+        """How alike the texts of each pair are [N]."""
+        self.encoder.eval()
+        order = np.argsort([len(a) + len(b) for a, b in zip(pairs.first, pairs.second, strict=True)], kind="stable")
+        found = np.empty(len(pairs))
+        for rows in np.split(order, range(SCORED, len(order), SCORED)):
+            found[rows] = self.matcher.score(self.vectors(pairs.take(rows))).double().cpu().numpy()
+        self.encoder.train()
+        if not np.isfinite(found).all():
+            row = int(np.flatnonzero(~np.isfinite(found))[0])
+            raise FloatingPointError(f"the score of pair {row} of {len(found)} is {found[row]}")
+        return found
+
+    def parameters(self) -> list[nn.Parameter]:
+        """All that is trained."""
+        return [*self.encoder.parameters(), *self.matcher.parameters()]
+
+
+def train_and_score(method: Any, run: Run, dataset: str, model: str = "") -> dict[str, float]:
+    """The metrics of the tasks ``matching/...`` on sentence pairs.
+
+    Under one seed every method starts from one encoder, sees the same batches in the same order and drops the same
+    activations of the encoder; a head's weights come from a generator of their own. ``model`` names a data set that
+    is a Hugging Face model and takes the place of the option ``encoder``. Raises FloatingPointError where a loss or a
+    score is not finite.
+    """
+    options = run.options
+    corpus: Corpus = run.data(dataset)
+    leaked = corpus.leaked
+    if options["leaks"] == "drop":
+        corpus = corpus.without_leaks()
+    train = training_part(corpus, run)
+    levels = torch.tensor(np.unique(train.labels) / corpus.highest, dtype=torch.float32)
+    texts = [*train.first, *train.second]
+    if model:
+        encoder = make_encoder(
+            f"hf:{run.data(model)['folder']}", texts, generator=run.generator, max_length=options["max_length"]
+        )
+    else:
+        encoder = encoder_of(options, texts, run.generator)
+    encoder = encoder.to(run.device, run.dtype)
+    for_head = torch.Generator().manual_seed(run.seed ^ 1)
+    matcher = matcher_of(method, encoder.dimension, levels, for_head).to(run.device, run.dtype)
+    trained = Model(encoder, matcher, options["pooling"])
+
+    found = _fit(trained, train, corpus, run) if getattr(method, "trains", True) else _as_it_is(trained, train, corpus)
+    valid, test = trained.scores(corpus.valid), trained.scores(corpus.test)
+    metrics = found | {
+        "leaked": leaked,
+        "valid_spearman": scoring.spearman(valid, corpus.valid.labels),
+        "spearman": scoring.spearman(test, corpus.test.labels),
+        "pearson": scoring.pearson(test, corpus.test.labels),
+    }
+    if not corpus.graded:
+        metrics |= _decided(valid, test, corpus)
+    return metrics
+
+
+def _decided(valid: Numbers, test: Numbers, corpus: Corpus) -> dict[str, float]:
+    """Accuracy and F1, at the best thresholds on valid."""
+    metrics: dict[str, float] = {}
+    for name, measure in (("accuracy", scoring.accuracy), ("f1", scoring.f1)):
+        threshold = ExactThreshold(name)(valid, corpus.valid.labels)
+        metrics[f"valid_{name}"] = measure(valid, corpus.valid.labels, threshold)
+        metrics[name] = measure(test, corpus.test.labels, threshold)
+    metrics["optimism"] = metrics["valid_accuracy"] - metrics["accuracy"]
+    return metrics
+
+
+def training_part(corpus: Corpus, run: Run) -> Pairs:
+    """The pairs that are learned from: some of them, and with other negatives, where the options say so.
+
+    ``negatives = random`` gives each pair labelled 0 the second text of another pair, drawn by the run's generator.
+    """
+    train = corpus.train
+    rng = np.random.default_rng(run.seed)
+    if run.options["train_rows"]:
+        train = train.take(np.sort(rng.permutation(len(train))[: run.options["train_rows"]]))
+    if run.options["negatives"] == "random":
+        if corpus.graded:
+            raise UsageError("negatives = random: grades are no negatives; a set with two labels is needed")
+        strangers = rng.integers(len(train), size=len(train))
+        second = [
+            train.second[stranger] if label == 0 else text
+            for text, stranger, label in zip(train.second, strangers, train.labels, strict=True)
+        ]
+        train = Pairs(train.first, second, train.labels)
+    return train
+
+
+def _fit(model: Model, train: Pairs, corpus: Corpus, run: Run) -> dict[str, float]:
+    """Train, watch and go back to the epoch that was best on valid."""
+    options = run.options
+    epochs, batch_size = options["epochs"], options["batch_size"]
+    steps = math.ceil(len(train) / batch_size) * epochs
+    optimizer = Optimizer(model.parameters(), options, steps, run.device)
+    lengths = [len(a) + len(b) for a, b in zip(train.first, train.second, strict=True)]
+    labels = torch.tensor(train.labels / corpus.highest, dtype=torch.float32, device=run.device)
+    watched = train.take(np.random.default_rng(run.seed).permutation(len(train))[:WATCHED])
+
+    on_train = [scoring.spearman(model.scores(watched), watched.labels)]
+    run.log(0, train_spearman=on_train[0])
+    on_valid: list[float] = []
+    losses: list[float] = []
+    best, kept = -math.inf, None
+    done = 0
+    for epoch in range(1, epochs + 1):
+        total = 0.0
+        for rows in batches(lengths, batch_size, run.generator, options["bucket"]):
+            pairs = train.take(rows.numpy())
+            with paired_dropout(run.generator), optimizer.autocast():
+                loss = model.matcher.loss(model.vectors(pairs), labels[rows.to(run.device)])
+            optimizer.step(loss)
+            total += loss.item() * len(rows)
+            done += 1
+            run.progress(done, steps)
+        losses.append(total / len(train))
+        scores = model.scores(corpus.valid)
+        on_valid.append(scoring.spearman(scores, corpus.valid.labels))
+        on_train.append(scoring.spearman(model.scores(watched), watched.labels))
+        run.log(epoch, train_loss=losses[-1], train_spearman=on_train[-1], valid_spearman=on_valid[-1])
+        value = on_valid[-1]
+        if options["choose"] == "accuracy" and not corpus.graded:
+            value = scoring.accuracy(scores, corpus.valid.labels, ExactThreshold()(scores, corpus.valid.labels))
+        if value > best:
+            best, kept = value, _weights(model)
+    assert kept is not None
+    _restore(model, kept)
+    return {
+        "first_epoch_spearman": on_valid[0],
+        "train_spearman": on_train[-1],
+        "untrained_spearman": on_train[0],
+        "train_fall": max(on_train) - on_train[-1],
+        "loss_fall": losses[0] - losses[-1],
+    }
+
+
+def _as_it_is(model: Model, train: Pairs, corpus: Corpus) -> dict[str, float]:
+    """The same figures of a model that is not trained."""
+    watched = scoring.spearman(model.scores(train), train.labels)
+    valid = scoring.spearman(model.scores(corpus.valid), corpus.valid.labels)
+    return {
+        "first_epoch_spearman": valid,
+        "train_spearman": watched,
+        "untrained_spearman": watched,
+        "train_fall": 0.0,
+        "loss_fall": 0.0,
+    }
+
+
+def _weights(model: Model) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+def _restore(model: Model, weights: list[Tensor]) -> None:
+    with torch.no_grad():
+        for parameter, kept in zip(model.parameters(), weights, strict=True):
+            parameter.copy_(kept)
+
+
+def on(dataset: str, model: str = "") -> Callable[[Any, Run], dict[str, float]]:
+    """The run of a task on this data set."""
+    return partial(train_and_score, dataset=dataset, model=model)
+
+
+on_stsb = on("stsb")
+on_stsb_zh = on("stsb-zh")
+on_lcqmc = on("lcqmc")
+on_atec = on("atec")
+on_afqmc = on("afqmc")
+on_paws_x_zh = on("paws-x-zh")
+on_mrpc = on("mrpc")

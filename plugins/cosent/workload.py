@@ -1,0 +1,73 @@
+"""What a loss of pairs is checked and timed on: cosines and labels of a batch, forward and backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def inputs(
+    generator: torch.Generator, device: torch.device, dtype: torch.dtype, pairs: int, grades: int
+) -> tuple[Tensor, Tensor]:
+    """Cosines [pairs] that rise with their labels but overlap, and labels [pairs] of ``grades`` levels from 0 to 1."""
+    label = _labels(generator, pairs, grades)
+    cosine = 0.4 + 0.4 * label + 0.15 * torch.randn(pairs, generator=generator, device=label.device).double()
+    return _made(cosine.clamp(-1, 1), label, device, dtype)
+
+
+def all_equal(
+    generator: torch.Generator, device: torch.device, dtype: torch.dtype, pairs: int, grades: int
+) -> tuple[Tensor, Tensor]:
+    """Every cosine is the same: a collapsed encoder."""
+    label = _labels(generator, pairs, grades)
+    return _made(torch.full_like(label, 0.75), label, device, dtype)
+
+
+def nearly_equal(
+    generator: torch.Generator, device: torch.device, dtype: torch.dtype, pairs: int, grades: int
+) -> tuple[Tensor, Tensor]:
+    """Cosines within a millionth of each other, just below 1."""
+    label = _labels(generator, pairs, grades)
+    return _made(1 - 1e-6 * torch.rand(pairs, generator=generator, device=label.device).double(), label, device, dtype)
+
+
+def separated(
+    generator: torch.Generator, device: torch.device, dtype: torch.dtype, pairs: int, grades: int
+) -> tuple[Tensor, Tensor]:
+    """Labels far apart in the right order, from -1 to 1: the loss is nearly 0."""
+    label = _labels(generator, pairs, grades)
+    return _made(2 * label - 1, label, device, dtype)
+
+
+def opposite(
+    generator: torch.Generator, device: torch.device, dtype: torch.dtype, pairs: int, grades: int
+) -> tuple[Tensor, Tensor]:
+    """Labels far apart in the wrong order, from 1 to -1: the largest exponentials there are."""
+    label = _labels(generator, pairs, grades)
+    return _made(1 - 2 * label, label, device, dtype)
+
+
+def _labels(generator: torch.Generator, pairs: int, grades: int) -> Tensor:
+    drawn = torch.randint(grades, (pairs,), generator=generator, device=generator.device)
+    return drawn.double() / (grades - 1)
+
+
+def _made(cosine: Tensor, label: Tensor, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    return cosine.to(device, dtype).requires_grad_(), label.to(device, dtype)
+
+
+def call(loss: Callable[[Tensor, Tensor], Tensor], cosine: Tensor, label: Tensor) -> Tensor:
+    """The scalar that is differentiated."""
+    return loss(cosine, label)
+
+
+def least_bytes(itemsize: int, pairs: int, grades: int) -> int:  # noqa: ARG001  as many whatever the labels
+    """Cosines and labels read once, the gradient written once."""
+    return 3 * pairs * itemsize
+
+
+def least_flops(pairs: int, grades: int) -> int:  # noqa: ARG001  as many whatever the labels
+    """For each pair an exponential, its inverse, two running sums, and two products and a difference for the slope."""
+    return 7 * pairs
