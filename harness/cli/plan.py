@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 def print_plan(session: Session, as_json: bool) -> None:
     """The plan and how long it will probably take."""
+    from rich.markup import escape
+
     workers = session.request.worker_count
     estimate = session.estimate(workers)
     states = _states(session)
@@ -28,7 +30,7 @@ def print_plan(session: Session, as_json: bool) -> None:
         errors().print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
     _print_rows(session.cells, states)
     for reason, count in skipped(session.cells).items():
-        errors().print(f"[yellow]skip[/] {plural(count, 'cell')}: {reason}", soft_wrap=True)
+        errors().print(f"[yellow]skip[/] {plural(count, 'cell')}: {escape(reason)}", soft_wrap=True)
     if not session.todo:
         told = "nothing is left to do"
     elif estimate is None:

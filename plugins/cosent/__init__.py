@@ -114,7 +114,7 @@ _DECIDED = {
     "f1": Metric("higher", "fraction", "the same for F1"),
     "valid_accuracy": Metric("higher", "fraction", "on valid, at its own best threshold"),
     "valid_f1": Metric("higher", "fraction", "the same for F1"),
-    "optimism": Metric(None, "fraction", "valid_accuracy less accuracy"),
+    "threshold_cost": Metric("lower", "fraction", "accuracy at the threshold that is best on test, less accuracy"),
 }
 _PROTOCOL = {
     "batch_size": Option(32, "pairs in a batch", low=2),
@@ -125,11 +125,15 @@ _PROTOCOL = {
     "negatives": Option(
         "given", "random: pairs labelled 0 get the second text of another pair", choices=("given", "random")
     ),
+    "segments": Option(
+        "two", "one: an input of both texts does not tell which is which but by a separator", choices=("two", "one")
+    ),
     "leaks": Option("drop", "pairs that a later part has too: drop them, or keep them", choices=("drop", "keep")),
 }
 #: The encoders from scratch need far larger steps than a pretrained one.
 _FROM_SCRATCH = {"learning_rate": Option(1e-3, TRAINING["learning_rate"].help, low=0)}
 _PUBLISHED = {
+    "segments": Option("one", _PROTOCOL["segments"].help, choices=("two", "one")),
     "pooling": Option("first", _PROTOCOL["pooling"].help, choices=("mean", "first")),
     "leaks": Option("keep", _PROTOCOL["leaks"].help, choices=("drop", "keep")),
 }
@@ -290,4 +294,4 @@ def harness_workloads() -> list[Workload]:
 @hookimpl
 def harness_claims() -> list[Path]:
     """What the articles and those who repeated them say."""
-    return [Path(__file__).with_name("claims.toml")]
+    return [Path(__file__).with_name(name) for name in ("claims.toml", "tables.toml")]

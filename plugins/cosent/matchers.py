@@ -61,7 +61,6 @@ class CosineMatcher(nn.Module):
         self._pair_loss = pair_loss
 
     def loss(self, vectors: Tensor, label: Tensor) -> Tensor:
-        # Half precision would leave a thousand different cosines: from here on it is float32 at least.
         return self._pair_loss(cosines(vectors), label)
 
     def score(self, vectors: Tensor) -> Tensor:
@@ -70,7 +69,7 @@ class CosineMatcher(nn.Module):
 
 def cosines(vectors: Tensor) -> Tensor:
     """Cosines [N] of ``vectors`` [2, N, D], in float32 at least."""
-    first, second = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+    first, second = _wide(vectors)
     return cosine_similarity(first, second, dim=-1)
 
 
@@ -114,7 +113,7 @@ class _Classified(nn.Module):
             "[u, v]": (first, second),
             "[|u-v|]": (apart,),
         }[self._features]
-        return cross_entropy(self.head(torch.cat(parts, dim=-1)).float(), classes_of(label, self.cuts))
+        return cross_entropy(_wide(self.head(torch.cat(parts, dim=-1))), classes_of(label, self.cuts))
 
     def score(self, vectors: Tensor) -> Tensor:
         return cosines(vectors)
@@ -149,10 +148,10 @@ class _Interacting(nn.Module):
         self.register_buffer("cuts", cuts)
 
     def loss(self, vectors: Tensor, label: Tensor) -> Tensor:
-        return cross_entropy(self.head(vectors).float(), classes_of(label, self.cuts))
+        return cross_entropy(_wide(self.head(vectors)), classes_of(label, self.cuts))
 
     def score(self, vectors: Tensor) -> Tensor:
-        logits: Tensor = self.head(vectors).float()
+        logits = _wide(self.head(vectors))
         if logits.shape[1] == 2:
             # Not the probability: beyond log odds of 17 float32 rounds it to 1 and all order is lost.
             return logits[:, 1] - logits[:, 0]
@@ -185,8 +184,7 @@ class _Scored(nn.Module):
         return InteractionCosent()(self.score(vectors), label)
 
     def score(self, vectors: Tensor) -> Tensor:
-        score: Tensor = self.head(vectors).float().squeeze(-1)
-        return score
+        return _wide(self.head(vectors)).squeeze(-1)
 
 
 @dataclass(frozen=True)
@@ -237,13 +235,18 @@ def angles(vectors: Tensor) -> Tensor:
     >>> angles(torch.stack([u, u]))
     tensor([1.0000])
     """
-    first, second = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+    first, second = _wide(vectors)
     real_z, imaginary_z = first.chunk(2, dim=-1)
     real_w, imaginary_w = second.chunk(2, dim=-1)
     lengths: Tensor = (first.norm(dim=-1) * second.norm(dim=-1)).clamp(min=1e-8)
     turned: Tensor = (imaginary_z * real_w - real_z * imaginary_w).sum(dim=-1)
     likeness: Tensor = ((first * second).sum(dim=-1) + turned) / lengths
     return likeness.abs()
+
+
+def _wide(values: Tensor) -> Tensor:
+    """In float32 at least: half precision has but a thousand different cosines."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def class_bounds(levels: Tensor, classes: str) -> Tensor:

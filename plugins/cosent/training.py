@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +40,15 @@ class Model:
     encoder: Any
     matcher: Any
     pooling: str
+    #: "one" tells the encoder nothing of which text a token of a joint input is of, as the article's code does.
+    segments: str
 
     def vectors(self, pairs: Pairs) -> Tensor:
         """One vector for each text [2, N, D], or for each pair [N, D] with a matcher of joint inputs."""
         if self.matcher.joint:
             tokens = self.encoder.tokens(pairs.first, pairs.second)
+            if self.segments == "one":
+                tokens = replace(tokens, segments=torch.zeros_like(tokens.segments))
             return pool(self.encoder(tokens), tokens.mask, self.pooling)
         tokens = self.encoder.tokens([*pairs.first, *pairs.second])
         pooled = pool(self.encoder(tokens), tokens.mask, self.pooling)
@@ -94,9 +98,10 @@ def train_and_score(method: Any, run: Run, dataset: str, model: str = "") -> dic
     encoder = encoder.to(run.device, run.dtype)
     for_head = torch.Generator().manual_seed(run.seed ^ 1)
     matcher = matcher_of(method, encoder.dimension, levels, for_head).to(run.device, run.dtype)
-    trained = Model(encoder, matcher, options["pooling"])
+    trained = Model(encoder, matcher, options["pooling"], options["segments"])
 
-    found = _fit(trained, train, corpus, run) if getattr(method, "trains", True) else _as_it_is(trained, train, corpus)
+    epochs = options["epochs"] if getattr(method, "trains", True) else 0
+    found = _fit(trained, train, corpus, run, epochs)
     valid, test = trained.scores(corpus.valid), trained.scores(corpus.test)
     metrics = found | {
         "leaked": leaked,
@@ -116,7 +121,8 @@ def _decided(valid: Numbers, test: Numbers, corpus: Corpus) -> dict[str, float]:
         threshold = ExactThreshold(name)(valid, corpus.valid.labels)
         metrics[f"valid_{name}"] = measure(valid, corpus.valid.labels, threshold)
         metrics[name] = measure(test, corpus.test.labels, threshold)
-    metrics["optimism"] = metrics["valid_accuracy"] - metrics["accuracy"]
+    best = ExactThreshold()(test, corpus.test.labels)
+    metrics["threshold_cost"] = scoring.accuracy(test, corpus.test.labels, best) - metrics["accuracy"]
     return metrics
 
 
@@ -141,25 +147,24 @@ def training_part(corpus: Corpus, run: Run) -> Pairs:
     return train
 
 
-def _fit(model: Model, train: Pairs, corpus: Corpus, run: Run) -> dict[str, float]:
-    """Train, watch and go back to the epoch that was best on valid."""
+def _fit(model: Model, train: Pairs, corpus: Corpus, run: Run, epochs: int) -> dict[str, float]:
+    """Train, watch and go back to the epoch that was best on valid; with no epochs the model stays as it is."""
     options = run.options
-    epochs, batch_size = options["epochs"], options["batch_size"]
-    steps = math.ceil(len(train) / batch_size) * epochs
+    steps = math.ceil(len(train) / options["batch_size"]) * epochs
     optimizer = Optimizer(model.parameters(), options, steps, run.device)
     lengths = [len(a) + len(b) for a, b in zip(train.first, train.second, strict=True)]
     labels = torch.tensor(train.labels / corpus.highest, dtype=torch.float32, device=run.device)
-    watched = train.take(np.random.default_rng(run.seed).permutation(len(train))[:WATCHED])
+    known = train.take(np.random.default_rng(run.seed).permutation(len(train))[:WATCHED])
 
-    on_train = [scoring.spearman(model.scores(watched), watched.labels)]
+    on_train = [scoring.spearman(model.scores(known), known.labels)]
     run.log(0, train_spearman=on_train[0])
     on_valid: list[float] = []
     losses: list[float] = []
-    best, kept = -math.inf, None
+    best, kept = -math.inf, _weights(model)
     done = 0
     for epoch in range(1, epochs + 1):
         total = 0.0
-        for rows in batches(lengths, batch_size, run.generator, options["bucket"]):
+        for rows in batches(lengths, options["batch_size"], run.generator, options["bucket"]):
             pairs = train.take(rows.numpy())
             with paired_dropout(run.generator), optimizer.autocast():
                 loss = model.matcher.loss(model.vectors(pairs), labels[rows.to(run.device)])
@@ -170,34 +175,20 @@ def _fit(model: Model, train: Pairs, corpus: Corpus, run: Run) -> dict[str, floa
         losses.append(total / len(train))
         scores = model.scores(corpus.valid)
         on_valid.append(scoring.spearman(scores, corpus.valid.labels))
-        on_train.append(scoring.spearman(model.scores(watched), watched.labels))
+        on_train.append(scoring.spearman(model.scores(known), known.labels))
         run.log(epoch, train_loss=losses[-1], train_spearman=on_train[-1], valid_spearman=on_valid[-1])
         value = on_valid[-1]
         if options["choose"] == "accuracy" and not corpus.graded:
             value = scoring.accuracy(scores, corpus.valid.labels, ExactThreshold()(scores, corpus.valid.labels))
         if value > best:
             best, kept = value, _weights(model)
-    assert kept is not None
     _restore(model, kept)
     return {
-        "first_epoch_spearman": on_valid[0],
+        "first_epoch_spearman": (on_valid or [scoring.spearman(model.scores(corpus.valid), corpus.valid.labels)])[0],
         "train_spearman": on_train[-1],
         "untrained_spearman": on_train[0],
         "train_fall": max(on_train) - on_train[-1],
-        "loss_fall": losses[0] - losses[-1],
-    }
-
-
-def _as_it_is(model: Model, train: Pairs, corpus: Corpus) -> dict[str, float]:
-    """The same figures of a model that is not trained."""
-    watched = scoring.spearman(model.scores(train), train.labels)
-    valid = scoring.spearman(model.scores(corpus.valid), corpus.valid.labels)
-    return {
-        "first_epoch_spearman": valid,
-        "train_spearman": watched,
-        "untrained_spearman": watched,
-        "train_fall": 0.0,
-        "loss_fall": 0.0,
+        "loss_fall": losses[0] - losses[-1] if epochs else 0.0,
     }
 
 
