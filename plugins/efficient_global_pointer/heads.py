@@ -1,0 +1,169 @@
+"""GlobalPointer, Efficient GlobalPointer and the step between: one score for each pair (start, end) and type.
+
+Formulas from kexue.fm/archives/8373 and 8877 (arXiv 2208.03054); what the articles leave out (biases, scales, which
+part is rotated) as in bert4keras, the code that was published with them.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness_plugins.efficient_global_pointer.multilabel import MultilabelLoss
+from harness_plugins.efficient_global_pointer.rotary import rotate
+from harness_plugins.efficient_global_pointer.spans import Scorer, allowed_cells, check_spans, linear, multi_hot
+
+
+class PointerHead(Scorer):
+    """A head that scores every pair of tokens; trained on the dense score tensor [B, T, L, L].
+
+    ``size`` is d, the length of queries and keys, ``rope`` whether they are rotated, ``loss`` the form of the
+    multi-label loss (``harness_plugins.efficient_global_pointer.multilabel``), taken over the L^2 cells of each text
+    and type and averaged over texts and types.
+    """
+
+    def __init__(
+        self,
+        types: int = 9,
+        width: int = 768,
+        size: int = 64,
+        rope: bool = True,
+        loss: str = "zlpr",
+        generator: torch.Generator | None = None,
+        **settings: Any,
+    ) -> None:
+        if size % 2:
+            raise ValueError(f"size = {size}: queries are rotated in pairs of entries, an even number is needed")
+        super().__init__(types, width, size=size, rope=rope, loss=loss, **settings)
+        self.size = size
+        self.rope = rope
+        self.form = MultilabelLoss(loss)
+        self.make(generator)
+
+    def make(self, generator: torch.Generator | None) -> None:
+        """Make the layers."""
+        raise NotImplementedError
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        """Scores of all pairs, allowed or not: [B, L, D] to [B, T, L, L], start before end."""
+        raise NotImplementedError
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Logits [B, T, L, L] of hidden [B, L, D]; minus infinity outside of the mask [B, L] and below the diagonal."""
+        return self.scores(hidden).masked_fill(~allowed_cells(mask)[:, None], -torch.inf)
+
+    def loss(self, hidden: Tensor, mask: Tensor, spans: Tensor) -> Tensor:
+        """Mean loss over texts and types; spans are rows (text, type, start, end). Raises ValueError naming a bad one."""
+        check_spans(hidden, mask, spans, self.types)
+        logits = self(hidden, mask)
+        flat = logits.flatten(2).flatten(0, 1)
+        if not self.form.sparse:
+            return self.form.rows(flat, multi_hot(spans, tuple(logits.shape)).flatten(2).flatten(0, 1)).mean()
+        text, kind, start, end = torch.unique(spans, dim=0).T
+        return self.form.sparse_rows(flat, text * self.types + kind, start * logits.shape[-1] + end).mean()
+
+    def _rotated(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+        return (rotate(query), rotate(key)) if self.rope else (query, key)
+
+
+class GlobalPointer(PointerHead):
+    """GlobalPointer: a query and a key of each type, s_a(i, j) = (R_i W_q,a h_i) . (R_j W_k,a h_j) / sqrt(d).
+
+    A new type costs 2 D d weights (and 2 d biases).
+
+    >>> head = GlobalPointer(types=2, width=8, size=4)
+    >>> hidden, mask = torch.zeros(1, 3, 8), torch.tensor([[True, True, False]])
+    >>> head(hidden, mask)[0, 0]
+    tensor([[0., 0., -inf],
+            [-inf, 0., -inf],
+            [-inf, -inf, -inf]], grad_fn=<SelectBackward0>)
+    >>> head.loss(hidden, mask, torch.tensor([[0, 1, 0, 1]]))  # the mean of log 4 (three cells) and log 3 + log 2
+    tensor(1.5890, grad_fn=<MeanBackward0>)
+    """
+
+    def make(self, generator: torch.Generator | None) -> None:
+        self.dense = linear(self.width, 2 * self.size * self.types, generator)
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        both = self.dense(hidden).unflatten(-1, (self.types, 2 * self.size))
+        query, key = self._rotated(*both.split(self.size, dim=-1))
+        # As one product of [L, d] with [d, L] for each text and type.
+        scores: Tensor = query.transpose(1, 2) @ key.permute(0, 2, 3, 1)
+        return scores * self.size**-0.5
+
+
+class SharedPointer(PointerHead):
+    """What Efficient GlobalPointer and its first step share: one query and key for all types finds the entities."""
+
+    def pointers(self, hidden: Tensor) -> Tensor:
+        """The layer's output [B, L, 2 d]: queries at even, keys at odd places."""
+        both: Tensor = self.shared(hidden)
+        return both
+
+    def make(self, generator: torch.Generator | None) -> None:
+        self.shared = linear(self.width, 2 * self.size, generator)
+
+    def parts(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Query and key [B, L, d], and what start and end add for each type, [B, T, L] both.
+
+        The score is query_i . key_j + start[a, i] + end[a, j]; the key has the factor 1 / sqrt(d) in it.
+        """
+        both = self.pointers(hidden)
+        query, key = self._rotated(both[..., ::2], both[..., 1::2])
+        typed = self.typing(hidden, both).transpose(1, 2) / 2
+        end, start = typed[:, ::2], typed[:, 1::2]
+        return query, key * self.size**-0.5, start, end
+
+    def typing(self, hidden: Tensor, both: Tensor) -> Tensor:
+        """Scores of each token as an end and as a start of each type, [B, L, 2 T], alternating."""
+        raise NotImplementedError
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        query, key, start, end = self.parts(hidden)
+        return (query @ key.transpose(1, 2))[:, None] + start[..., :, None] + end[..., None, :]
+
+
+class DenseEfficientGlobalPointer(SharedPointer):
+    """Efficient GlobalPointer, s_a(i, j) = q_i . k_j / sqrt(d) + w_a . [q_i; k_i; q_j; k_j] / 2, all cells at once.
+
+    The types see the queries and keys before they are rotated. A new type costs 4 d weights (and 2 biases).
+
+    >>> head = DenseEfficientGlobalPointer(types=10)
+    >>> sum(p.numel() for p in head.parameters())  # 768 x 128 + 128, and 128 x 20 + 20
+    101012
+    """
+
+    def make(self, generator: torch.Generator | None) -> None:
+        super().make(generator)
+        self.by_type = linear(2 * self.size, 2 * self.types, generator)
+
+    def typing(self, hidden: Tensor, both: Tensor) -> Tensor:  # noqa: ARG002
+        scores: Tensor = self.by_type(both)
+        return scores
+
+
+class StepOneGlobalPointer(SharedPointer):
+    """The first step to Efficient GlobalPointer, s_a(i, j) = q_i . k_j / sqrt(d) + w_a . [h_i; h_j] / 2.
+
+    A new type costs 2 D weights (and 2 biases).
+
+    >>> head = StepOneGlobalPointer(types=10)
+    >>> sum(p.numel() for p in head.parameters())  # 768 x 128 + 128, and 768 x 20 + 20
+    113812
+    """
+
+    def make(self, generator: torch.Generator | None) -> None:
+        super().make(generator)
+        self.by_type = linear(self.width, 2 * self.types, generator)
+
+    def typing(self, hidden: Tensor, both: Tensor) -> Tensor:  # noqa: ARG002
+        scores: Tensor = self.by_type(hidden)
+        return scores
+
+
+#: The two without rotation.
+global_pointer_no_rope = partial(GlobalPointer, rope=False)
+efficient_global_pointer_no_rope = partial(DenseEfficientGlobalPointer, rope=False)

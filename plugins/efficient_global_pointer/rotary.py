@@ -1,0 +1,40 @@
+"""Rotary position embedding: the dot product of two rotated vectors depends on their distance alone."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+
+def rotate(vectors: Tensor) -> Tensor:
+    """Rotate each vector by angles proportional to its position: [B, L, ..., d] of even d to the same shape and dtype.
+
+    Entries 2i and 2i+1 of the vector at position m are turned as a plane by m * 10000^(-2i/d) (RoFormer, arXiv
+    2104.09864, equation 34).
+
+    >>> a, b = torch.randn(2, 1, 1, 8, dtype=torch.float64)  # one vector each, seen at six positions
+    >>> q, k = rotate(a.expand(1, 6, 8)), rotate(b.expand(1, 6, 8))
+    >>> torch.allclose((q[0, 1] * k[0, 3]).sum(), (q[0, 3] * k[0, 5]).sum())
+    True
+    """
+    length, size = vectors.shape[1], vectors.shape[-1]
+    if size % 2:
+        raise ValueError(f"rotate: vectors of shape {tuple(vectors.shape)}: an even last dimension is needed")
+    shape = (1, length, *[1] * (vectors.dim() - 3), size // 2)
+    cosine, sine = (table.view(shape) for table in _tables(length, size, vectors.dtype, vectors.device))
+    even, odd = vectors[..., ::2], vectors[..., 1::2]
+    return torch.stack([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1).flatten(-2)
+
+
+@lru_cache(maxsize=64)
+def _tables(length: int, size: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [L, d / 2].
+
+    Angles are computed in float64: at position 500 a fast plane's would be off by 3e-5 in float32, and in half
+    precision by whole turns.
+    """
+    exponents = torch.arange(0, size, 2, dtype=torch.float64) / size
+    angles = torch.arange(length, dtype=torch.float64)[:, None] * 10000.0**-exponents
+    return angles.cos().to(device, dtype), angles.sin().to(device, dtype)
