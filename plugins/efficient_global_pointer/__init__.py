@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.hookspecs import hookimpl
-from harness.spec import Dataset, Method, Metric, Option, Paper, Task
+from harness.spec import Dataset, Method, Metric, Option, Paper, Task, Workload
 from harness_plugins.efficient_global_pointer.corpora import DATASETS, NESTED, TYPES
 from harness_plugins.encoders import ENCODER, TRAINING
 
@@ -71,10 +71,10 @@ def harness_methods() -> list[Method]:
     pointers = [
         (
             "efficient-global-pointer",
-            "DenseEfficientGlobalPointer",
+            "EfficientGlobalPointer",
             {},
             EFFICIENT,
-            "one extraction score for all types",
+            "one extraction score for all types; its loss needs no tensor of all scores",
         ),
         (
             "efficient-global-pointer-dense",
@@ -166,7 +166,7 @@ def harness_tasks() -> list[Task]:
             metrics=_trained(types, dataset in NESTED),
             options=protocol,
             datasets=(dataset,),
-            help=f"train an encoder and a span scorer on {dataset}, {'nested' if dataset in NESTED else 'flat'} entities",
+            help=f"train an encoder and a scorer on {dataset}, {'nested' if dataset in NESTED else 'flat'} entities",
         )
         for dataset, types in TYPES.items()
     ]
@@ -309,6 +309,33 @@ def _numeric() -> list[Task]:
             },
             help="train a linear classifier of many labels on drawn rows with few or many positives",
         ),
+    ]
+
+
+@hookimpl
+def harness_workloads() -> list[Workload]:
+    """Hidden states as wide as BERT's, with few and many types."""
+    here = f"{_HERE}.workload"
+    return [
+        Workload(
+            name="ner/spans",
+            role=_SCORER,
+            sizes={"batch": [16], "types": [9, 50], "length": [128, 256, 512], "width": [768]},
+            inputs=f"{here}:inputs",
+            call=f"{here}:call",
+            baseline="efficient-global-pointer-dense",
+            bytes=f"{here}:least_bytes",
+            flops=f"{here}:least_flops",
+            extremes={
+                "positives dominate": f"{here}:positives_dominate",
+                "huge scores": f"{here}:huge_scores",
+                "one token": f"{here}:one_token",
+                "no spans": f"{here}:no_spans",
+            },
+            # At scores of hundreds float32's own spacing moves a gradient by 3e-5.
+            tolerance=1e-4,
+            help="the loss of a batch of texts from hidden states, forward and backward",
+        )
     ]
 
 

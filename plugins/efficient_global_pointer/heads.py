@@ -6,6 +6,7 @@ part is rotated) as in bert4keras, the code that was published with them.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -13,12 +14,13 @@ import torch
 from torch import Tensor
 
 from harness_plugins.efficient_global_pointer.multilabel import MultilabelLoss
+from harness_plugins.efficient_global_pointer.partition import span_loss
 from harness_plugins.efficient_global_pointer.rotary import rotate
 from harness_plugins.efficient_global_pointer.spans import Scorer, allowed_cells, check_spans, linear, multi_hot
 
 
 class PointerHead(Scorer):
-    """A head that scores every pair of tokens; trained on the dense score tensor [B, T, L, L].
+    """A head that scores every pair of tokens; trained on the scores of all cells, [B, T, L, L].
 
     ``size`` is d, the length of queries and keys, ``rope`` whether they are rotated, ``loss`` the form of the
     multi-label loss (``harness_plugins.efficient_global_pointer.multilabel``), taken over the L^2 cells of each text
@@ -56,7 +58,7 @@ class PointerHead(Scorer):
         return self.scores(hidden).masked_fill(~allowed_cells(mask)[:, None], -torch.inf)
 
     def loss(self, hidden: Tensor, mask: Tensor, spans: Tensor) -> Tensor:
-        """Mean loss over texts and types; spans are rows (text, type, start, end). Raises ValueError naming a bad one."""
+        """Mean loss over texts and types; spans are rows (text, type, start, end). ValueError names a bad one."""
         check_spans(hidden, mask, spans, self.types)
         logits = self(hidden, mask)
         flat = logits.flatten(2).flatten(0, 1)
@@ -92,11 +94,14 @@ class GlobalPointer(PointerHead):
         query, key = self._rotated(*both.split(self.size, dim=-1))
         # As one product of [L, d] with [d, L] for each text and type.
         scores: Tensor = query.transpose(1, 2) @ key.permute(0, 2, 3, 1)
-        return scores * self.size**-0.5
+        return scores / math.sqrt(self.size)
 
 
 class SharedPointer(PointerHead):
-    """What Efficient GlobalPointer and its first step share: one query and key for all types finds the entities."""
+    """What Efficient GlobalPointer and its first step share: one query and key for all types finds the entities.
+
+    The loss is taken from the parts of the scores, without the tensor of all cells.
+    """
 
     def pointers(self, hidden: Tensor) -> Tensor:
         """The layer's output [B, L, 2 d]: queries at even, keys at odd places."""
@@ -115,7 +120,7 @@ class SharedPointer(PointerHead):
         query, key = self._rotated(both[..., ::2], both[..., 1::2])
         typed = self.typing(hidden, both).transpose(1, 2) / 2
         end, start = typed[:, ::2], typed[:, 1::2]
-        return query, key * self.size**-0.5, start, end
+        return query, key / math.sqrt(self.size), start, end
 
     def typing(self, hidden: Tensor, both: Tensor) -> Tensor:
         """Scores of each token as an end and as a start of each type, [B, L, 2 T], alternating."""
@@ -125,13 +130,17 @@ class SharedPointer(PointerHead):
         query, key, start, end = self.parts(hidden)
         return (query @ key.transpose(1, 2))[:, None] + start[..., :, None] + end[..., None, :]
 
+    def loss(self, hidden: Tensor, mask: Tensor, spans: Tensor) -> Tensor:
+        """Mean loss over texts and types; spans are rows (text, type, start, end). ValueError names a bad one."""
+        return span_loss(*self.parts(hidden), mask, spans)
 
-class DenseEfficientGlobalPointer(SharedPointer):
-    """Efficient GlobalPointer, s_a(i, j) = q_i . k_j / sqrt(d) + w_a . [q_i; k_i; q_j; k_j] / 2, all cells at once.
+
+class EfficientGlobalPointer(SharedPointer):
+    """Efficient GlobalPointer, s_a(i, j) = q_i . k_j / sqrt(d) + w_a . [q_i; k_i; q_j; k_j] / 2.
 
     The types see the queries and keys before they are rotated. A new type costs 4 d weights (and 2 biases).
 
-    >>> head = DenseEfficientGlobalPointer(types=10)
+    >>> head = EfficientGlobalPointer(types=10)
     >>> sum(p.numel() for p in head.parameters())  # 768 x 128 + 128, and 128 x 20 + 20
     101012
     """
@@ -143,6 +152,14 @@ class DenseEfficientGlobalPointer(SharedPointer):
     def typing(self, hidden: Tensor, both: Tensor) -> Tensor:  # noqa: ARG002
         scores: Tensor = self.by_type(both)
         return scores
+
+
+class DenseEfficientGlobalPointer(EfficientGlobalPointer):
+    """Efficient GlobalPointer trained on the scores of all cells, as published: takes any form of the loss."""
+
+    def loss(self, hidden: Tensor, mask: Tensor, spans: Tensor) -> Tensor:
+        """Mean loss over texts and types; spans are rows (text, type, start, end). ValueError names a bad one."""
+        return PointerHead.loss(self, hidden, mask, spans)
 
 
 class StepOneGlobalPointer(SharedPointer):
@@ -166,4 +183,4 @@ class StepOneGlobalPointer(SharedPointer):
 
 #: The two without rotation.
 global_pointer_no_rope = partial(GlobalPointer, rope=False)
-efficient_global_pointer_no_rope = partial(DenseEfficientGlobalPointer, rope=False)
+efficient_global_pointer_no_rope = partial(EfficientGlobalPointer, rope=False)

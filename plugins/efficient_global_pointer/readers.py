@@ -129,7 +129,7 @@ def _json_sentence(row: Any, where: str, types: Collection[str]) -> Sentence:
                 first, last = place
                 if not 0 <= first <= last < len(text):
                     raise DatasetError(
-                        f"{where}: {mention!r} is said to be at {first} to {last}, outside of its {len(text)} characters"
+                        f"{where}: {mention!r} is said to be at {first} to {last} of {len(text)} characters"
                     )
                 if text[first : last + 1] != mention:
                     found = text[first : last + 1]

@@ -9,6 +9,8 @@ import pytest
 import torch
 from plugin_run import METHODS
 
+from harness_plugins.efficient_global_pointer.heads import PointerHead
+
 POINTERS = sorted(name for name, m in METHODS.items() if m.role == "span-scorer" and "pointer" in name)
 SCORERS = sorted(name for name, m in METHODS.items() if m.role == "span-scorer")
 TYPES, WIDTH, SIZE = 3, 10, 6
@@ -104,12 +106,13 @@ def test_every_form_of_the_loss_is_the_sum_over_every_span(name, form):
         assert head.loss(hidden, mask, spans).item() == pytest.approx(math.fsum(losses) / len(losses), abs=1e-12)
 
 
-def test_the_factorised_loss_is_the_dense_one_with_its_gradients():
+@pytest.mark.parametrize("name", ["efficient-global-pointer", "efficient-global-pointer-step-1"])
+def test_the_factorised_loss_is_that_of_all_cells_with_its_gradients(name):
     hidden, mask = some_states()
     found = []
-    for name in ("efficient-global-pointer", "efficient-global-pointer-dense"):
+    for loss in (type(make(name)).loss, PointerHead.loss):
         head, states = make(name), hidden.clone().requires_grad_()
-        value = head.loss(states, mask, SPANS)
+        value = loss(head, states, mask, SPANS)
         found.append([value, *torch.autograd.grad(value, [states, *head.parameters()])])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
