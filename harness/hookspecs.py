@@ -8,7 +8,8 @@ A plugin is a module (or a package's ``__init__``) with functions of these names
     def harness_methods():
         return [harness.Method(name="label-smoothing", role="classification-loss", build="my_plugin.loss:Smoothed")]
 
-It is found through the entry-point group ``harness.plugins`` or named with ``-p MODULE_OR_PATH``.
+It may state ``HARNESS_HOOKS = 1``, the version of the hooks that it was written for, so that a harness with other
+hooks says so. It is found through the entry-point group ``harness.plugins`` or named with ``-p MODULE_OR_PATH``.
 An implementation may leave out arguments it does not need. The module must import fast: neither torch nor
 mlflow at import time, since ``harness list`` imports every plugin; name code as ``"module:attribute"`` instead.
 """
@@ -31,9 +32,23 @@ if TYPE_CHECKING:
 
 #: The name pluggy knows this project by.
 PROJECT = "harness"
+#: Raised when a hook is added or changes. A plugin states the one it was written for as ``HARNESS_HOOKS``.
+HOOKS_VERSION = 1
+#: Plugins written for an older version than this are refused.
+OLDEST_HOOKS = 1
 #: Marks a function in a plugin as an implementation of one of the hooks below.
 hookimpl = pluggy.HookimplMarker(PROJECT)
 _hookspec = pluggy.HookspecMarker(PROJECT)
+
+
+def hook_names() -> set[str]:
+    """Names of all hooks.
+
+    >>> "harness_methods" in hook_names()
+    True
+    """
+    return {name for name, value in globals().items() if hasattr(value, f"{PROJECT}_spec")}
+
 
 # What a plugin brings ---------------------------------------------------------------------------------------
 

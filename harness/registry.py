@@ -10,8 +10,6 @@ import ast
 import hashlib
 import importlib
 import importlib.metadata
-import importlib.util
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -22,7 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pluggy
 
 from harness import hookspecs
-from harness.errors import FileError, HarnessError, UnknownName, UsageError, suggestion
+from harness.errors import FileError, UnknownName, UsageError
+from harness.loading import Rejected, check_hooks, guarded, import_origin, reason
 from harness.spec import Dataset, Engine, Figure, Method, Task, Workload
 
 if TYPE_CHECKING:
@@ -56,6 +55,8 @@ class Plugin:
     version: str = ""
     #: Why it could not be loaded, in one sentence; None for a plugin that works.
     broken: str | None = None
+    #: What a person who has it installed should know although it works, in one sentence.
+    note: str = ""
     #: Its source: one file, or a package's folder.
     source: Path | None = None
     #: What it brings, by kind.
@@ -158,10 +159,6 @@ class _Names(dict[str, Item]):
         raise error
 
 
-class _Rejected(Exception):
-    """Why a plugin is not taken in."""
-
-
 class _Builder:
     """Takes plugins in one by one; what a plugin brings is added whole or not at all."""
 
@@ -175,10 +172,12 @@ class _Builder:
         }
 
     def add(self, plugin: Plugin, module: ModuleType) -> None:
-        """Register a module's hooks and what they give. Raises _Rejected and leaves no trace of a bad one."""
+        """Register a module's hooks and what they give. Raises Rejected and leaves no trace of a bad one."""
+        if plugin.name in self.plugins:
+            raise Rejected(f"another plugin has its name: {plugin.name} from {self.plugins[plugin.name].origin}")
         try:
             self.manager.register(module, plugin.name)
-            self._check_hooks(module)
+            check_hooks(module)
             brought = self._collect(module)
         except BaseException:
             if self.manager.has_plugin(plugin.name):
@@ -190,14 +189,11 @@ class _Builder:
         brings = {kind: tuple(items) for kind, items in brought.items() if items}
         self.plugins[plugin.name] = replace(plugin, brings=brings, source=_source(module))
 
-    def _check_hooks(self, module: ModuleType) -> None:
-        known = {name for name in vars(hookspecs) if name.startswith("harness_")}
-        for name in dir(module):
-            marked = hasattr(getattr(module, name), f"{hookspecs.PROJECT}_impl")
-            if marked and name not in known:
-                raise _Rejected(f"it implements an unknown hook {name!r}{suggestion(name, known)}")
-            if name in known and not marked:
-                raise _Rejected(f"its {name} is not marked with @harness.hookimpl")
+    def note(self, name: str, printed: str) -> None:
+        """Remember that a plugin prints when it is imported."""
+        if text := " ".join(printed.split()):
+            told = f"it prints when it is imported, which is kept from you: {text[:80]!r}"
+            self.plugins[name] = replace(self.plugins[name], note=told)
 
     def _collect(self, module: ModuleType) -> dict[str, dict[str, Any]]:
         brought: dict[str, dict[str, Any]] = {kind: {} for kind, _ in _NOUNS.values()}
@@ -207,14 +203,14 @@ class _Builder:
                     continue
                 items = implementation.function()
                 if not isinstance(items, Iterable):
-                    raise _Rejected(f"{hook} returned {items!r}, not a list")
+                    raise Rejected(f"{hook} returned {items!r}, not a list")
                 for item in items:
                     if not isinstance(item, wanted):
-                        raise _Rejected(f"{hook} returned {item!r}, which is no {wanted.__name__}")
+                        raise Rejected(f"{hook} returned {item!r}, which is no {wanted.__name__}")
                     for name, one in _named(kind, item):
                         if name in brought[kind] or name in self.found[kind]:
                             owner = self.owners.get((kind.removesuffix("s"), name), "itself")
-                            raise _Rejected(f"its {kind.removesuffix('s')} {name!r} is already brought by {owner}")
+                            raise Rejected(f"its {kind.removesuffix('s')} {name!r} is already brought by {owner}")
                         brought[kind][name] = one
         return brought
 
@@ -280,54 +276,33 @@ def load_registry(extra: Sequence[str] = ()) -> Registry:
     builder.add(Plugin("harness", "harness.builtin", _version("harness")), builtin)
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
         plugin = Plugin(entry.name, entry.value, entry.dist.version if entry.dist else "")
+        if entry.name in builder.plugins:
+            broken = f"another plugin has its name: {entry.name} from {builder.plugins[entry.name].origin}"
+            builder.plugins[f"{entry.name} ({entry.value})"] = replace(plugin, broken=broken)
+            continue
         try:
-            builder.add(plugin, importlib.import_module(entry.value))
+            with guarded() as printed:
+                builder.add(plugin, importlib.import_module(entry.value))
+            builder.note(plugin.name, printed.getvalue())
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  a plugin may fail in any way, sys.exit included
-            builder.plugins[plugin.name] = replace(plugin, broken=_reason(error))
+            builder.plugins[plugin.name] = replace(plugin, broken=reason(error, entry.value))
     for origin in dict.fromkeys(extra):
         try:
-            module = import_origin(origin)
-            builder.add(Plugin(module.__name__, origin), module)
+            with guarded() as printed:
+                module = import_origin(origin)
+                builder.add(Plugin(module.__name__, origin), module)
+            builder.note(module.__name__, printed.getvalue())
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            raise UsageError(f"plugin {origin} cannot be used: {_reason(error)}") from error
+            raise UsageError(f"plugin {origin} cannot be used: {reason(error, Path(origin).stem)}") from error
     builder.drop_dangling()
     for plugin in builder.plugins.values():
         if plugin.broken and plugin.origin in extra:
             raise UsageError(f"plugin {plugin.origin} cannot be used: {plugin.broken}")
     return builder.finish(extra)
-
-
-def import_origin(origin: str) -> ModuleType:
-    """Import a plugin by module name, by the path of a ``.py`` file, or by a package's folder."""
-    path = Path(origin)
-    if not (path.suffix == ".py" or "/" in origin or path.is_dir()):
-        return importlib.import_module(origin)
-    file = (path / "__init__.py" if path.is_dir() else path).resolve()
-    if not file.is_file():
-        raise UsageError(f"there is no plugin file {file}")
-    name = (file.parent if file.name == "__init__.py" else file).stem
-    loaded = sys.modules.get(name)
-    if loaded is not None:
-        if getattr(loaded, "__file__", None) == str(file):
-            return loaded
-        raise UsageError(f"its name {name!r} is already that of another module; rename the file")
-    search = [str(file.parent)] if file.name == "__init__.py" else None
-    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=search)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Entered before it runs, so that addresses like "name:attribute" inside it resolve.
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 @cache
@@ -394,13 +369,3 @@ def _version(distribution: str) -> str:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return ""
-
-
-def _reason(error: BaseException) -> str:
-    """One sentence on why a plugin failed."""
-    if isinstance(error, (_Rejected, HarnessError)):
-        return str(error)
-    text = " ".join(str(error).split())[:500]
-    if isinstance(error, ModuleNotFoundError):
-        text += " (a plugin of several files is a folder with an __init__.py)"
-    return f"{type(error).__name__}: {text}" if text else f"it raised {type(error).__name__} when imported"

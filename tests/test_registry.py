@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import harness.hookspecs
+
 from harness.errors import UnknownName, UsageError
 from harness.registry import code_digest, imported_modules, load_registry
 
@@ -56,7 +58,6 @@ def test_a_plugin_given_by_path_brings_its_nouns(plugin):
     [
         ("1 / 0\n", "ZeroDivisionError: division by zero"),
         ("import sys\nsys.exit(1)\n", "SystemExit: 1"),
-        ("import no_such_package\n", "No module named 'no_such_package'"),
         ("def broken(:\n", "SyntaxError"),
         ("@hookimpl\ndef harness_metods():\n    return []\n", "unknown hook 'harness_metods'; did you mean"),
         ("@hookimpl\ndef harness_methods():\n    return ['m']\n", "harness_methods returned 'm', which is no Method"),
@@ -221,3 +222,57 @@ def test_the_code_digest_of_a_file_follows_the_files_beside_it_that_it_imports(t
             stream.write("y = 2\n")
         seen.add(code_digest(tmp_path / "main.py"))
     assert len(seen) == 3, "each of the three changes it, the stranger does not"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("HARNESS_HOOKS = 2\n", "written for version 2 of the hooks, and this harness has 1: install a newer harness"),
+        ("HARNESS_HOOKS = 0\n", "written for version 0 of the hooks, and this harness calls 1 at least: install a new"),
+        ("HARNESS_HOOKS = '1'\n", "HARNESS_HOOKS = '1' is not a whole number"),
+        ("import time\ntime.sleep(60)\n", "it took longer than 0.3 s to import; HARNESS_IMPORT_SECONDS="),
+        ("@hookimpl\ndef harness_methods():\n    while True:\n        pass\n", "it took longer than 0.3 s"),
+        ("import no_such_package.part\n", "it needs the package 'no_such_package', which is not installed"),
+        ("import installed_bad.part\n", "a plugin of several files is a folder"),
+    ],
+)
+def test_a_plugin_that_cannot_be_used_costs_one_sentence_and_no_other_plugin(installed, monkeypatch, text, reason):
+    monkeypatch.setenv("HARNESS_IMPORT_SECONDS", "0.3")
+    installed(bad=text, good=METHOD.format(name="fine"))
+    registry = load_registry()
+    assert reason in registry.plugins["bad"].broken
+    assert "\n" not in registry.plugins["bad"].broken
+    assert set(registry.methods) == {"fine"}
+
+
+def test_the_present_version_of_the_hooks_is_accepted(installed):
+    installed(stated=f"HARNESS_HOOKS = {harness.hookspecs.HOOKS_VERSION}\n" + METHOD.format(name="fine"))
+    assert load_registry().plugins["stated"].broken is None
+
+
+def test_what_a_plugin_prints_at_import_stays_out_of_the_output_and_is_told(installed, capsys):
+    installed(loud="print('hello there')\n" + METHOD.format(name="fine"))
+    registry = load_registry()
+    assert capsys.readouterr().out == ""
+    assert registry.plugins["loud"].note.endswith("'hello there'")
+    assert "fine" in registry.methods
+
+
+def test_of_two_plugins_with_one_name_the_first_stays(installed, monkeypatch):
+    import importlib.metadata
+
+    installed(first=METHOD.format(name="one"), second=METHOD.format(name="two"))
+    entries = [importlib.metadata.EntryPoint("same", f"installed_{n}", "harness.plugins") for n in ("first", "second")]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: entries)
+    registry = load_registry()
+    assert set(registry.methods) == {"one"}
+    assert registry.plugins["same"].broken is None
+    assert registry.plugins["same (installed_second)"].broken == (
+        "another plugin has its name: same from installed_first"
+    )
+
+
+def test_a_limit_that_is_no_number_is_told(monkeypatch):
+    monkeypatch.setenv("HARNESS_IMPORT_SECONDS", "soon")
+    with pytest.raises(UsageError, match="HARNESS_IMPORT_SECONDS=soon: a number of seconds"):
+        load_registry([str(harness.__file__)])

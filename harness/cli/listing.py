@@ -138,7 +138,7 @@ def _plugin(plugin: Plugin) -> dict[str, Any]:
     return {
         "name": plugin.name,
         "version": plugin.version,
-        "status": f"broken: {plugin.broken}" if plugin.broken else "ok",
+        "status": f"broken: {plugin.broken}" if plugin.broken else f"ok, but {plugin.note}" if plugin.note else "ok",
         "brings": {kind.replace("_", " "): len(names) for kind, names in plugin.brings.items()},
         "origin": plugin.origin,
         "code": plugin.code,
