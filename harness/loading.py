@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import ModuleType
 
 from harness.errors import HarnessError, UsageError, suggestion
 from harness.hookspecs import HOOKS_VERSION, OLDEST_HOOKS, PROJECT, hook_names
@@ -32,8 +32,12 @@ class _TooSlow(BaseException):
 def import_origin(origin: str) -> ModuleType:
     """Import a plugin by module name, by the path of a ``.py`` file, or by a package's folder."""
     path = Path(origin)
-    if not (path.suffix == ".py" or "/" in origin or path.is_dir()):
-        return importlib.import_module(origin)
+    # A project's folder often has the name of the package in it: a folder of modules has an __init__.py.
+    if not (path.suffix == ".py" or "/" in origin or (path / "__init__.py").is_file()):
+        found = importlib.import_module(origin)
+        if found.__file__ is None:
+            raise UsageError(f"there is no plugin file {path.resolve() / '__init__.py'}")
+        return found
     file = (path / "__init__.py" if path.is_dir() else path).resolve()
     if not file.is_file():
         raise UsageError(f"there is no plugin file {file}")
@@ -100,7 +104,7 @@ def _limit() -> Iterator[None]:
         yield
         return
 
-    def cut(number: int, frame: FrameType | None) -> None:
+    def cut(*_: object) -> None:
         raise _TooSlow
 
     handler = signal.signal(signal.SIGALRM, cut)

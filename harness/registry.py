@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pluggy
 
 from harness import hookspecs
-from harness.errors import FileError, UnknownName, UsageError
+from harness.errors import FileError, UnknownName, UsageError, suggestion
 from harness.loading import Rejected, check_hooks, guarded, import_origin, reason
 from harness.spec import Dataset, Engine, Figure, Method, Task, Workload
 
@@ -220,13 +220,13 @@ class _Builder:
         Asked when all are loaded, since a baseline may be another plugin's; again after each plugin that goes.
         """
         while dangling := self._dangling():
-            name, reason = dangling
+            name, problem = dangling
             for kind, items in self.plugins[name].brings.items():
                 for item in items:
                     del self.found[kind][item]
                     self.owners.pop((kind.removesuffix("s"), item))
             self.manager.unregister(name=name)
-            self.plugins[name] = replace(self.plugins[name], broken=reason, brings={})
+            self.plugins[name] = replace(self.plugins[name], broken=problem, brings={})
 
     def _dangling(self) -> tuple[str, str] | None:
         methods: Mapping[str, Method] = self.found["methods"]
@@ -236,8 +236,8 @@ class _Builder:
         for (kind, name), role, what, method in named:
             if method not in methods or methods[method].role != role:
                 known = [m.name for m in methods.values() if m.role == role]
-                reason = f"its {kind} {name!r} has the {what} {method!r}, which is no method of the role {role!r}"
-                return self.owners[kind, name], reason + suggestion(method, known)
+                problem = f"its {kind} {name!r} has the {what} {method!r}, which is no method of the role {role!r}"
+                return self.owners[kind, name], problem + suggestion(method, known)
         return None
 
     def _suites(self) -> _Names[Path]:

@@ -8,7 +8,6 @@ import sys
 import pytest
 
 import harness.hookspecs
-
 from harness.errors import UnknownName, UsageError
 from harness.registry import code_digest, imported_modules, load_registry
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import Json, Plugins, Results, registry
+from harness.cli.options import Json, Plugins, Results, complete_all, registry
 from harness.cli.output import people, print_json, table
 from harness.errors import DatasetError, DatasetMissing, UnknownName
 
@@ -62,7 +62,12 @@ def list_(
 
 def show(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A method, task, suite, claim, data set, plugin, ... or a record's id.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A method, task, suite, claim, data set, plugin, ... or a record's id.", autocompletion=complete_all
+        ),
+    ],
     as_json: Json = False,
     plugin: Plugins = None,
     results: Results = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,6 +48,33 @@ def load(plugins: tuple[str, ...] = ()) -> Registry:
 def registry(context: typer.Context, plugin: list[str] | None) -> Registry:
     """The registry with the plugins that were named."""
     return load(all_plugins(context, plugin))
+
+
+def complete_plugins(context: typer.Context, incomplete: str) -> list[str]:
+    """Plugins' names for the shell."""
+    return _beginning(load(all_plugins(context, None)).plugins, incomplete)
+
+
+def complete_suites(context: typer.Context, incomplete: str) -> list[str]:
+    """Suites' names for the shell."""
+    return _beginning(load(all_plugins(context, None)).suites, incomplete)
+
+
+def complete_claims(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of suites and of claims for the shell."""
+    found = load(all_plugins(context, None))
+    return _beginning({**found.suites, **found.claims}, incomplete)
+
+
+def complete_all(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of whatever can be shown, for the shell."""
+    found = load(all_plugins(context, None))
+    kinds = (found.plugins, found.methods, found.tasks, found.workloads, found.datasets, found.engines)
+    return _beginning({name for kind in (*kinds, found.suites, found.claims) for name in kind}, incomplete)
+
+
+def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
+    return sorted(name for name in names if name.startswith(incomplete))
 
 
 def seconds(duration: str | None) -> float | None:

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Devices, Json, Plugins, Results, all_plugins, registry, seconds, size
+from harness.cli.options import (
+    Devices,
+    Json,
+    Plugins,
+    Results,
+    all_plugins,
+    complete_claims,
+    complete_suites,
+    registry,
+    seconds,
+    size,
+)
 from harness.cli.output import errors, print_json
 from harness.errors import ExitCode, UnknownName
 
@@ -23,7 +34,12 @@ def add_to(app: typer.Typer) -> None:
 
 def suite(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME_OR_FILE", help="A suite's name, or the path of its file.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME_OR_FILE", help="A suite's name, or the path of its file.", autocompletion=complete_suites
+        ),
+    ],
     device: Devices = None,
     seeds: Annotated[int | None, typer.Option("--seeds", metavar="N", help="Seeds instead of the suite's.")] = None,
     only: Annotated[
@@ -104,7 +120,9 @@ def claims(
     context: typer.Context,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SUITE_OR_CLAIM]...", help="Suites or claims; globs are allowed."),
+        typer.Argument(
+            metavar="[SUITE_OR_CLAIM]...", help="Suites or claims; globs are allowed.", autocompletion=complete_claims
+        ),
     ] = None,
     require: Annotated[
         str | None,

@@ -137,9 +137,11 @@ def harness_tasks() -> list[Task]:
             role=_ROLE,
             run=f"{_HERE}.inequality:initialisation",
             metrics={
-                "spectral_norm": Metric(help="largest singular value"),
+                "spectral_norm": Metric(unit="number", help="largest singular value"),
                 "limit_share": Metric(unit="ratio", help="spectral norm over its limit for large matrices"),
-                "mean_square_singular_value": Metric(help="mean of the squared singular values; 1 if orthogonal"),
+                "mean_square_singular_value": Metric(
+                    unit="number", help="mean of the squared singular values; 1 if orthogonal"
+                ),
             },
             options={
                 "initialisation": how,
@@ -215,18 +217,22 @@ _INEQUALITY = {
     "tightness_final": Metric(unit="ratio", help=f"{_OVER}, median sample after training"),
     "tightness_final_mean": Metric(unit="ratio", help=f"{_OVER}, mean over samples after training"),
     "tightness_final_frobenius": Metric(unit="ratio", help=f"{_OVER} by Frobenius norms, median after training"),
-    "bracket_initial": Metric(help="the inequality's factor at the input gradient, median sample before training"),
-    "bracket_final": Metric(help="the same after training"),
+    "bracket_initial": Metric(
+        unit="number", help="the inequality's factor at the input gradient, median sample before training"
+    ),
+    "bracket_final": Metric(unit="number", help="the same after training"),
     "bracket_fall": Metric(unit="ratio", help="median bracket before training over that after it"),
-    "spectral_norm_initial": Metric(help="mean over layers before training"),
-    "spectral_norm_final": Metric(help="mean over layers after training"),
+    "spectral_norm_initial": Metric(unit="number", help="mean over layers before training"),
+    "spectral_norm_final": Metric(unit="number", help="mean over layers after training"),
 }
 _VARY = "standard deviation over mean"
 _EQUIVALENCE = {
-    "sample_pearson": Metric("higher", "", "correlation of both squared norms over samples, mean of checkpoints"),
-    "sample_spearman": Metric("higher", "", "the same of their ranks"),
-    "time_pearson": Metric("higher", "", "correlation of both squared norms' means over checkpoints"),
-    "time_spearman": Metric("higher", "", "the same of their ranks"),
+    "sample_pearson": Metric(
+        "higher", "correlation", "correlation of both squared norms over samples, mean of checkpoints"
+    ),
+    "sample_spearman": Metric("higher", "correlation", "the same of their ranks"),
+    "time_pearson": Metric("higher", "correlation", "correlation of both squared norms' means over checkpoints"),
+    "time_spearman": Metric("higher", "correlation", "the same of their ranks"),
     "ratio_variation_samples": Metric("lower", "ratio", f"input over parameter: {_VARY} over samples"),
     "ratio_variation_time": Metric("lower", "ratio", f"mean input over mean parameter: {_VARY} over checkpoints"),
     "ratio_growth": Metric(unit="ratio", help="mean input over mean parameter, after training over before"),
@@ -241,9 +247,11 @@ _GENERALISATION = {
     "test_loss": Metric("lower", "nats", "mean loss of test rows"),
     "valid_accuracy": Metric("higher", "fraction", "of the weight that was chosen by it"),
     "train_loss": Metric("lower", "nats", "mean loss of the training rows, without penalty"),
-    "input_gradient": Metric("lower", "", "mean squared norm of each training row's input gradient at the end"),
-    "parameter_gradient": Metric("lower", "", "mean squared norm of each training row's parameter gradient"),
-    "geometric_complexity": Metric("lower", "", "mean squared Frobenius norm of the outputs' Jacobian at the input"),
-    "chosen_weight": Metric(help="weight of the penalty that did best on valid rows"),
+    "input_gradient": Metric("lower", "number", "mean squared norm of each training row's input gradient at the end"),
+    "parameter_gradient": Metric("lower", "number", "mean squared norm of each training row's parameter gradient"),
+    "geometric_complexity": Metric(
+        "lower", "number", "mean squared Frobenius norm of the outputs' Jacobian at the input"
+    ),
+    "chosen_weight": Metric(unit="number", help="weight of the penalty that did best on valid rows"),
     "steps": Metric(unit="count", help="steps of gradient descent"),
 }

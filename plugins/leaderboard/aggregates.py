@@ -267,7 +267,10 @@ class BradleyTerry:
 
     def __call__(self, scores: ArrayLike) -> Array:
         """Scores [systems, tasks] to log strengths [systems]. Raises ScoreError where they are not finite."""
-        wins = wins_between(table_of(scores)) + self.draws / 2
+        table = table_of(scores)
+        if len(table) < 2:
+            raise ScoreError(f"the scores {list(table.shape)} are those of one system, which has no game", 0)
+        wins = wins_between(table) + self.draws / 2
         np.fill_diagonal(wins, 0.0)
         if (row := _outside_the_cycle(wins)) is not None:
             raise ScoreError(

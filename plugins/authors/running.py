@@ -1,0 +1,132 @@
+"""The check that runs a plugin's tasks as cells, twice each, at the smallest setting they allow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness.engines import Settings
+from harness.errors import HarnessError
+from harness.records import Record
+from harness.registry import Registry
+from harness.spec import Cell, Scalar, Task
+from harness.suite import Cross, Suite, cells_of, read_suite
+from harness_plugins.authors.findings import Check, Note, Problem, Subject
+from harness_plugins.authors.roles import lowest
+
+#: Seconds that a task may take at its smallest setting.
+LIMIT = 60.0
+
+
+def tasks(subject: Subject) -> Iterator[Problem | Note]:
+    """Each task runs at the lower bounds of its options, else at its defaults, and gives the same metrics twice."""
+    waiting: dict[str, list[Cell]] = {}
+    for task in subject.tasks.values():
+        try:
+            waiting[task.name] = _candidates(task, subject.registry)
+        except HarnessError as error:
+            yield Problem(f"task {task.name}: {error}", "see docs/plugins.md")
+    failed: dict[str, Record] = {}
+    while waiting:
+        cells = [cells.pop(0) for cells in waiting.values()]
+        records = _twice(cells, subject.registry)
+        for cell in cells:
+            first, second = records[cell.id]
+            if first.status == "skipped":
+                yield Note(f"task {cell.task} was not run: {first.cause}")
+            elif not first.good and waiting[cell.task]:
+                failed[cell.task] = first
+                continue
+            elif not first.good and (files := _files(subject.tasks[cell.task])):
+                yield Note(f"task {cell.task} was not run: its option {files[0]} names a file of the user's")
+            elif not first.good:
+                yield _problem(cell, first)
+            elif not second.good or first.metrics != second.metrics:
+                yield Problem(
+                    f"task {cell.task} gives other metrics the second time: {cell}",
+                    "draw from run.generator and run.rng alone, in an order that is always the same",
+                )
+            elif cell.task in failed:
+                told = failed[cell.task].cause
+                yield Note(f"task {cell.task} runs at its defaults, not with all options at their lower bounds: {told}")
+            del waiting[cell.task]
+
+
+def _files(task: Task) -> list[str]:
+    return [name for name, option in task.options.items() if option.file]
+
+
+def _problem(cell: Cell, record: Record) -> Problem:
+    advice = "a task must run at its defaults and return every metric it promises, each finite"
+    if record.status == "timeout":
+        advice = f"give it options that make it small enough for {LIMIT:g} s, with lower bounds"
+    return Problem(f"task {cell.task} {record.status}: {record.cause} ({cell})", advice)
+
+
+def _candidates(task: Task, registry: Registry) -> list[Cell]:
+    """Cells to try in turn, with a method that some suite runs: whole numbers at their lower bounds, then defaults."""
+    known = _crossed(task, registry)
+    method, dtype = known if known else (_any_method(task, registry), "float32")
+    own = registry.methods[method].options
+    least = lowest(task.options)
+    # An option that a method declares too, with another default, needs a value.
+    shared = {n: o.default for n, o in task.options.items() if n in own and own[n].default != o.default}
+    blocks = [least, shared] if least != shared else [shared]
+    return [_cell(task, method, dtype, {**shared, **options}, registry) for options in blocks]
+
+
+def _cell(task: Task, method: str, dtype: str, options: dict[str, Scalar], registry: Registry) -> Cell:
+    block = Cross.model_validate({"task": task.name, "methods": [method], "dtype": dtype, "options": options})
+    (cell,) = cells_of(Suite("check", Path("check.toml"), "check", (block,), {}), registry)
+    return cell
+
+
+def _crossed(task: Task, registry: Registry) -> tuple[str, str] | None:
+    """The first method and dtype with which a suite of the registry runs the task."""
+    for name in registry.suites:
+        try:
+            cells = cells_of(read_suite(name, registry), registry, locate=lambda _: "digest")
+            for cell in cells:
+                if cell.task == task.name:
+                    return cell.method, cell.dtype
+        except HarnessError:
+            continue
+    return None
+
+
+def _any_method(task: Task, registry: Registry) -> str:
+    methods = [method.name for method in registry.methods.values() if method.role == task.role]
+    if not methods:
+        raise HarnessError(f"no method has its role {task.role!r}")
+    baselines = [w.baseline for w in registry.workloads.values() if w.role == task.role and w.baseline in methods]
+    return (baselines or methods)[0]
+
+
+def _twice(cells: Sequence[Cell], registry: Registry) -> dict[str, tuple[Record, Record]]:
+    """Run the cells twice as a suite does, in worker processes with a limit of time."""
+    from harness.engines.local import run
+
+    settings = Settings(jobs=os.cpu_count() or 1, timeout=LIMIT, plugins=registry.extra)
+    first = {cell.id: _skipped(cell) for cell in cells if cell.skip}
+    first.update({cell.id: record for cell, record in run([c for c in cells if not c.skip], settings)})
+    good = [cell for cell in cells if first[cell.id].good]
+    second = {cell.id: record for cell, record in run(good, settings)}
+    return {cell.id: (first[cell.id], second.get(cell.id, first[cell.id])) for cell in cells}
+
+
+def _skipped(cell: Cell) -> Record:
+    from harness.execute import record_of
+
+    return record_of(cell, "skipped", cell.skip)
+
+
+CHECKS = (
+    Check(
+        "tasks",
+        "every task runs at its smallest setting, returns what it promises, and repeats",
+        tasks,
+        lambda subject: bool(subject.tasks),
+        slow=True,
+    ),
+)

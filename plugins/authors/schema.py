@@ -1,0 +1,48 @@
+"""JSON Schemas of the files that people write, made from the models that check them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+#: Where the schemas lie that are shipped, as SUITE_OR_CLAIM.schema.json.
+FOLDER = Path(__file__).parent / "schemas"
+
+
+def shipped(kind: str) -> str:
+    """The text of the schema of "suite" or "claim" files."""
+    return (FOLDER / f"{kind}.schema.json").read_text("utf-8")
+
+
+def generated(kind: str) -> str:
+    """The same, made anew; ``python -m harness_plugins.authors.schema`` writes both into the package.
+
+    >>> json.loads(generated("suite"))["properties"]["title"]["minLength"]
+    1
+    """
+    from harness.claims import ClaimFile
+    from harness.suite import SuiteFile
+
+    made = (SuiteFile if kind == "suite" else ClaimFile).model_json_schema()
+    if kind == "claim":
+        # What the models check in code: a test or a reason, and what is compared with what.
+        parts = made["$defs"]
+        parts["Claim"]["oneOf"] = _required("test", "untestable")
+        parts["Greater"]["anyOf"] = _required("value", "than", "than_where")
+        for name in ("Equal", "Ratio"):
+            parts[name]["anyOf"] = _required("than", "than_where")
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"harness {kind} file"}
+    return json.dumps({**document, **{k: v for k, v in made.items() if k != "title"}}, indent=2) + "\n"
+
+
+def _required(*names: str) -> list[dict[str, Any]]:
+    return [{"required": [name]} for name in names]
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for kind in ("suite", "claim"):
+        (FOLDER / f"{kind}.schema.json").write_text(generated(kind), encoding="utf-8")
+        sys.stdout.write(f"{FOLDER / kind}.schema.json\n")
