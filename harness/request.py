@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import UnknownName, UsageError
-from harness.judge import LOOKS
 from harness.provenance import usable_cores
 from harness.spec import DEVICE_KINDS
 
@@ -44,6 +43,9 @@ class Request:
         if self.fresh and self.retry_failed:
             raise UsageError("--fresh and --retry-failed contradict each other: fresh runs every cell again")
         if self.until_decided and self.seeds is not None:
+            # Not needed by those who only ask for help: it brings pydantic.
+            from harness.judge import LOOKS
+
             raise UsageError(f"--until-decided and --seeds contradict each other: it looks at {LOOKS} seeds itself")
         if self.jobs is not None and self.jobs < 1:
             raise UsageError(f"--jobs {self.jobs}: at least 1 is needed")
