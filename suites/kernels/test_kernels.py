@@ -1,0 +1,67 @@
+"""Kernels side by side in pytest-benchmark's tables: ``pytest suites/kernels --benchmark-only``.
+
+One group for each role and size, from the registry's workloads. Sizes are the smallest and the middle one of each
+dimension; ``harness bench`` has all, pairs the times and measures memory.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+import harness
+from harness.errors import HarnessError
+from harness.spec import Method, Workload, resolve
+from harness_plugins.speed.gate import draw, examine, synchronise
+
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+#: Methods that take longer for one call, in seconds, are skipped.
+SLOW = 2.0
+
+
+def _cases() -> Iterator[Any]:
+    for workload in harness.workloads().values():
+        few = [dict.fromkeys((values[0], values[len(values) // 2])) for values in workload.sizes.values()]
+        for values in itertools.product(*few):
+            size = dict(zip(workload.sizes, values, strict=True))
+            label = " ".join(f"{k}={v}" for k, v in size.items())
+            for method in harness.methods().values():
+                if method.role == workload.role:
+                    yield pytest.param(workload, method, size, id=f"{method.name}-{workload.name} {label}")
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("workload", "method", "size"), _cases())
+def test_kernel(benchmark: Any, workload: Workload, method: Method, size: dict[str, int], device: str) -> None:
+    place = torch.device(device)
+    call, tensors = resolve(workload.call), draw(workload.inputs, size, place, torch.float32, 0)
+    wanted = [t for t in tensors if t.requires_grad]
+    try:
+        built = method.create()
+        call(built, *tensors)
+    except (ImportError, HarnessError) as error:
+        pytest.skip(str(error))
+
+    def once() -> None:
+        value = call(built, *tensors)
+        if value.requires_grad:
+            torch.autograd.grad(value, wanted, allow_unused=True)
+        synchronise(place)
+
+    once()
+    begin = time.perf_counter()
+    once()
+    if (seconds := time.perf_counter() - begin) > SLOW:
+        pytest.skip(f"a call takes {seconds:.1f} s")
+    reference = harness.methods()[method.reference or method.name]
+    wrong = [fault for fault in examine(method, workload, size, place, torch.float32, 0, reference) if fault.blocks]
+    assert not wrong, f"{method.name} is wrong and gets no time: {wrong[0].found} ({wrong[0].inputs})"
+    label = " ".join(f"{k}={v}" for k, v in size.items())
+    benchmark.group = f"{workload.role}: {workload.name}, {label}, {device}"
+    benchmark.name = method.name
+    benchmark(once)
