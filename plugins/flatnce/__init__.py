@@ -47,9 +47,16 @@ _SIGMA = {"sigma": Option(0.5, "divides the positive's cosine in its own weight"
 def harness_methods() -> list[Method]:
     """The losses, and two controls that tell re-weighting of anchors from longer steps."""
     told = [
-        ("flatnce", "losses:FlatNCE", FLATNCE, "log xi: the gradient of FlatNCE without its stop-gradient"),
+        ("flatnce", "tiled:TiledFlatNCE", FLATNCE, "log xi: the gradient of FlatNCE without its stop-gradient"),
+        (
+            "flatnce-dense",
+            "losses:FlatNCE",
+            FLATNCE,
+            "the same with all scores in memory, by automatic differentiation",
+        ),
         ("flatnce-detach", "losses:DetachedFlatNCE", FLATNCE, "xi over itself as a constant, as published"),
-        ("infonce", "losses:InfoNCE", CPC, "log(1 + xi) in the form that keeps its accuracy"),
+        ("infonce", "tiled:TiledInfoNCE", CPC, "log(1 + xi) in the form that keeps its accuracy"),
+        ("infonce-dense", "losses:InfoNCE", CPC, "the same with all scores in memory, by automatic differentiation"),
         ("infonce-naive", "losses:NaiveInfoNCE", CPC, "log(1 + sum of exponentials) as the formula stands"),
         ("infonce-cross-entropy", "losses:CrossEntropyInfoNCE", CPC, "softmax cross-entropy, as libraries write it"),
         ("infonce-float64", "losses:Float64InfoNCE", CPC, "InfoNCE computed in float64 whatever the views' dtype"),
@@ -68,6 +75,9 @@ def harness_methods() -> list[Method]:
             "control: the batch's mean weight divided out",
         ),
     ]
+    # Other ways to write one loss.
+    same = dict.fromkeys(["infonce", "infonce-naive", "infonce-cross-entropy", "infonce-float64"], "infonce-dense")
+    same["flatnce"] = "flatnce-dense"
     return [
         Method(
             name=name,
@@ -75,8 +85,7 @@ def harness_methods() -> list[Method]:
             build=f"{_HERE}.{address}",
             options=_LOSS | (_SIGMA if name == "dclw" else {}),
             paper=paper,
-            # Other ways to write one loss.
-            reference="infonce" if name in ("infonce-naive", "infonce-cross-entropy", "infonce-float64") else "",
+            reference=same.get(name, ""),
             help=text,
         )
         for name, address, paper, text in told
@@ -179,7 +188,7 @@ def harness_workloads() -> list[Workload]:
                 "separated": f"{_HERE}.workload:separated",
                 "uneven lengths": f"{_HERE}.workload:uneven_lengths",
             },
-            baseline="infonce",
+            baseline="infonce-cross-entropy",
             bytes=f"{_HERE}.workload:least_bytes",
             flops=f"{_HERE}.workload:least_flops",
             help="the loss of a batch of pairs, forward and backward",

@@ -51,17 +51,8 @@ def scores(view_a: Tensor, view_b: Tensor, temperature: float, negatives: Negati
     >>> negative[0]
     tensor([-inf, 0.])
     """
-    if view_a.dim() != 2 or view_a.shape != view_b.shape:
-        shapes = f"{list(view_a.shape)} and {list(view_b.shape)}"
-        raise ValueError(f"the two views must both be [B, d], rows paired, not {shapes}")
+    view_a, view_b = unit_rows(view_a, view_b)
     pairs = len(view_a)
-    if pairs < 2:
-        raise ValueError(
-            f"views of shape {list(view_a.shape)}: a batch of {pairs} has no negatives, at least 2 are needed"
-        )
-    # torch's default floor of 1e-12 is zero in float16 and would turn a zero row into NaN.
-    floor = max(1e-12, torch.finfo(view_a.dtype).tiny)
-    view_a, view_b = F.normalize(view_a, dim=1, eps=floor), F.normalize(view_b, dim=1, eps=floor)
     same_pair = torch.eye(pairs, dtype=torch.bool, device=view_a.device)
     if negatives == "all":
         rows = torch.cat([view_a, view_b])
@@ -74,6 +65,26 @@ def scores(view_a: Tensor, view_b: Tensor, temperature: float, negatives: Negati
         positive = similar.diagonal()
         others = torch.cat([similar, similar.T]).masked_fill(same_pair.repeat(2, 1), -torch.inf)
     return positive.repeat(2), others
+
+
+def unit_rows(view_a: Tensor, view_b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both views [B, d] with rows of length 1; rows of zeros stay zeros. Raises ValueError as ``scores`` does.
+
+    >>> unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.eye(2))[0]
+    tensor([[0.6000, 0.8000],
+            [0.0000, 0.0000]])
+    """
+    if view_a.dim() != 2 or view_a.shape != view_b.shape:
+        shapes = f"{list(view_a.shape)} and {list(view_b.shape)}"
+        raise ValueError(f"the two views must both be [B, d], rows paired, not {shapes}")
+    pairs = len(view_a)
+    if pairs < 2:
+        raise ValueError(
+            f"views of shape {list(view_a.shape)}: a batch of {pairs} has no negatives, at least 2 are needed"
+        )
+    # torch's default floor of 1e-12 is zero in float16 and would turn a zero row into NaN.
+    floor = max(1e-12, torch.finfo(view_a.dtype).tiny)
+    return F.normalize(view_a, dim=1, eps=floor), F.normalize(view_b, dim=1, eps=floor)
 
 
 class ContrastiveLoss:

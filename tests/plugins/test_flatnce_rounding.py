@@ -8,11 +8,12 @@ import pytest
 import torch
 from plugin_run import METHODS, TASKS, make_run
 
+from harness_plugins import flatnce
 from harness_plugins.flatnce.losses import InfoNCE
 from harness_plugins.flatnce.rounding import identities, relative_error, rounding
 
 TASK = "contrastive/rounding"
-COUPLED = sorted(n for n, method in METHODS.items() if method.role == "contrastive-loss" and n != "dclw")
+COUPLED = sorted(method.name for method in flatnce.harness_methods() if method.name != "dclw")
 
 
 def errors(method, dtype="float32", temperature=0.05, **options):
