@@ -131,11 +131,12 @@ def test_value_alone_is_the_same_value():
     assert value.item() == TiledInfoNCE()(*rows).item()
 
 
-def test_autocast_does_not_round_the_scores():
+@pytest.mark.parametrize("temperature", [0.05, 0.001])
+def test_autocast_does_not_round_the_scores(temperature):
     rows = views(40, 16, torch.float32)
-    expected = value_and_gradient(TiledInfoNCE(0.05), rows)
+    expected = value_and_gradient(TiledFlatNCE(temperature), rows)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = value_and_gradient(TiledInfoNCE(0.05), rows)
+        found = value_and_gradient(TiledFlatNCE(temperature), rows)
     assert found[0] == expected[0]
     assert torch.equal(found[1], expected[1])
 
