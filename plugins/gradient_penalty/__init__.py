@@ -155,25 +155,36 @@ def harness_tasks() -> list[Task]:
 
 @hookimpl
 def harness_workloads() -> list[Workload]:
-    """A batch through an MLP of equal layers."""
+    """A batch through an MLP of equal layers: a penalty that is differentiated, and the norms alone."""
+    sizes = {"batch": [64, 512], "width": [128, 512], "depth": [4]}
+    extremes = {"saturated": f"{_HERE}.workload:saturated", "small weights": f"{_HERE}.workload:small_weights"}
     return [
         Workload(
             name="penalty/mlp-batch",
             role=_ROLE,
-            sizes={"batch": [64, 512], "width": [128, 512], "depth": [4]},
+            sizes=sizes,
             inputs=f"{_HERE}.workload:inputs",
             call=f"{_HERE}.workload:call",
-            extremes={
-                "saturated": f"{_HERE}.workload:saturated",
-                "small weights": f"{_HERE}.workload:small_weights",
-            },
+            extremes=extremes,
             baseline="parameter-vmap",
             # What the eigenvector of a spectral norm is known to in float32.
             tolerance=3e-5,
             bytes=f"{_HERE}.workload:least_bytes",
             flops=f"{_HERE}.workload:least_flops",
             help="a gradient penalty of a batch, differentiated with respect to all parameters",
-        )
+        ),
+        Workload(
+            name="penalty/sample-norms",
+            role=_ROLE,
+            sizes=sizes,
+            inputs=f"{_HERE}.workload:inputs",
+            call=f"{_HERE}.workload:call_norms",
+            extremes=extremes,
+            baseline="parameter-vmap",
+            bytes=f"{_HERE}.workload:least_bytes_of_norms",
+            flops=f"{_HERE}.workload:least_flops_of_norms",
+            help="both gradient norms of every sample, as for clipping or for a look; nothing is differentiated again",
+        ),
     ]
 
 

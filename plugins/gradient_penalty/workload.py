@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -61,13 +62,25 @@ def call(
     penalty: Callable[[nn.Module, Tensor, Tensor, LossFunction], Tensor], x: Tensor, target: Tensor, *parameters: Tensor
 ) -> Tensor:
     """The scalar that is differentiated with respect to the parameters."""
+    return penalty(_model(parameters), x, target, partial(F.cross_entropy, reduction="none"))
+
+
+def call_norms(penalty: Any, x: Tensor, target: Tensor, *parameters: Tensor) -> Tensor:
+    """Both norms of every sample, weighted so that errors of single samples do not cancel; not differentiated."""
+    found = penalty.norms(_model(parameters), x, target, partial(F.cross_entropy, reduction="none"))
+    weights = torch.linspace(1, 2, len(x), dtype=x.dtype, device=x.device)
+    total: Tensor = (weights * (found.input + found.parameter)).sum()
+    return total
+
+
+def _model(parameters: tuple[Tensor, ...]) -> nn.Module:
     layers: list[nn.Module] = []
     for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
         linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
         # The very tensors, not copies of them: their gradients are what is compared.
         linear._parameters["weight"], linear._parameters["bias"] = weight, bias  # type: ignore[assignment]
         layers += [linear, nn.Tanh()]
-    return penalty(nn.Sequential(*layers[:-1]), x, target, partial(F.cross_entropy, reduction="none"))
+    return nn.Sequential(*layers[:-1])
 
 
 def least_bytes(itemsize: int, batch: int, width: int, depth: int) -> int:
@@ -82,3 +95,13 @@ def least_flops(batch: int, width: int, depth: int) -> int:
     and to the weight.
     """
     return 6 * 2 * batch * width * width * (depth - 1)
+
+
+def least_bytes_of_norms(itemsize: int, batch: int, width: int, depth: int) -> int:
+    """Rows and weights read once, two numbers a row written once."""
+    return (batch * (width + 2) + (depth - 1) * width * width) * itemsize
+
+
+def least_flops_of_norms(batch: int, width: int, depth: int) -> int:
+    """Multiplications and additions of two matrix products a hidden layer: forward, and back to its input."""
+    return 2 * 2 * batch * width * width * (depth - 1)

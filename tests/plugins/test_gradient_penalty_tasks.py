@@ -13,12 +13,13 @@ from scipy import stats
 
 from harness.datasets import locate
 from harness.errors import DatasetMissing
+from harness_plugins import gradient_penalty
 from harness_plugins.gradient_penalty import equivalence, generalisation, inequality
 from harness_plugins.gradient_penalty.equivalence import pearson, spearman
 from harness_plugins.gradient_penalty.penalties import InputPenalty, NoPenalty
 from harness_plugins.gradient_penalty.training import Labelled, checkpoints, descent, new_model, problem
 
-PENALTIES = sorted(name for name, method in METHODS.items() if method.role == "gradient-penalty")
+PENALTIES = sorted(method.name for method in gradient_penalty.harness_methods())
 SMALL = {"width": 16, "epochs": 1}
 QUICK = {
     "penalty/inequality": {**SMALL, "samples": 8, "checkpoints": 2},
