@@ -47,6 +47,21 @@ CRF = Paper(
     authors="Lafferty, McCallum, Pereira",
 )
 
+#: Options of the tasks that train.
+_PROTOCOL = (
+    ENCODER
+    | TRAINING
+    | {
+        "max_length": Option(256, "tokens of a sentence that are read", low=4, high=4096),
+        "learning_rate": Option(0.002, "of Adam, after warming up", low=0),
+        "decay": Option("linear", "what it does after that", choices=("constant", "linear")),
+        "clip_norm": Option(1.0, "largest norm of the whole gradient; 0 leaves it alone", low=0),
+        "bucket": Option(20, "batches whose sentences are sorted by length together; 1 mixes all", low=1),
+        "batch_size": Option(16, "sentences in a batch", low=1),
+        "epochs": Option(5, "passes over the training sentences; the best by validation F1 is kept", low=1),
+        "train_rows": Option(0, "training sentences, picked at random; 0 for all", low=0),
+    }
+)
 #: Types of the corpus that is drawn (``expressions.TYPES``, whose module imports numpy).
 _EXPRESSION_TYPES = ("call", "group", "product", "sum")
 
@@ -144,27 +159,13 @@ def harness_methods() -> list[Method]:
 @hookimpl
 def harness_tasks() -> list[Task]:
     """Training on five corpora and a drawn one, parameter counts, and what holds of the losses."""
-    protocol = (
-        ENCODER
-        | TRAINING
-        | {
-            "max_length": Option(256, "tokens of a sentence that are read", low=4, high=4096),
-            "learning_rate": Option(0.002, "of Adam, after warming up", low=0),
-            "decay": Option("linear", "what it does after that", choices=("constant", "linear")),
-            "clip_norm": Option(1.0, "largest norm of the whole gradient; 0 leaves it alone", low=0),
-            "bucket": Option(20, "batches whose sentences are sorted by length together; 1 mixes all", low=1),
-            "batch_size": Option(16, "sentences in a batch", low=1),
-            "epochs": Option(5, "passes over the training sentences; the best by validation F1 is kept", low=1),
-            "train_rows": Option(0, "training sentences, picked at random; 0 for all", low=0),
-        }
-    )
     training = [
         Task(
             name=f"ner/{dataset}",
             role=_SCORER,
             run=f"{_HERE}.training:on_{dataset}",
             metrics=_trained(types, dataset in NESTED),
-            options=protocol,
+            options=_PROTOCOL,
             datasets=(dataset,),
             help=f"train an encoder and a scorer on {dataset}, {'nested' if dataset in NESTED else 'flat'} entities",
         )
@@ -175,11 +176,32 @@ def harness_tasks() -> list[Task]:
         role=_SCORER,
         run=f"{_HERE}.expressions:on_expressions",
         metrics=_trained(_EXPRESSION_TYPES, nests=True),
-        options=protocol
+        options=_PROTOCOL
         | {"expressions": Option(1500, "drawn to train on; a quarter and half more to validate and test", low=8)},
         help="the same on drawn arithmetic expressions, whose parts nest: no data set is needed",
     )
-    return [*training, expressions, *_numeric()]
+    throughput = Task(
+        name="ner/throughput",
+        role=_SCORER,
+        run=f"{_HERE}.throughput:throughput",
+        metrics={
+            "train_sentences_per_second": Metric("higher", "1/s", "with the encoder, forward, backward and step"),
+            "predict_sentences_per_second": Metric("higher", "1/s", "with the encoder, from text to entities"),
+            "train_over_crf": Metric("higher", "ratio", "training speed over that of crf-bio, measured in turns"),
+            "predict_over_crf": Metric("higher", "ratio", "the same of prediction"),
+        },
+        options=ENCODER
+        | TRAINING
+        | {
+            "max_length": _PROTOCOL["max_length"],
+            "batch_size": _PROTOCOL["batch_size"],
+            "kinds": Option(10, "types of entities", low=1),
+            "blocks": Option(7, "times that scorer and CRF are measured in turn", low=1),
+            "block_batches": Option(4, "batches of a block", low=1),
+        },
+        help="speed with the encoder on drawn sentences as long as CLUENER's, beside a CRF; never the same twice",
+    )
+    return [*training, expressions, throughput, *_numeric()]
 
 
 def _trained(types: tuple[str, ...], nests: bool) -> dict[str, Metric]:

@@ -56,6 +56,7 @@ def train_and_score(scorer: SpanScorer, run: Run, corpus: Corpus, nests: bool) -
         picked = torch.randperm(len(rows), generator=order)[: run.options["train_rows"]].sort().values
         rows = tuple(rows[number] for number in picked.tolist())
     encoder: Any = encoder_of(run.options, [row.text for row in rows], run.generator).to(run.device, run.dtype)
+    untold = _untold(encoder, rows, corpus.types)
     head = scorer.fresh(encoder.dimension, len(corpus.types), own)
     model = nn.ModuleList([encoder, head.to(run.device, run.dtype)])  # type: ignore[attr-defined]
     best, best_epoch = fit(model, rows, corpus, run, order, dropped)
@@ -76,7 +77,7 @@ def train_and_score(scorer: SpanScorer, run: Run, corpus: Corpus, nests: bool) -
         "threshold": threshold,
         "tuned_f1": moved.f1,
         "threshold_gain": moved.f1 - score.f1,
-        "untold_share": _untold(encoder, rows, corpus.types),
+        "untold_share": untold,
     }
     if nests:
         metrics |= by_nesting(gold, test)
@@ -107,7 +108,7 @@ def fit(
     dropped: torch.Generator,
 ) -> tuple[dict[str, Any], int]:
     """Train ``model`` (encoder, scorer) and give the weights of its best epoch and that epoch's number, from 1."""
-    encoder, head = _halves(model)
+    encoder, head = halves(model)
     epochs, batch_size = run.options["epochs"], run.options["batch_size"]
     per_epoch = -(-len(rows) // batch_size)
     steps = epochs * per_epoch
@@ -134,7 +135,8 @@ def fit(
     return best[2], best[1]
 
 
-def _halves(model: nn.ModuleList) -> tuple[Any, Any]:
+def halves(model: nn.ModuleList) -> tuple[Any, Any]:
+    """The encoder and the scorer."""
     encoder, head = model
     return encoder, head
 
@@ -170,7 +172,7 @@ def predict(
     model: nn.ModuleList, rows: Sequence[Sentence], types: Sequence[str], candidates: bool = True
 ) -> tuple[list[set[Entity]], list[Candidate]]:
     """Entities that score above 0 of each sentence, and the candidates for other thresholds."""
-    encoder, head = _halves(model)
+    encoder, head = halves(model)
     model.eval()
     entities: list[set[Entity]] = [set() for _ in rows]
     others: list[Candidate] = []
