@@ -89,7 +89,9 @@ def check(
         outcomes = conformance(subject, only or (), _print)
         broken = sum(outcome.state == "does not hold" for outcome in outcomes)
         held = sum(outcome.state == "holds" for outcome in outcomes)
-        people().print(f"{plural(held, 'check')} hold, {broken} do not" if broken else f"all {held} checks hold")
+        one = {True: "holds", False: "hold"}[held == 1]
+        said = f"{plural(held, 'check')} {one}, {broken} {'does' if broken == 1 else 'do'} not"
+        people().print(said if broken else f"all {held} checks hold")
     if any(outcome.state == "does not hold" for outcome in outcomes):
         raise typer.Exit(ExitCode.NOT_HELD)
 
