@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness.cell import Cell
     from harness.claims import Claim
     from harness.errors import ExitCode, HarnessError, UsageError
     from harness.hookspecs import hookimpl
@@ -22,20 +23,7 @@ if TYPE_CHECKING:
     from harness.results import load_results, verdicts
     from harness.run import Run
     from harness.session import SuiteResult, run_suite
-    from harness.spec import (
-        Cell,
-        Dataset,
-        Engine,
-        Figure,
-        Finding,
-        Method,
-        Metric,
-        Option,
-        Paper,
-        Place,
-        Task,
-        Workload,
-    )
+    from harness.spec import Dataset, Engine, Figure, Finding, Method, Metric, Option, Paper, Place, Task, Workload
 
 _HOME = {
     "Cell": "spec",

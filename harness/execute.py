@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cell import Cell
 from harness.datasets import load
 from harness.errors import HarnessError, UnknownName, UsageError
 from harness.memory import PeakMemory, at_most, ran_out
 from harness.records import Record, Status
 from harness.run import Run
-from harness.spec import Cell, Task, resolve
+from harness.spec import Task, resolve
 
 if TYPE_CHECKING:
     from harness.registry import Registry

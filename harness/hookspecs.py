@@ -25,10 +25,11 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
+    from harness.cell import Cell
     from harness.plan import Session
     from harness.records import Record
     from harness.session import SuiteResult
-    from harness.spec import Cell, Dataset, Engine, Figure, Finding, Method, Task, Workload
+    from harness.spec import Dataset, Engine, Figure, Finding, Method, Task, Workload
 
 #: The name pluggy knows this project by.
 PROJECT = "harness"

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from harness.cell import Cell
 from harness.errors import UsageError
 from harness.judge import judge
 from harness.records import Loaded, Record, RecordsFile
 from harness.registry import Registry
 from harness.request import Request
-from harness.spec import Cell
 from harness.suite import Suite, cells_of, read_suite, select
 
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from harness.cell import Cell
     from harness.plan import Session
     from harness.records import Record
-    from harness.spec import Cell
 
 #: Seconds between two plain lines about cells that ended well; one that did not is told of at once.
 PLAIN_EVERY = 1.0

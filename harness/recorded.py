@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.cell import Cell
 from harness.errors import UnknownName
 from harness.records import Record, RecordsFile
-from harness.spec import Cell
 from harness.watchers import tell
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from harness.cell import Cell
 from harness.datasets import load
 from harness.errors import UnknownName
-from harness.spec import Cell, Dataset, Scalar
+from harness.spec import Dataset, Scalar
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,8 +8,8 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
+from harness.cell import Cell
 from harness.records import RecordsFile
-from harness.spec import Cell
 
 
 class RunningCells:

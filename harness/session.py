@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
+from harness.cell import Cell
 from harness.engines import EngineFunction, Settings
 from harness.errors import ExitCode, RecordNotKept
 from harness.execute import record_of
@@ -20,7 +21,7 @@ from harness.records import Record, RecordsFile
 from harness.registry import Registry, load_registry
 from harness.request import Request, check_devices_exist
 from harness.running import RunningCells
-from harness.spec import Cell, resolve
+from harness.spec import resolve
 from harness.watchers import Watchers, tell, watching
 
 #: One-sided error of a verdict; the interval shown covers 1 - 2 * ALPHA.

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.cell import Cell
 from harness.errors import DatasetMissing, FileError, UnknownName, UsageError, nearest
-from harness.spec import AXES, Cell, Method, Option, Scalar, Task, file_digest
+from harness.spec import AXES, Method, Option, Scalar, Task, file_digest
 from harness.toml import StrictScalar, read_toml
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from harness.spec import Cell
+from harness.cell import Cell
 
 CELL = Cell("suite", "plain", "toy/total", {"slope": 1.0}, "cpu", "float32", 0, "code", {"d": "digest"})
 
@@ -52,6 +52,6 @@ def test_methods_share_random_numbers_under_one_seed_and_seeds_differ():
 
 
 def test_the_key_is_the_same_on_every_machine_and_version():
-    # Written down once: a change here orphans every record that anybody has, so it must be meant (spec.PROTOCOL).
+    # Written down once: a change here orphans every record that anybody has, so it must be meant (cell.PROTOCOL).
     assert CELL.id == "2baf65fccbf33f7d201d"
     assert CELL.random_seed == 3973684942217305501

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.spec import Cell
+from harness.cell import Cell
 
 TOY = str(Path(__file__).parent / "toy")
 FAULTS = """

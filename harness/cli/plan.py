@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from harness.cli.output import duration, errors, people, plural, print_json, table
 
 if TYPE_CHECKING:
+    from harness.cell import Cell
     from harness.plan import Session
-    from harness.spec import Cell, Scalar
+    from harness.spec import Scalar
 
 
 def print_plan(session: Session, as_json: bool) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from harness.cell import Cell
 from harness.records import Record
-from harness.spec import Cell
 
 
 @dataclass(frozen=True, kw_only=True)

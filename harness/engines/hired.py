@@ -15,11 +15,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import ModuleType
 
+from harness.cell import Cell
 from harness.engines import Settings
 from harness.engines.worker import main
 from harness.execute import now
 from harness.memory import descendants, held, kernel_kills
-from harness.spec import Cell
 
 #: Characters of a cell's output that its record keeps.
 TAIL = 4000

@@ -16,13 +16,13 @@ from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from typing import Any
 
+from harness.cell import Cell
 from harness.engines import Settings
 from harness.engines.hired import HiredWorker, hire
 from harness.errors import HarnessError
 from harness.execute import record_of
 from harness.provenance import WORKER_ENVIRONMENT
 from harness.records import Record
-from harness.spec import Cell
 
 #: Seconds a worker gets to load its plugins before it counts as broken.
 START_LIMIT = 300.0

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from harness.cell import Cell
 from harness.claims import Claim, Equal, Greater, Holds, Ratio, Reaches
 from harness.errors import UnknownName
 from harness.judge.contrast import Contrast, contrast, lacking
@@ -24,7 +25,7 @@ from harness.judge.intervals import (
 from harness.judge.pairing import AnyTest, device_kinds, members, pair, tested
 from harness.judge.verdicts import Scale, Verdict, Word
 from harness.records import Record
-from harness.spec import Cell, Metric, Task
+from harness.spec import Metric, Task
 
 _WORDS: dict[Position, Word] = {"inside": "reproduced", "outside": "contradicted", "across": "inconclusive"}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from harness.cell import Cell
 from harness.claims import Claim, Equal, Greater, Holds, Ratio, Reaches, Where
 from harness.errors import UnknownName
-from harness.spec import AXES, Cell, Scalar
+from harness.spec import AXES, Scalar
 
 AnyTest = Greater | Equal | Reaches | Ratio | Holds
 #: Values of the options (and dtype) that both sides of a comparison share.

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from harness.cell import Cell
 from harness.judge.intervals import t_interval
 from harness.judge.pairing import typed
 from harness.records import Record
-from harness.spec import Cell, Scalar
+from harness.spec import Scalar
 
 
 @dataclass(frozen=True, slots=True)

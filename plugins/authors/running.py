@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness.cell import Cell
 from harness.engines import Settings
 from harness.errors import HarnessError
 from harness.records import Record
 from harness.registry import Registry
-from harness.spec import Cell, Scalar, Task
+from harness.spec import Scalar, Task
 from harness.suite import Cross, Suite, cells_of, read_suite
 from harness_plugins.authors.findings import Check, Note, Problem, Subject
 from harness_plugins.authors.roles import lowest

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from harness.cell import Cell
 from harness.engines import Settings
 from harness.errors import HarnessError, UsageError
 from harness.execute import record_of
 from harness.records import Record
-from harness.spec import Cell
 from harness_plugins.cluster.node import Order, describe, run_cell
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from harness.cell import PROTOCOL, Cell
 from harness.datasets import locate
 from harness.engines import Settings
 from harness.engines.local import Pool, warm_up
 from harness.errors import HarnessError, UsageError
 from harness.records import Record
 from harness.registry import Registry, load_registry
-from harness.spec import PROTOCOL, Cell
 
 
 @dataclass(frozen=True)

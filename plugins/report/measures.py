@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from harness.cell import Cell
 from harness.judge import Summary, summarise
 from harness.records import Record
 from harness.session import SuiteResult
-from harness.spec import Cell, Task
+from harness.spec import Task
 from harness_plugins.report import charts
 from harness_plugins.report.numbers import number, seconds, size, with_half, with_interval
 from harness_plugins.report.page import Picture, Table

@@ -9,9 +9,9 @@ from statistics import fmean
 
 from markupsafe import Markup
 
+from harness.cell import Cell
 from harness.records import Record
 from harness.session import SuiteResult
-from harness.spec import Cell
 from harness_plugins.report import aggregates, charts
 from harness_plugins.report.aggregates import Estimate
 from harness_plugins.report.numbers import with_interval

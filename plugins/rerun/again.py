@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.cell import Cell
 from harness.datasets import locate
 from harness.engines import EngineFunction, Settings
 from harness.errors import DatasetError, DatasetMissing, HarnessError, UsageError
@@ -14,7 +15,7 @@ from harness.provenance import packages, usable_cores
 from harness.records import Record, RecordsFile
 from harness.registry import Registry
 from harness.request import check_devices_exist
-from harness.spec import Cell, read_options, resolve
+from harness.spec import read_options, resolve
 from harness_plugins.rerun.changes import code_and_data, differences, environment_of, may_explain, package_changes
 from harness_plugins.rerun.outcome import Outcome, compare, same_bits, tolerances
 

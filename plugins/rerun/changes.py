@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.cell import Cell
 from harness.records import Record
 from harness.registry import Registry
-from harness.spec import Cell
 
 #: Packages told one by one.
 MOST_PACKAGES = 8

@@ -20,11 +20,12 @@ from harness.judge import needed_cells, sentence
 from harness.judge.verdicts import Word
 
 if TYPE_CHECKING:
+    from harness.cell import Cell
     from harness.claims import Claim
     from harness.judge import Summary, Verdict
     from harness.plan import Session
     from harness.records import Record
-    from harness.spec import Cell, Dataset
+    from harness.spec import Dataset
 
 #: Tag that holds a run's kind, for the search box: tags."harness.kind" = 'claim'.
 KIND = "harness.kind"

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from harness import hookimpl
+from harness.cell import Cell
 from harness.engines.local import warm_up
 from harness.execute import record_of
 from harness.plan import Session, prepare
@@ -24,7 +25,6 @@ from harness.records import Record, RecordsFile
 from harness.registry import load_registry
 from harness.request import Request
 from harness.session import run_suite
-from harness.spec import Cell
 
 SUITE = """
 title = "Cells of the contrastive suite"

@@ -17,9 +17,9 @@ from pathlib import Path
 from statistics import median
 
 from harness import hookimpl
+from harness.cell import Cell
 from harness.request import Request
 from harness.session import run_suite
-from harness.spec import Cell
 
 PLUGIN = """
 import harness

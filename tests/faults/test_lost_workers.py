@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.cell import Cell
 from harness.engines import Settings, local
 from harness.errors import HarnessError
 from harness.registry import load_registry
-from harness.spec import Cell
 
 PLANTED = str(Path(__file__).parent / "planted")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.cell import Cell
 from harness.registry import load_registry
 from harness.run import Run
-from harness.spec import Cell, read_options
+from harness.spec import read_options
 
 REGISTRY = load_registry()
 METHODS, TASKS, DATASETS = REGISTRY.methods, REGISTRY.tasks, REGISTRY.datasets

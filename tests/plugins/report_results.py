@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from harness.cell import Cell
 from harness.execute import record_of
 from harness.records import Record, RecordsFile
 from harness.registry import Registry, load_registry
 from harness.request import Request
-from harness.spec import Cell
 from harness.suite import cells_of, read_suite
 from harness_plugins.report.report import report
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from harness.cell import Cell
 from harness.engines import Settings
 from harness.errors import UsageError
 from harness.registry import load_registry
-from harness.spec import Cell
 from harness_plugins.cluster import driver, node
 
 PLANTED = str(Path(__file__).parents[1] / "faults" / "planted")

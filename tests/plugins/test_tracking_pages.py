@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from tracking_runs import cells, outcome
 
+from harness.cell import Cell
 from harness.errors import HarnessError, UnknownName, UsageError
-from harness.spec import Cell
 from harness_plugins.tracking.server import experiment_url, serve, ui_command
 from harness_plugins.tracking.view import SuiteViews
 from harness_plugins.tracking.writer import publish, tracking_uri

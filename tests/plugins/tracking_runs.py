@@ -10,6 +10,7 @@ from typing import Any
 import pluggy
 
 from harness import hookspecs
+from harness.cell import Cell
 from harness.claims import Claim
 from harness.execute import record_of
 from harness.plan import Session
@@ -17,7 +18,7 @@ from harness.records import Record
 from harness.registry import Registry
 from harness.request import Request
 from harness.session import SuiteResult, judged
-from harness.spec import Cell, Dataset, Metric, Place, Task
+from harness.spec import Dataset, Metric, Place, Task
 from harness.suite import Suite
 from harness.watchers import watching
 from harness_plugins.tracking.writer import MlflowWatcher, tracking_uri
