@@ -236,8 +236,8 @@ def _slopes(method: Method, workload: Workload) -> tuple[float, float, float] | 
     for sign in (1, -1):
         moved = [tensor.detach().clone() for tensor in drawn]
         for i, v in zip(wanted, line, strict=True):
-            moved[i] = moved[i] + sign * STEP * v
-        ends.append(float(call(method.create(), *moved)))
+            moved[i] = (moved[i] + sign * STEP * v).requires_grad_()
+        ends.append(float(call(method.create(), *moved).detach()))
     rounding = 100 * torch.finfo(torch.float64).eps * max(map(abs, ends)) / STEP
     return slope, (ends[0] - ends[1]) / (2 * STEP), rounding
 

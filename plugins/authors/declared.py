@@ -109,9 +109,11 @@ def roles(subject: Subject) -> Iterator[Problem | Note]:
     """What is brought can be used together with something."""
     methods = subject.registry.methods
     for name, method in subject.methods.items():
-        if method.role not in {task.role for task in subject.registry.tasks.values()}:
+        used = (*subject.registry.tasks.values(), *subject.registry.workloads.values())
+        if method.role not in {noun.role for noun in used}:
             yield Problem(
-                f"method {name}: no task runs the role {method.role!r}", "see docs/roles.md, or bring a task of it"
+                f"method {name}: no task and no workload has the role {method.role!r}",
+                "see docs/roles.md, or bring a task of it",
             )
     for name, task in subject.tasks.items():
         if task.role not in {method.role for method in methods.values()}:

@@ -66,15 +66,18 @@ def _problem(cell: Cell, record: Record) -> Problem:
 
 
 def _candidates(task: Task, registry: Registry) -> list[Cell]:
-    """Cells to try in turn, with a method that some suite runs: whole numbers at their lower bounds, then defaults."""
+    """Cells to try in turn, as a suite has one if any does: whole numbers at their lower bounds, then as they are."""
     known = _crossed(task, registry)
-    method, dtype = known if known else (_any_method(task, registry), "float32")
-    own = registry.methods[method].options
-    least = lowest(task.options)
+    method = registry.methods[known.method if known else _any_method(task, registry)]
+    given = dict(known.options) if known else {}
+    least = lowest({**method.options, **task.options})
     # An option that a method declares too, with another default, needs a value.
-    shared = {n: o.default for n, o in task.options.items() if n in own and own[n].default != o.default}
-    blocks = [least, shared] if least != shared else [shared]
-    return [_cell(task, method, dtype, {**shared, **options}, registry) for options in blocks]
+    for name, option in task.options.items():
+        if name in method.options and method.options[name].default != option.default:
+            given.setdefault(name, option.default)
+    dtype = known.dtype if known else "float32"
+    blocks = [{**given, **least}, given] if {**given, **least} != given else [given]
+    return [_cell(task, method.name, dtype, options, registry) for options in blocks]
 
 
 def _cell(task: Task, method: str, dtype: str, options: dict[str, Scalar], registry: Registry) -> Cell:
@@ -83,14 +86,14 @@ def _cell(task: Task, method: str, dtype: str, options: dict[str, Scalar], regis
     return cell
 
 
-def _crossed(task: Task, registry: Registry) -> tuple[str, str] | None:
-    """The first method and dtype with which a suite of the registry runs the task."""
-    for name in registry.suites:
+def _crossed(task: Task, registry: Registry) -> Cell | None:
+    """The first cell with which a suite of the registry runs the task."""
+    for name in sorted(registry.suites):
         try:
             cells = cells_of(read_suite(name, registry), registry, locate=lambda _: "digest")
             for cell in cells:
                 if cell.task == task.name:
-                    return cell.method, cell.dtype
+                    return cell
         except HarnessError:
             continue
     return None
