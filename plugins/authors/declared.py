@@ -39,7 +39,7 @@ def metadata(subject: Subject) -> Iterator[Problem | Note]:
     nouns = (subject.methods, subject.tasks, subject.workloads, subject.datasets)
     for kind, found in zip(("method", "task", "workload", "data set"), nouns, strict=True):
         for name, noun in found.items():
-            if not noun.help.strip():  # type: ignore[attr-defined]
+            if not noun.help.strip():
                 yield Problem(f"{kind} {name} has no help", "say in one line what it is")
     for name, method in subject.methods.items():
         if method.paper and not (
@@ -109,8 +109,9 @@ def roles(subject: Subject) -> Iterator[Problem | Note]:
     """What is brought can be used together with something."""
     methods = subject.registry.methods
     for name, method in subject.methods.items():
-        used = (*subject.registry.tasks.values(), *subject.registry.workloads.values())
-        if method.role not in {noun.role for noun in used}:
+        used = {task.role for task in subject.registry.tasks.values()}
+        used |= {workload.role for workload in subject.registry.workloads.values()}
+        if method.role not in used:
             yield Problem(
                 f"method {name}: no task and no workload has the role {method.role!r}",
                 "see docs/roles.md, or bring a task of it",
@@ -205,6 +206,8 @@ def decided(subject: Subject) -> Iterator[Problem | Note]:
     for name in subject.registry.suites:
         try:
             suite = read_suite(name, subject.registry)
+            if name not in subject.suites and not suite.claims.keys() & subject.claims.keys():
+                continue
             suites.append((suite, list(cells_of(suite, subject.registry, locate=lambda _: "digest"))))
         except HarnessError as error:
             if name in subject.suites:
