@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import FileError, UnknownName, UsageError
@@ -78,7 +79,8 @@ def ask(check: Check, subject: Subject) -> Outcome:
     excepted = _exceptions(subject).get(check.name, {})
     found: list[Problem | Note] = []
     try:
-        found.extend(check.look(subject))
+        with _one_thread():
+            found.extend(check.look(subject))
     except Exception as error:  # noqa: BLE001  somebody's plugin made the check itself stumble
         found.append(Problem(f"the check could not be ended: {explain(error)}", "correct what it stumbled over"))
     problems = tuple(one for one in found if isinstance(one, Problem) and one.method not in excepted)
@@ -90,6 +92,19 @@ def ask(check: Check, subject: Subject) -> Outcome:
         if not any(_of(one, method) for one in found)
     )
     return Outcome(check.name, check.rule, "does not hold" if problems else "holds", problems, tuple(notes))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """As in a suite's workers: sums in one order, and no waiting for others' cores."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _of(found: Problem | Note, method: str) -> bool:

@@ -39,7 +39,7 @@ def metadata(subject: Subject) -> Iterator[Problem | Note]:
     nouns = (subject.methods, subject.tasks, subject.workloads, subject.datasets)
     for kind, found in zip(("method", "task", "workload", "data set"), nouns, strict=True):
         for name, noun in found.items():
-            if not noun.help.strip():
+            if not noun.help.strip():  # type: ignore[attr-defined]
                 yield Problem(f"{kind} {name} has no help", "say in one line what it is")
     for name, method in subject.methods.items():
         if method.paper and not (
@@ -65,7 +65,7 @@ def options(subject: Subject) -> Iterator[Problem | Note]:
     """Options are documented, and the code takes exactly the options that are declared."""
     for kind, found in (("method", subject.methods), ("task", subject.tasks)):
         for name, noun in found.items():
-            for label, option in noun.options.items():  # type: ignore[attr-defined]
+            for label, option in noun.options.items():
                 if not option.help.strip():
                     yield Problem(
                         f"{kind} {name}: option {label} has no help", f"Option({option.default!r}, 'what it does')"
