@@ -26,6 +26,11 @@ class Borrowed(Environment):  # type: ignore[misc]  asv has no types
 
     tool_name = "borrowed"
 
+    def __init__(self, conf: Any, python: str, requirements: dict[str, str], tagged_env_vars: dict[Any, str]) -> None:
+        # The base class names its folder by these before it stores them.
+        self._python, self._requirements = python, requirements
+        super().__init__(conf, python, requirements, tagged_env_vars)
+
     @classmethod
     def matches(cls, python: str) -> bool:
         """Whether this Python, MAJOR.MINOR, is the one asv runs in."""

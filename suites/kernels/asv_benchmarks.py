@@ -7,10 +7,13 @@ times noisier.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import sys
 import time
+import types
+from collections.abc import Callable
 
 import torch
 
@@ -33,48 +36,81 @@ def few_sizes(workload: harness.Workload) -> list[str]:
     ]
 
 
+@functools.cache
+def prepared(workload_name: str, method_name: str, device: str, size: str) -> Callable[[], None]:
+    """One forward and backward call, ready to be timed. asv sets up anew before each call; this is done once.
+
+    What cannot be timed raises NotImplementedError, with the reason on stderr: any other error would cost asv its
+    whole table of comparisons.
+    """
+    try:
+        return _prepare(workload_name, method_name, torch.device(device), size)
+    except Exception as error:
+        told = f"{method_name} on {workload_name}, {size}: {type(error).__name__}: {error}"
+        print(told, file=sys.stderr)  # noqa: T201
+        raise NotImplementedError(told) from error
+
+
+def _prepare(workload_name: str, method_name: str, device: torch.device, size: str) -> Callable[[], None]:
+    torch.set_num_threads(1)
+    dimensions = {k: int(v) for k, v in (part.split("=") for part in size.split())}
+    workload, method = harness.workloads()[workload_name], harness.methods()[method_name]
+    call = resolve(workload.call)
+    tensors = resolve(workload.inputs)(torch.Generator().manual_seed(0), device, torch.float32, **dimensions)
+    wanted = [t for t in tensors if t.requires_grad]
+    built = method.create()
+
+    def once() -> None:
+        value = call(built, *tensors)
+        if value.requires_grad:
+            torch.autograd.grad(value, wanted, allow_unused=True)
+        if device.type != "cpu":
+            torch.cuda.synchronize()
+
+    once()
+    begin = time.perf_counter()
+    once()
+    if (seconds := time.perf_counter() - begin) > SLOW:
+        raise TooSlow(f"a call takes {seconds:.3g} s")
+    _refuse_wrong(workload, method, dimensions, device)
+    return once
+
+
+class TooSlow(Exception):
+    """A call takes longer than benchmarks of commits should."""
+
+
+class Wrong(Exception):
+    """The method is not right on this workload, so that it gets no time."""
+
+
+def _refuse_wrong(
+    workload: harness.Workload, method: harness.Method, size: dict[str, int], device: torch.device
+) -> None:
+    try:
+        from harness_plugins.speed.gate import examine
+    except ImportError:
+        # A commit from before there was a check.
+        return
+    reference = harness.methods()[method.reference or method.name]
+    for fault in examine(method, workload, size, device, torch.float32, 0, reference):
+        if fault.blocks:
+            raise Wrong(f"{fault.found} ({fault.inputs})")
+
+
 class Kernel:
-    """What the generated classes share. asv takes no benchmark from it, since its name says so."""
+    """What the generated classes share."""
 
     workload: str
     method: str
     version = "1"
     timeout = 120
-    # One draw of the inputs serves all calls of a process.
-    number = 0
     warmup_time = 0.1
     sample_time = 0.02
 
     def setup(self, device: str, size: str) -> None:
-        """Inputs, and a method that is right on them. What cannot be timed is skipped, with the reason on stderr."""
-        torch.set_num_threads(1)
-        dimensions = {k: int(v) for k, v in (part.split("=") for part in size.split())}
-        try:
-            workload, method = harness.workloads()[self.workload], harness.methods()[self.method]
-            self._call, self._slot = resolve(workload.call), device
-            self._tensors = resolve(workload.inputs)(
-                torch.Generator().manual_seed(0), torch.device(device), torch.float32, **dimensions
-            )
-            self._wanted = [t for t in self._tensors if t.requires_grad]
-            self._built = method.create()
-            self._once()
-            begin = time.perf_counter()
-            self._once()
-            _refuse_slow(time.perf_counter() - begin)
-            _refuse_wrong(workload, method, dimensions, device)
-        except NotImplementedError:
-            raise
-        except Exception as error:
-            # Anything else would cost asv its whole table of comparisons.
-            print(f"{self.method} on {self.workload}: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
-            raise NotImplementedError(str(error)) from error
-
-    def _once(self) -> None:
-        value = self._call(self._built, *self._tensors)
-        if value.requires_grad:
-            torch.autograd.grad(value, self._wanted, allow_unused=True)
-        if self._slot != "cpu":
-            torch.cuda.synchronize()
+        """A call that is known to be right."""
+        self._once = prepared(self.workload, self.method, device, size)
 
     def time_forward_and_backward(self, device: str, size: str) -> None:  # noqa: ARG002  asv's parameters
         """Seconds of one call."""
@@ -88,33 +124,6 @@ class Kernel:
         return max(memory.stop() or 0, LEAST_PEAK)
 
     track_peak_memory.unit = "bytes"  # type: ignore[attr-defined]
-
-
-def _refuse_slow(seconds: float) -> None:
-    if seconds > SLOW:
-        raise NotImplementedError(f"a call takes {seconds:.3g} s")
-
-
-_checked: set[tuple[str, str, str]] = set()
-
-
-def _refuse_wrong(workload: harness.Workload, method: harness.Method, size: dict[str, int], device: str) -> None:
-    """Raise NotImplementedError for a method that is not right here. A commit without the check has none."""
-    key = (workload.name, method.name, f"{size}{device}")
-    try:
-        from harness_plugins.speed.gate import examine_all
-    except ImportError:
-        return
-    if key in _checked:
-        return
-    reference = harness.methods()[method.reference or method.name]
-    place = (torch.device(device), torch.float32, 0)
-    found = examine_all([method], workload, size, *place, reference)[method.name]
-    wrong = [fault for fault in found if fault.blocks]
-    if wrong:
-        print(f"{method.name} on {workload.name} is wrong: {wrong[0].found}", file=sys.stderr)  # noqa: T201
-        raise NotImplementedError(wrong[0].found)
-    _checked.add(key)
 
 
 def _identifier(text: str) -> str:
@@ -143,8 +152,6 @@ def _generate() -> None:
 
 def _own(function):  # type: ignore[no-untyped-def]
     """A copy: asv tells benchmarks of one function object apart by nothing."""
-    import types
-
     made = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
     made.__dict__.update(function.__dict__)
     made.__doc__ = function.__doc__
