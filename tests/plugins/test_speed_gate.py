@@ -1,0 +1,241 @@
+"""A wrong kernel gets no time: each way of being wrong, or of looking fast, is planted once and found."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+import torch
+from torch import Tensor
+
+import harness
+from harness.spec import Method, Workload
+from harness_plugins.speed import gate, timing
+
+DEVICE, DTYPE = torch.device("cpu"), torch.float32
+SIZE = {"n": 2000}
+
+
+def inputs(generator, device, dtype, n):
+    first, second = torch.randn(2, n, generator=generator, dtype=torch.float64)
+    return first.to(device, dtype).requires_grad_(), second.to(device, dtype).requires_grad_()
+
+
+def huge(generator, device, dtype, n):
+    return tuple((1e4 * t.detach()).requires_grad_() for t in inputs(generator, device, dtype, n))
+
+
+def call(method, first, second):
+    return method(first, second).sum()
+
+
+WORKLOAD = Workload(
+    name="planted/pairs",
+    role="pair",
+    sizes={"n": [1000, 2000]},
+    inputs=inputs,
+    extremes={"huge": huge},
+    call=call,
+    bytes=lambda itemsize, n: 4 * itemsize * n,
+    flops=lambda n: 3 * n,
+    baseline="right",
+)
+
+
+def right(first: Tensor, second: Tensor) -> Tensor:
+    return torch.nn.functional.softplus(first) * second
+
+
+REFERENCE = Method(name="right", role="pair", build=lambda: right)
+
+
+class Formed(torch.autograd.Function):
+    """The right value and gradients that a test may spoil."""
+
+    factors = (1.0, 1.0)
+    ignores_upstream = False
+
+    @staticmethod
+    def forward(ctx, first, second):
+        ctx.save_for_backward(torch.sigmoid(first) * second, torch.nn.functional.softplus(first))
+        return right(first, second)
+
+    @staticmethod
+    def backward(ctx, upstream):
+        slope, value = ctx.saved_tensors
+        upstream = torch.ones_like(upstream) if Formed.ignores_upstream else upstream
+        return upstream * slope * Formed.factors[0], upstream * value * Formed.factors[1]
+
+
+def off_by_a_factor(first, second):
+    return 1.001 * right(first, second)
+
+
+def off_in_one_element(first, second):
+    output = right(first, second)
+    return torch.cat([output[:-2], output[-1:], output[-2:-1]])
+
+
+def wrong_at_one_size(first, second):
+    return right(first, second) * (1.001 if len(first) == SIZE["n"] else 1)
+
+
+def not_a_number_at_an_extreme(first, second):
+    return torch.log1p(torch.exp(first)) * second
+
+
+def writes_into_its_input(first, second):
+    output = right(first, second)
+    # Behind autograd's back, which would notice it.
+    first.data[0] += 1e-3
+    return output
+
+
+def raises(*_):
+    raise ValueError("cannot do that")
+
+
+class ByAddress:
+    """Keeps what it made of an input under its address."""
+
+    def __init__(self):
+        self.kept = {}
+
+    def __call__(self, first, second):
+        key = (first.data_ptr(), first._version)
+        if key not in self.kept:
+            self.kept[key] = torch.nn.functional.softplus(first).detach()
+        return self.kept[key] * second + (right(first, second) - right(first.detach(), second))
+
+
+class OnlyWithoutGradients:
+    def __call__(self, first, second):
+        return right(first, second) * (1 if torch.is_grad_enabled() else 1.01)
+
+
+class SkipsRepeatedWork:
+    """Right each time, and quick where it has seen these very numbers."""
+
+    def __init__(self):
+        self.seen = set()
+
+    def __call__(self, first, second):
+        key = hash(first.detach().numpy().tobytes())
+        if key not in self.seen:
+            self.seen.add(key)
+            time.sleep(0.003)
+        return right(first, second)
+
+
+class LeavesWorkRunning:
+    """Returns at once; a thread writes the result afterwards."""
+
+    def __call__(self, first, second):
+        output = right(first, second)
+        wanted = output.detach().clone()
+        output.data.zero_()
+        threading.Timer(0.01, lambda: output.data.copy_(wanted)).start()
+        return output
+
+
+def faults(build, size=SIZE, **more):
+    method = Method(name="planted", role="pair", build=build, reference="right")
+    return gate.examine(method, WORKLOAD, size, DEVICE, DTYPE, 0, REFERENCE, **more)
+
+
+def test_a_right_kernel_has_no_faults():
+    assert faults(lambda: right, second_order=True) == []
+    assert faults(lambda: Formed.apply) == []
+
+
+@pytest.mark.parametrize(
+    ("build", "check", "inputs"),
+    [
+        (lambda: off_by_a_factor, "value", "realistic"),
+        (lambda: off_in_one_element, "output", "realistic"),
+        (lambda: wrong_at_one_size, "value", "realistic"),
+        (lambda: not_a_number_at_an_extreme, "value", "huge"),
+        (lambda: writes_into_its_input, "changed-input", "realistic"),
+        (lambda: raises, "raised", "realistic"),
+        (ByAddress, "value", "realistic"),
+        (OnlyWithoutGradients, "value", "realistic"),
+        (SkipsRepeatedWork, "repeated", "realistic"),
+        (LeavesWorkRunning, "unfinished", "realistic"),
+    ],
+)
+def test_a_planted_fault_is_found(build, check, inputs):
+    found = faults(build)
+    assert (check, inputs, True) in {(f.check, f.inputs, f.blocks) for f in found}, found
+
+
+def test_a_fault_at_one_size_is_found_at_that_size_alone():
+    assert faults(lambda: wrong_at_one_size, {"n": 1000}) == []
+
+
+def test_what_is_kept_by_address_is_right_at_first_and_found_when_the_memory_holds_something_else():
+    found = faults(ByAddress)
+    assert found and all("off by" in fault.found for fault in found)
+    kernel, (first, second) = ByAddress(), inputs(torch.Generator().manual_seed(0), DEVICE, DTYPE, 100)
+    torch.testing.assert_close(kernel(first, second), right(first, second))
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_a_wrong_gradient_of_any_input_is_found(monkeypatch, position):
+    monkeypatch.setattr(Formed, "factors", tuple(1.001 if i == position else 1.0 for i in range(2)))
+    found = faults(lambda: Formed.apply)
+    assert {f.check for f in found} == {"gradient"}
+    assert all(f"gradient of input {position} is off by 0.001" in f.found for f in found)
+
+
+def test_a_backward_pass_that_ignores_what_comes_from_above_is_found(monkeypatch):
+    monkeypatch.setattr(Formed, "ignores_upstream", True)
+    assert {f.check for f in faults(lambda: Formed.apply)} == {"gradient"}
+
+
+def test_a_second_derivative_that_is_wrong_without_a_word_is_a_note_and_blocks_nothing():
+    (found,) = faults(lambda: Formed.apply, second_order=True)
+    assert (found.check, found.blocks) == ("second-order", False)
+    once = type(
+        "Once", (Formed,), {"backward": staticmethod(torch.autograd.function.once_differentiable(Formed.backward))}
+    )
+    assert faults(lambda: once.apply, second_order=True) == []
+
+
+def test_a_method_the_workload_refuses_is_no_fault():
+    def refuse(*_):
+        raise harness.UsageError("only for others")
+
+    with pytest.raises(gate.NotForThisWorkload, match="only for others"):
+        faults(lambda: refuse)
+
+
+def test_while_timed_a_result_that_is_not_what_it_was_drops_the_method_and_no_other():
+    class Lazy:
+        """Works for as long as it is examined, then stops."""
+
+        calls = 0
+
+        def __call__(self, first, second):
+            Lazy.calls += 1
+            return right(first, second) if Lazy.calls < 8 else torch.zeros_like(first) * second
+
+    built = {"right": right, "lazy": Lazy()}
+    times = timing.time_methods(built, right, "right", WORKLOAD, SIZE, DEVICE, DTYPE, "both", 0.02, 0)
+    assert set(times.blocks) == {"right"}
+    assert "where it gave" in times.dropped["lazy"]
+
+
+def test_while_timed_work_that_is_left_running_is_noticed():
+    class Late:
+        """Finishes in time while it is examined, and later leaves the same work to a thread."""
+
+        calls = 0
+
+        def __call__(self, first, second):
+            Late.calls += 1
+            return right(first, second) if Late.calls < 8 else LeavesWorkRunning()(first, second)
+
+    built = {"right": right, "late": Late()}
+    times = timing.time_methods(built, right, "right", WORKLOAD, SIZE, DEVICE, DTYPE, "forward", 0.02, 0)
+    assert set(times.dropped) == {"late"}
