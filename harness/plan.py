@@ -38,6 +38,11 @@ class Session:
     #: How far the records file was read, in bytes.
     read_to: int = 0
 
+    @property
+    def worker_count(self) -> int:
+        """Worker processes for the CPU: as asked for or one a core, and no more than the suite allows."""
+        return min(self.request.worker_count, self.suite.jobs or self.request.worker_count)
+
     def estimate(self, jobs: int) -> float | None:
         """Seconds the cells to run will take, from past records of similar ones; None where there are none."""
         total = PastSeconds(self.records.values()).total(self.todo)

@@ -40,7 +40,9 @@ class Run:
         self.seed = cell.random_seed
         #: What was logged, by name: lists of (step, value).
         self.curves: dict[str, list[tuple[int, float]]] = {}
-        self._cell = cell
+        #: The whole setting, for tasks about methods themselves, such as how fast one is. No random number may depend
+        #: on it.
+        self.cell = cell
         self._datasets = dict(datasets)
         self._slot = slot
         self._report = report
@@ -58,7 +60,7 @@ class Run:
         """The floating-point type the cell asks for."""
         import torch
 
-        found = getattr(torch, self._cell.dtype)
+        found = getattr(torch, self.cell.dtype)
         assert isinstance(found, torch.dtype)
         return found
 

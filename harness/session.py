@@ -197,7 +197,7 @@ def _settings(
         tell(f"{cell.method} on {cell.task} seed={cell.seed} is tried again: {record.cause}")
 
     return Settings(
-        jobs=request.worker_count,
+        jobs=session.worker_count,
         slots=tuple(d if ":" in d or d == "cpu" else f"{d}:0" for d in request.devices),
         timeout=request.timeout,
         memory=request.memory,

@@ -52,6 +52,8 @@ class SuiteFile(BaseModel):
     """What is asked, in one line."""
     claims: list[str] = []
     """Claims that the suite's cells decide, by id; globs such as ``flatnce/*`` are allowed."""
+    jobs: Count | None = None
+    """At most so many worker processes for the CPU: 1 where cells measure time and must not run beside each other."""
     cross: Annotated[list[Cross], Field(min_length=1)]
 
 
@@ -64,6 +66,8 @@ class Suite:
     title: str
     cross: tuple[Cross, ...]
     claims: Mapping[str, Claim]
+    #: Most worker processes for the CPU, where the suite has a limit.
+    jobs: int | None = None
 
 
 def read_suite(name_or_file: str, registry: Registry) -> Suite:
@@ -91,7 +95,7 @@ def read_suite(name_or_file: str, registry: Registry) -> Suite:
             _within(f"claim {claim.id}: test.task", partial(registry.tasks.__getitem__, claim.test.task))
             for name in claim.test.names:
                 _within(f"claim {claim.id}: test.method", partial(registry.methods.__getitem__, name))
-    return Suite(path.stem, path, content.title, tuple(content.cross), claims)
+    return Suite(path.stem, path, content.title, tuple(content.cross), claims, content.jobs)
 
 
 def cells_of(

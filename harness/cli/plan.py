@@ -19,7 +19,7 @@ def print_plan(session: Session, as_json: bool) -> None:
     """The plan and how long it will probably take."""
     from rich.markup import escape
 
-    workers = session.request.worker_count
+    workers = session.worker_count
     estimate = session.estimate(workers)
     states = _states(session)
     if as_json:

@@ -177,7 +177,7 @@ def _varying(rows: Sequence[Summary], task: Task) -> list[str]:
             if _axis(s, name) != "":
                 values.setdefault(s.method, set()).add(repr(_axis(s, name)))
         shared = name in task.options or name in _AXES
-        if any(len(own) > 1 for own in values.values()) or (shared and len(set.union(*values.values())) > 1):
+        if any(len(own) > 1 for own in values.values()) or (shared and len(set().union(*values.values())) > 1):
             found.append(name)
     return found
 

@@ -378,5 +378,5 @@ def _second_derivatives(
     total = sum((g * torch.randn(g.shape, generator=generator, dtype=torch.float64).to(g)).sum() for g in first)
     assert isinstance(total, Tensor)
     # Through the whole graph, as a training step goes: a function that refuses stands beside the way to the inputs.
-    total.backward()
+    total.backward()  # type: ignore[no-untyped-call]
     return tuple(torch.zeros_like(t) if t.grad is None else t.grad for t in wanted)

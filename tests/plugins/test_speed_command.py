@@ -1,0 +1,179 @@
+"""``harness bench`` as it is typed: the table, the document, the picture, what cannot be timed, and wrong input."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import harness
+from harness_plugins.speed.apart import Ended, Limits, run_apart
+from harness_plugins.speed.gate import NotForThisWorkload, examine
+
+PLUGIN = """
+import os, time
+import torch
+import harness
+
+def inputs(generator, device, dtype, n):
+    return (torch.randn(n, generator=generator, dtype=torch.float64).to(device, dtype).requires_grad_(),)
+
+def call(method, x):
+    return method(x).sum()
+
+def plain(x):
+    return torch.sin(x) * x
+
+def missing():
+    raise ImportError("pip install sines")
+
+def only_small(x):
+    if len(x) > 1000:
+        torch.empty(10**15)
+    return plain(x)
+
+def dies(x):
+    os._exit(3)
+
+METHODS = {
+    "plain": lambda: plain,
+    "twice": lambda: lambda x: plain(plain(x) * 0 + x) + 0 * plain(x),
+    "wrong": lambda: lambda x: plain(x) * 1.01,
+    "missing": missing,
+    "greedy": lambda: only_small,
+    "dies": lambda: dies,
+    "hangs": lambda: lambda x: time.sleep(1000),
+}
+
+@harness.hookimpl
+def harness_methods():
+    return [harness.Method(name=n, role="sine", build=b, reference="plain") for n, b in METHODS.items()]
+
+@harness.hookimpl
+def harness_workloads():
+    return [
+        harness.Workload(
+            name="sine/row", role="sine", sizes={"n": [1000, 4000]}, inputs=inputs, call=call, baseline="plain",
+            bytes=lambda itemsize, n: 5 * itemsize * n, flops=lambda n: 4 * n,
+        )
+    ]
+"""
+
+
+def bench(folder, *arguments):
+    command = [sys.executable, "-c", "from harness.cli import main; main()", "bench", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench")
+    (folder / "sines.py").write_text(PLUGIN)
+    ended = bench(folder, "sine", "-p", "sines.py", "--threads", "1", "--timeout", "4s", "-o", "all.json")
+    return folder, ended, json.loads((folder / "all.json").read_text())
+
+
+def test_each_method_has_its_status_and_costs_no_other(ran):
+    _, ended, document = ran
+    assert ended.returncode == 1, ended.stderr
+    rows = {(p["size"]["n"], r["method"]): r for p in document["points"] for r in p["rows"]}
+    status = {name: rows[1000, name]["status"] for name in ("plain", "twice", "wrong", "missing", "dies", "hangs")}
+    assert status == {
+        "plain": "timed",
+        "twice": "timed",
+        "wrong": "wrong",
+        "missing": "not-installed",
+        "dies": "crashed",
+        "hangs": "time",
+    }
+    assert rows[1000, "greedy"]["status"] == "timed"
+    assert rows[4000, "greedy"]["status"] == "memory"
+    assert "off by 0.01" in rows[1000, "wrong"]["cause"]
+    assert rows[1000, "wrong"]["both"]["seconds"] is None
+    assert rows[1000, "missing"]["cause"] == "pip install sines"
+
+
+def test_ratios_controls_and_shares_are_those_of_the_blocks(ran):
+    _, _, document = ran
+    (machine,) = document["machines"]
+    for point in document["points"]:
+        rows = {row["method"]: row for row in point["rows"]}
+        assert set(point["controls"]) == {"forward", "both"}
+        mine, base = rows["twice"]["both"], rows["plain"]["both"]
+        assert mine["against_baseline"]["times"] < 1
+        assert len(mine["blocks"]) == len(base["blocks"]) >= 7
+        assert sorted(base["blocks"])[0] <= base["seconds"] <= sorted(base["blocks"])[-1]
+        moved = 5 * 4 * point["size"]["n"] / base["seconds"]
+        assert rows["plain"]["copy_share"] == pytest.approx(moved / machine["rates"]["copy_bytes_per_second"])
+
+
+def test_the_table_names_what_has_no_time_with_its_reason(ran):
+    folder, ended, _ = ran
+    assert "sine/row on cpu, 1 thread, float32; against plain" in ended.stdout
+    assert re.search(r"wrong wrong: .* is off by 0\.01", ended.stdout)
+    assert "not installed missing: pip install sines" in ended.stdout
+    assert "does not fit greedy at n=4000: out of memory" in ended.stdout
+    assert re.search(r"A/A control: no difference|too noisy to judge", ended.stdout)
+    picture = next((folder / "results/bench").glob("*.html"))
+    assert str(picture.relative_to(folder)) in ended.stdout
+    page = picture.read_text()
+    assert page.count("<svg") >= 2 and "<script" not in page and "http" not in page.replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["activatoin"], "unknown role or workload 'activatoin'; did you mean 'activation'?"),
+        (["activation", "--device", "cpuu"], "unknown device 'cpuu'; did you mean 'cpu'?"),
+        (["activation", "--only", "elments=5"], "unknown axis 'elments'; did you mean 'elements'?"),
+        (["activation", "--only", "elements=5"], "no workload has the size elements=5"),
+        (["activation", "--only", "method=nothing"], "nothing is left of activation/elements"),
+        (["activation", "--only", "elements"], "AXIS=VALUE is needed"),
+        (["activation", "--against", "softpls"], "unknown method 'softpls'; did you mean 'softplus'?"),
+        (["activation", "--against", "infonce"], "unknown baseline for what is measured 'infonce'"),
+        (["activation", "--dtype", "float23"], "unknown dtype 'float23'; did you mean 'float32'?"),
+        (["activation", "--timeout", "soon"], "a length of time is needed"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_exit_code_2(tmp_path, arguments, told):
+    ended = bench(tmp_path, *arguments)
+    assert ended.returncode == 2
+    assert told in " ".join(ended.stderr.split())
+    assert not list(tmp_path.iterdir())
+
+
+def _talks(send):
+    send("one")
+    raise RuntimeError("then fails")
+
+
+def test_what_a_process_sent_before_it_failed_is_there():
+    assert list(run_apart(_talks, (), Limits(30))) == [
+        "one",
+        Ended("raised", "RuntimeError: then fails (test_speed_command.py:152 in _talks)"),
+    ]
+
+
+WORKLOADS = harness.workloads()
+#: Plain forms that overflow, which is what their tasks show.
+KNOWN = {"softplus-naive": "large"}
+
+
+@pytest.mark.parametrize(
+    ("workload", "method"),
+    [(w.name, m.name) for w in WORKLOADS.values() for m in harness.methods().values() if m.role == w.role],
+)
+@pytest.mark.slow
+def test_every_method_is_right_at_the_smallest_size_of_its_workload(workload, method):
+    found, mine = WORKLOADS[workload], harness.methods()[method]
+    size = {name: values[0] for name, values in found.sizes.items()}
+    reference = harness.methods()[mine.reference or method]
+    try:
+        faults = examine(mine, found, size, torch.device("cpu"), torch.float32, 0, reference)
+    except (ImportError, NotForThisWorkload) as error:
+        pytest.skip(str(error))
+    assert {f.inputs for f in faults if f.blocks} == ({KNOWN[method]} if method in KNOWN else set()), faults

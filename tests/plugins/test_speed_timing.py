@@ -1,0 +1,89 @@
+"""The statistics of races, on clocks whose truth is known."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from harness_plugins.speed.growth import exponents
+from harness_plugins.speed.timing import LEAST_BLOCKS, MOST_BLOCKS, Ratio, interleave, no_difference, ratio
+
+
+class Machine:
+    """Calls take their time, times noise of their own and a slowness that all share and that wanders."""
+
+    def __init__(self, seed: int, noise: float = 0.05, drift: float = 0.05) -> None:
+        self.random, self.noise, self.drift, self.slowness = random.Random(seed), noise, drift, 0.0
+
+    def call(self, seconds: float):
+        def run() -> float:
+            self.slowness += self.random.gauss(0, self.drift)
+            return seconds * math.exp(self.slowness + abs(self.random.gauss(0, self.noise)))
+
+        return run
+
+
+@pytest.mark.parametrize("truth", [0.5, 1.0, 1.1, 20.0])
+def test_a_known_ratio_is_covered_as_often_as_the_interval_says(truth):
+    covered = 0
+    for seed in range(200):
+        machine = Machine(seed)
+        blocks = interleave({"base": machine.call(1e-3 * truth), "mine": machine.call(1e-3)}, 0.03, seed=seed)
+        found = ratio(blocks["base"], blocks["mine"])
+        covered += found.low <= truth <= found.high
+    # 180 are expected; 165 or fewer happens once in 500 such tests.
+    assert covered >= 165
+
+
+def test_the_same_thing_twice_is_rarely_called_different():
+    told = []
+    for seed in range(200):
+        machine = Machine(seed)
+        blocks = interleave({"base": machine.call(1e-3), "again": machine.call(1e-3)}, 0.03, seed=seed)
+        told.append(ratio(blocks["base"], blocks["again"]).told)
+    assert told.count("no difference") >= 165
+
+
+def test_a_noisy_machine_fails_the_control_and_a_quiet_one_passes_it():
+    def passes(noise: float) -> int:
+        count = 0
+        for seed in range(50):
+            machine = Machine(seed, noise, drift=0)
+            blocks = interleave({"base": machine.call(0.1), "again": machine.call(0.1)}, 1.0, seed=seed)
+            count += no_difference(blocks["base"], blocks["again"])
+        return count
+
+    assert passes(0.005) == 50
+    assert passes(0.5) <= 5
+
+
+def test_a_constant_bias_of_more_than_the_margin_fails_the_control():
+    assert no_difference([1.0, 1.0, 1.0], [1.04, 1.04, 1.04])
+    assert not no_difference([1.0, 1.0, 1.0], [1.06, 1.06, 1.06])
+
+
+def test_blocks_follow_the_budget_and_double_where_they_settle_nothing():
+    def count(seconds: float, settled: bool = True) -> int:
+        return len(interleave({"one": lambda: seconds}, 0.4, lambda blocks: settled)["one"])
+
+    assert count(10.0) == LEAST_BLOCKS
+    assert count(1e-4) == MOST_BLOCKS
+    assert count(10.0, settled=False) == 2 * LEAST_BLOCKS
+
+
+def test_ratios_say_faster_only_where_the_interval_does():
+    assert [Ratio(*x).told for x in ((2, 1.5, 3), (0.5, 0.4, 0.9), (1.2, 0.9, 1.5))] == [
+        "faster",
+        "slower",
+        "no difference",
+    ]
+
+
+def test_exponents_of_two_dimensions_are_recovered_and_undetermined_ones_left_out():
+    sizes = [{"n": n, "d": d} for n in (10, 100, 1000) for d in (4, 16)]
+    found = exponents(sizes, [3e-6 * size["n"] ** 2 * size["d"] ** 0.5 for size in sizes])
+    assert found == pytest.approx({"n": 2.0, "d": 0.5})
+    assert exponents([{"n": 10, "d": 4}, {"n": 20, "d": 8}, {"n": 40, "d": 16}], [1, 2, 4]) == {}
+    assert exponents([{"n": 10}, {"n": 20}], [1.0, 0.0]) == {}
