@@ -1,0 +1,86 @@
+"""asv on a fresh clone: nothing is built or downloaded, a slow-down is told, an unchanged commit is not."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A clone with two further commits: one that changes nothing measured, and one that makes an activation slow."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("asv compares commits, and this is no git repository")
+    folder = tmp_path / "clone"
+    _git(tmp_path, "clone", "--quiet", str(ROOT), str(folder))
+    _git(folder, "checkout", "--quiet", "-B", "main")
+    (folder / "note.txt").write_text("nothing that is measured")
+    _commit(folder, "unchanged")
+    functions = folder / "plugins/squareplus/functions.py"
+    text = functions.read_text()
+    slow = "import time as _time\n_relu = Rectifier.__call__\n"
+    slow += "Rectifier.__call__ = lambda self, x: (_time.sleep(0.02), _relu(self, x))[1]\n"
+    functions.write_text(text + slow)
+    _commit(folder, "slow")
+    return folder
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    named = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t"}
+    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, env=os.environ | named)
+
+
+def _commit(folder: Path, message: str) -> None:
+    _git(folder, "add", "-A")
+    _git(folder, "commit", "--quiet", "-m", message)
+
+
+def _asv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "asv", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.mark.slow
+def test_a_slow_down_is_told_and_an_unchanged_commit_is_not(clone):
+    # A method that fails in each commit costs nothing but its own row.
+    only = ("--bench", r"activation_elements__(relu|softplus_naive)\.time")
+    assert _asv(clone, "machine", "--yes").returncode == 0
+    unchanged = _asv(clone, "continuous", "main~2", "main~1", "--factor", "2", *only)
+    assert "BENCHMARKS NOT SIGNIFICANTLY CHANGED" in unchanged.stdout, unchanged.stdout + unchanged.stderr
+    slower = _asv(clone, "continuous", "main~1", "main", "--factor", "2", *only)
+    assert "PERFORMANCE DECREASED" in slower.stdout, slower.stdout + slower.stderr
+    assert "activation_elements__relu.time_forward_and_backward" in slower.stdout.partition("Change")[2]
+    assert not list((clone / ".asv/env").glob("*/lib/*/site-packages/torch"))
+    assert _asv(clone, "publish").returncode == 0
+    assert (clone / ".asv/html/index.html").is_file()
+    listed = json.loads((clone / ".asv/results/benchmarks.json").read_text())
+    assert any("contrastive_two_view_batch__infonce" in name for name in listed)
+
+
+def test_lent_packages_are_the_commits_own_with_its_entry_points(tmp_path):
+    pytest.importorskip("asv")
+    sys.path.insert(0, str(ROOT))
+    try:
+        from suites.asv_environment import lend_packages
+    finally:
+        sys.path.remove(str(ROOT))
+    for name in ("before", "after"):
+        source = tmp_path / name
+        (source / "code").mkdir(parents=True)
+        (source / "code/__init__.py").write_text(f"which = {name!r}")
+        (source / "pyproject.toml").write_text(
+            '[project]\nname = "thing"\nversion = "1"\n[project.entry-points.plugs]\n'
+            f'{name} = "thing"\n[tool.setuptools]\npackage-dir = {{ thing = "code" }}\n'
+        )
+        lend_packages(source, tmp_path / "own")
+        assert (tmp_path / "own/thing/__init__.py").read_text() == f"which = {name!r}"
+        (found,) = importlib.metadata.distributions(path=[str(tmp_path / "own")])
+        assert [entry.name for entry in found.entry_points] == [name]
