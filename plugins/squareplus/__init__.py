@@ -60,9 +60,10 @@ def harness_methods() -> list[Method]:
     """SquarePlus with any b and under the two b that have a name, its published form, and its rivals."""
     mine = f"{_HERE}.functions"
     # Other ways to write one function; the plain form of squareplus loses its tail even in float64.
-    same = {"squareplus-plain": "squareplus", "softplus-naive": "softplus"}
+    same = {"squareplus-compiled": "squareplus", "squareplus-plain": "squareplus", "softplus-naive": "softplus"}
     told = [
         ("squareplus", f"{mine}:SquarePlus", SQUAREPLUS, "exact in both tails, one saved tensor; b = 4 as in JAX"),
+        ("squareplus-compiled", f"{mine}:CompiledSquarePlus", SQUAREPLUS, "the same through torch.compile where large"),
         ("squareplus-bounding", f"{mine}:bounding", SQUAREPLUS, "b = 4 log(2)^2: the least nowhere below softplus"),
         ("squareplus-minimax", f"{mine}:minimax", None, "b = 1.52382103...: the nearest to softplus"),
         ("squareplus-plain", f"{mine}:PlainSquarePlus", SQUAREPLUS, "(x + sqrt(x^2 + b)) / 2 as published"),
@@ -79,7 +80,7 @@ def harness_methods() -> list[Method]:
             name=name,
             role=_ROLE,
             build=address,
-            options=_B if name in ("squareplus", "squareplus-plain") else {},
+            options=_B if name in ("squareplus", "squareplus-compiled", "squareplus-plain") else {},
             paper=paper,
             reference=same.get(name, ""),
             help=text,

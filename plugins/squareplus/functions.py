@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness_plugins.squareplus.passes import SquarePlusPasses
+
 #: The least b with which squareplus is nowhere below softplus: 4 log(2)^2.
 BOUNDING_B = 4 * math.log(2) ** 2
 #: The b whose largest distance from softplus is least. Task activation/constants finds and proves its digits.
 MINIMAX_B = 1.5238210325187507
 #: b is 0 or lies between these: all of its members are then right to rounding in float32 and float64.
 LEAST_B, GREATEST_B = 1e-30, 1e30
-#: From this many sqrt(b)/2 on, the slope is 1 in float64; its square still fits into float32.
-STEEPEST = 2.0**30
 
 
 class SquarePlus(nn.Module):
@@ -37,6 +37,9 @@ class SquarePlus(nn.Module):
     tensor([1.0000e-04, 1.0000e+00, 2.0000e+00])
     """
 
+    #: Whether large tensors go through ``torch.compile``.
+    compiled = False
+
     def __init__(self, b: float = 4.0) -> None:
         super().__init__()
         self.b = checked(b)
@@ -46,7 +49,7 @@ class SquarePlus(nn.Module):
             raise TypeError(f"x {list(x.shape)} has dtype {x.dtype}: squareplus needs a floating-point tensor")
         if self.b == 0:
             return torch.relu(x)
-        return _SquarePlus.apply(x, self.b)  # type: ignore[no-any-return,no-untyped-call]
+        return SquarePlusPasses.apply(x, self.b, self.compiled)  # type: ignore[no-any-return,no-untyped-call]
 
     def at(self, b: float) -> SquarePlus:
         """The member of the family with another b. The larger b, the larger its values."""
@@ -68,6 +71,19 @@ class SquarePlus(nn.Module):
 
     def extra_repr(self) -> str:
         return f"b={self.b}"
+
+
+class CompiledSquarePlus(SquarePlus):
+    """The same through ``torch.compile`` from 100,000 elements on: one pass over memory each way.
+
+    The first such call for a dtype and device compiles, tens of seconds. Where there is no C++ compiler it warns once
+    and does as ``SquarePlus`` does.
+
+    >>> CompiledSquarePlus()(torch.tensor([-1e4, 0.0, 1.5]))  # too few to compile
+    tensor([1.0000e-04, 1.0000e+00, 2.0000e+00])
+    """
+
+    compiled = True
 
 
 class PlainSquarePlus(nn.Module):
@@ -151,44 +167,3 @@ def bounding() -> SquarePlus:
 def minimax() -> SquarePlus:
     """The member nearest to softplus, by the largest distance."""
     return SquarePlus(MINIMAX_B)
-
-
-class _SquarePlus(torch.autograd.Function):
-    """Forward, and backward from the output alone. Half precisions are computed in float32 and rounded once."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor, b: float) -> Tensor:
-        wide = _widened(x)
-        # Halved before anything is added: |x| + sqrt(x^2 + b) itself overflows at the end of the range.
-        half = (wide * 0.5).abs_()
-        mean = torch.hypot(half, half.new_full((), math.sqrt(b) / 2)).add_(half)
-        del half  # Frees as much as the input before two more of its size are made.
-        return mean.new_full((), b / 4).div(mean).add_(torch.relu(wide)).to(x.dtype)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
-        ctx.save_for_backward(output)
-        ctx.save_for_forward(output)
-        ctx.b = inputs[1]
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (y,) = ctx.saved_tensors
-        return _scaled(gradient, y, ctx.b), None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
-        (y,) = ctx.saved_tensors
-        return _scaled(tangent, y, ctx.b)
-
-
-def _scaled(gradient: Tensor, y: Tensor, b: float) -> Tensor:
-    """``gradient`` times the slope, y^2 / (y^2 + b / 4), which autograd may differentiate again."""
-    squared = (_widened(y) * (2 / math.sqrt(b))).clamp(max=STEEPEST).square_()
-    return (squared.div_(squared + 1) * gradient).to(y.dtype)
-
-
-def _widened(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

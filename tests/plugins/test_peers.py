@@ -81,6 +81,8 @@ def test_norms_that_cannot_be_differentiated_are_no_penalty():
 
 
 @pytest.mark.slow
+# The compiler uses what torch has itself deprecated.
+@pytest.mark.filterwarnings("ignore")
 def test_compiled_cross_entropy_is_the_plain_one():
     views = drawn("contrastive/two-view-batch")
     loss, plain = (METHODS[name].create() for name in ("infonce-cross-entropy-compiled", "infonce-cross-entropy"))

@@ -1,0 +1,124 @@
+"""squareplus piece by piece, as a whole and compiled: the same numbers, each way."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from harness_plugins.squareplus import passes
+from harness_plugins.squareplus.functions import CompiledSquarePlus, SquarePlus
+
+DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+
+
+def drawn(count, dtype=torch.float32, seed=0):
+    """Numbers of either sign and of any magnitude that the dtype has, and gradients from above."""
+    generator = torch.Generator().manual_seed(seed)
+    reach = math.log(torch.finfo(dtype).max) - 1
+    exponent = reach * (2 * torch.rand(count, generator=generator, dtype=torch.float64) - 1)
+    sign = torch.randint(2, (count,), generator=generator) * 2 - 1
+    return (sign * exponent.exp()).to(dtype).requires_grad_(), torch.randn(count, generator=generator).to(dtype)
+
+
+def exact(x, b):
+    """Value and slope by their definition, where float64's exponent has room for squares of float32."""
+    x = x.detach().double()
+    half = x.abs() / 2
+    root = torch.hypot(half, torch.tensor(math.sqrt(b) / 2, dtype=torch.float64))
+    y = torch.relu(x) + b / 4 / (half + root)
+    return y, (y * (2 / math.sqrt(b))).square() / ((y * (2 / math.sqrt(b))).square() + 1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("count", [passes.PIECE, passes.PIECE + 1, 3 * passes.PIECE - 1, 3 * passes.PIECE])
+def test_pieces_give_what_the_whole_tensor_gives(count, dtype):
+    x, gradient = drawn(count, dtype)
+    y = SquarePlus(3.0)(x)
+    y.backward(gradient)
+    whole = passes.value(x.detach(), 0.75, passes.LARGEST_SQUARED[torch.promote_types(dtype, torch.float32)])
+    assert torch.equal(y, whole)
+    assert torch.equal(x.grad, passes.sloped(gradient, whole, 2 / math.sqrt(3.0)))
+
+
+@pytest.mark.parametrize("b", [1e-30, 1e-6, 4.0, 1e12, 1e30])
+def test_value_and_slope_are_right_over_all_of_float32(b):
+    x, _ = drawn(2 * passes.PIECE)
+    y = SquarePlus(b)(x)
+    y.sum().backward()
+    value, slope = exact(x, b)
+    seen = value >= torch.finfo(torch.float32).tiny
+    assert ((y.double() - value).abs() / value)[seen].max() < 5e-7
+    seen = slope >= torch.finfo(torch.float32).tiny
+    assert ((x.grad.double() - slope).abs() / slope)[seen].max() < 1e-6
+
+
+def test_tensor_that_is_not_contiguous_is_done_as_a_whole():
+    x, gradient = drawn(4 * passes.PIECE)
+    crossed = x.detach().view(4, -1).T.requires_grad_()
+    y = SquarePlus()(crossed)
+    assert torch.equal(y.T.reshape(-1), SquarePlus()(x))
+    y.backward(gradient.view(-1, 4))
+    expected = torch.autograd.grad(SquarePlus()(crossed), crossed, gradient.view(-1, 4).contiguous())[0]
+    assert torch.equal(crossed.grad, expected)
+
+
+def test_large_tensor_may_be_differentiated_twice():
+    x = torch.linspace(-3, 3, 2 * passes.PIECE, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(SquarePlus()(x).sum(), x, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.sum(), x)
+    torch.testing.assert_close(curvature, 2 / (x.detach().square() + 4) ** 1.5)
+
+
+def test_large_tensor_goes_through_torch_func():
+    x = torch.linspace(-3, 3, 4 * passes.PIECE, dtype=torch.float64).view(2, -1)
+    each = torch.func.vmap(torch.func.grad(lambda row: SquarePlus()(row).sum()))(x)
+    torch.testing.assert_close(each, (1 + x / (x.square() + 4).sqrt()) / 2)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_numbers_that_are_none_stay_what_they_are(bad):
+    x = torch.full((2 * passes.PIECE,), bad, requires_grad=True)
+    y = SquarePlus()(x)
+    y.sum().backward()
+    expected = {math.inf: (math.inf, 1.0), -math.inf: (0.0, 0.0)}.get(bad, (math.nan, math.nan))
+    for found, number in zip((y[-1], x.grad[-1]), expected, strict=True):
+        assert found.item() == number or (found.isnan() and math.isnan(number))
+
+
+def test_without_a_compiler_it_warns_once_and_goes_on(monkeypatch):
+    def fails(*_):
+        raise torch._dynamo.exc.BackendCompilerFailed(None, RuntimeError("no C++ compiler"), None)
+
+    monkeypatch.setattr(passes, "_compilers", passes._Compilers())
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: fails)
+    x, gradient = drawn(passes.WORTH_COMPILING)
+    with pytest.warns(UserWarning, match="not compiled"):
+        y = CompiledSquarePlus()(x)
+    y.backward(gradient)
+    assert torch.equal(y, SquarePlus()(x))
+
+
+def test_few_elements_are_not_worth_compiling(monkeypatch):
+    monkeypatch.setattr(torch, "compile", None)
+    monkeypatch.setattr(passes, "_compilers", passes._Compilers())
+    x, _ = drawn(passes.WORTH_COMPILING - 1)
+    assert torch.equal(CompiledSquarePlus()(x), SquarePlus()(x))
+
+
+@pytest.mark.slow
+# The compiler uses what torch has itself deprecated.
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiled_passes_are_as_right_as_the_others(dtype):
+    x, gradient = drawn(passes.WORTH_COMPILING, dtype)
+    y = CompiledSquarePlus()(x)
+    y.backward(gradient)
+    value, slope = exact(x, 4.0)
+    rounding = 4 * torch.finfo(dtype).eps
+    tiny = torch.finfo(dtype).tiny
+    assert ((y.double() - value).abs() <= rounding * value + tiny).all()
+    expected = slope * gradient.double()
+    assert ((x.grad.double() - expected).abs() <= 2 * rounding * expected.abs() + tiny).all()
+    assert not passes._compilers.broken
