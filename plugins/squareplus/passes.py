@@ -64,11 +64,11 @@ class SquarePlusPasses(torch.autograd.Function):
             return sloped(gradient, y, factor), None, None
         if ctx.compiled and (found := _by_compiler(1, gradient, y.detach(), factor)) is not None:
             return found, None, None
-        if not (_divisible(y) and _divisible(gradient)):
+        if not _divisible(y) or _inside_transform(gradient):
             return sloped(gradient, y, factor), None, None
         result, size = torch.empty_like(y), _size()
         space = torch.empty(2, size, dtype=_wide(y.dtype))
-        pieces = zip(*(torch.split(t.view(-1), size) for t in (gradient, y, result)), strict=True)
+        pieces = zip(*(torch.split(t, size) for t in (_in_a_row(gradient), y.view(-1), result.view(-1))), strict=True)
         for upstream, piece, out in pieces:
             squared, sum_ = space[0, : len(piece)], space[1, : len(piece)]
             squared.copy_(piece).mul_(factor).clamp_(max=STEEPEST).square_()
@@ -137,6 +137,13 @@ def _divisible(x: Tensor) -> bool:
 def _inside_transform(x: Tensor) -> bool:
     """Whether torch.func or torch.compile looks on."""
     return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x)
+
+
+def _in_a_row(gradient: Tensor) -> Tensor:
+    """All its elements, [N]; not copied where they are one number, as a sum's or a mean's gradient is."""
+    if not any(gradient.stride()):
+        return gradient.as_strided((gradient.numel(),), (0,))
+    return gradient.reshape(-1)
 
 
 def _size() -> int:

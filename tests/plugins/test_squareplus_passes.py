@@ -66,15 +66,30 @@ def test_tensor_that_is_not_contiguous_is_done_as_a_whole():
 
 def test_large_tensor_may_be_differentiated_twice():
     x = torch.linspace(-3, 3, 2 * passes.PIECE, dtype=torch.float64, requires_grad=True)
-    (slope,) = torch.autograd.grad(SquarePlus()(x).sum(), x, create_graph=True)
+    weights = torch.linspace(1, 2, len(x), dtype=torch.float64)
+    (slope,) = torch.autograd.grad(SquarePlus()(x), x, weights, create_graph=True)
     (curvature,) = torch.autograd.grad(slope.sum(), x)
-    torch.testing.assert_close(curvature, 2 / (x.detach().square() + 4) ** 1.5)
+    torch.testing.assert_close(curvature, weights * 2 / (x.detach().square() + 4) ** 1.5)
 
 
 def test_large_tensor_goes_through_torch_func():
     x = torch.linspace(-3, 3, 4 * passes.PIECE, dtype=torch.float64).view(2, -1)
     each = torch.func.vmap(torch.func.grad(lambda row: SquarePlus()(row).sum()))(x)
     torch.testing.assert_close(each, (1 + x / (x.square() + 4).sqrt()) / 2)
+
+
+@pytest.mark.parametrize("shape", [(3 * passes.PIECE,), (3, passes.PIECE), (1, 3 * passes.PIECE)])
+def test_gradient_of_a_sum_or_of_rows_may_come_from_anywhere_in_memory(shape):
+    x, gradient = (tensor.detach().view(shape) for tensor in drawn(3 * passes.PIECE))
+    scalar = torch.tensor(0.5).expand(shape)
+    column = gradient[:, :1].expand(shape) if len(shape) == 2 else gradient
+    crossed = gradient.T.contiguous().T if len(shape) == 2 else gradient
+    for upstream in (scalar, column, crossed):
+        x.requires_grad_()
+        (found,) = torch.autograd.grad(SquarePlus()(x), x, upstream)
+        (expected,) = torch.autograd.grad(SquarePlus()(x), x, upstream.clone(memory_format=torch.contiguous_format))
+        assert torch.equal(found, expected)
+        assert torch.equal(found, passes.sloped(upstream, SquarePlus()(x.detach()), 1.0))
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
