@@ -57,7 +57,7 @@ class CosineMse:
 
     def __call__(self, cosine: Tensor, label: Tensor) -> Tensor:
         check(cosine, label)
-        return (cosine - label.to(cosine.dtype)).square().mean()
+        return mean((cosine - label.to(cosine.dtype)).square())
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class CosineContrastive:
             near, far = (1 - cosine).square(), cosine.square()
         else:
             near, far = 1 - cosine, cosine.clamp(min=self.margin)
-        return (alike * near + (1 - alike) * far).mean()
+        return mean(alike * near + (1 - alike) * far)
 
 
 class Untrained:
@@ -96,6 +96,11 @@ class Untrained:
     def __call__(self, cosine: Tensor, label: Tensor) -> Tensor:
         check(cosine, label)
         return cosine.sum() * 0
+
+
+def mean(terms: Tensor) -> Tensor:
+    """Mean of the terms [N]; 0, as the sum is, where there are none."""
+    return terms.sum() / max(1, len(terms))
 
 
 def check(cosine: Tensor, label: Tensor) -> None:

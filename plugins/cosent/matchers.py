@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from harness.errors import UsageError
-from harness_plugins.cosent.losses import GREATEST_SCORE
+from harness_plugins.cosent.losses import GREATEST_SCORE, check, mean
 from harness_plugins.cosent.ranking import ranking_loss
 
 #: A loss of cosines [N] and labels [N].
@@ -79,7 +79,8 @@ class SentenceBert:
 
     Sentence-BERT (arXiv 1908.10084, section 3). ``classes``: with ``two`` labels above one half are one class and the
     others the other, as in the code of the article on CoSENT (bojone/CoSENT, sbert.py, where grades above 2.5 of 5
-    are positive); with ``grades`` each of up to six rounded grades is one.
+    are positive); with ``grades`` each of up to six rounded grades is one. Without vectors, as a loss of cosines and
+    labels, it is cross-entropy with the cosine as log odds.
     """
 
     features: str = "[u, v, |u-v|]"
@@ -92,7 +93,7 @@ class SentenceBert:
         return _Classified(_linear(parts * dimension, len(cuts) + 1, generator), self.features, cuts)
 
     def __call__(self, cosine: Tensor, label: Tensor) -> Tensor:
-        raise _no_function_of_cosines("sentence-bert", cosine, label)
+        return odds_loss(cosine, label)
 
 
 class _Classified(nn.Module):
@@ -135,7 +136,7 @@ class Interaction:
         return _Interacting(_linear(dimension, len(cuts) + 1, generator), cuts)
 
     def __call__(self, cosine: Tensor, label: Tensor) -> Tensor:
-        return nn.functional.binary_cross_entropy_with_logits(cosine, label.to(cosine.dtype))
+        return odds_loss(cosine, label)
 
 
 class _Interacting(nn.Module):
@@ -170,7 +171,8 @@ class InteractionCosent:
         return _Scored(_linear(dimension, 1, generator))
 
     def __call__(self, cosine: Tensor, label: Tensor) -> Tensor:
-        return ranking_loss(cosine.clamp(-GREATEST_SCORE, GREATEST_SCORE), label, 1.0)
+        most = min(GREATEST_SCORE, torch.finfo(cosine.dtype).max)
+        return ranking_loss(cosine.clamp(-most, most), label, 1.0)
 
 
 class _Scored(nn.Module):
@@ -265,16 +267,16 @@ def classes_of(label: Tensor, cuts: Tensor) -> Tensor:
     return above.sum(dim=1)
 
 
+def odds_loss(cosine: Tensor, label: Tensor) -> Tensor:
+    """Mean binary cross-entropy with ``cosine`` [N] as log odds: what is left of a classifier without its head."""
+    check(cosine, label)
+    terms = nn.functional.binary_cross_entropy_with_logits(cosine, label.to(cosine.dtype), reduction="none")
+    return mean(terms)
+
+
 def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """A linear layer whose weights are the generator's, with the spread that Keras' Dense layers start with."""
     layer = nn.Linear(inputs, outputs)
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer
-
-
-def _no_function_of_cosines(method: str, cosine: Tensor, label: Tensor) -> UsageError:
-    return UsageError(
-        f"{method} learns from both vectors, not from cosine {list(cosine.shape)} and label {list(label.shape)}; "
-        "use what its matcher(dimension, levels, generator) gives"
-    )

@@ -96,6 +96,7 @@ def _load(name: str) -> tuple[Any, Any]:
     """The model and its fast tokenizer."""
     try:
         transformers: Any = importlib.import_module("transformers")
+        damaged: Any = importlib.import_module("safetensors").SafetensorError
     except ImportError:
         raise UsageError(f"encoder hf:{name} needs transformers: pip install 'harness[text]'") from None
     transformers.utils.logging.set_verbosity_error()
@@ -112,7 +113,7 @@ def _load(name: str) -> tuple[Any, Any]:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(place, use_fast=True, **where)
         model = transformers.AutoModel.from_pretrained(place, use_safetensors=True, **where)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, damaged) as error:
         raise UsageError(f"encoder hf:{name}: {_reason(name, folder, error)}") from None
     if not tokenizer.is_fast:
         raise UsageError(f"encoder hf:{name}: its tokenizer tells no character offsets; a fast one is needed")

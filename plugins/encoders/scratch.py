@@ -134,10 +134,9 @@ class ScratchEncoder(nn.Module):
         if self.position is not None:
             hidden = hidden + self.position[: hidden.shape[1]]
         hidden = self.dropout(hidden)
-        kept = tokens.mask.unsqueeze(-1)
         for block in self.blocks:
-            hidden = torch.where(kept, hidden + self.dropout(block(hidden * kept, tokens.mask)), 0.0)
-        return torch.where(kept, hidden, 0.0)
+            hidden = hidden + self.dropout(block(hidden, tokens.mask))
+        return hidden * tokens.mask.unsqueeze(-1)
 
 
 class Block(nn.Module):
@@ -174,7 +173,7 @@ class Attention(Block):
         super().__init__(dimension, dimension)
         self.heads = max(1, dimension // HEAD)
         if dimension % self.heads:
-            raise ValueError(f"dimension = {dimension}: a multiple of {HEAD} is needed for char-transformer")
+            raise ValueError(f"dimension = {dimension} has no {self.heads} equal heads; a multiple of {HEAD} has")
         self.inputs = nn.Linear(dimension, 3 * dimension)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:

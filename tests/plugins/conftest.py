@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from tracking_runs import cells, outcome
 
 from harness_plugins.tracking import store
@@ -33,4 +34,25 @@ def results(tmp_path: Path, migrated: Path) -> Path:
     folder = tmp_path / "results"
     folder.mkdir()
     shutil.copy(migrated, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a BERT of two layers and random weights, and its tokenizer."""
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    torch.manual_seed(0)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "##s", "sat", "the", "dog", "我", "在", "."]
+    config = transformers.BertConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+    )
+    transformers.BertModel(config).save_pretrained(folder)
+    tokenizer = transformers.BertTokenizerFast({word: number for number, word in enumerate(words)})
+    tokenizer.save_pretrained(folder)
     return folder

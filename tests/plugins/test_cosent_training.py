@@ -1,0 +1,280 @@
+"""Training on sentence pairs: paired between methods, repeatable, able to learn, and the best epoch is kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from plugin_run import METHODS, TASKS
+
+from harness.errors import UsageError
+from harness.run import Run
+from harness.spec import Cell, Dataset, Place, read_options
+from harness_plugins.cosent.fitting import fit_free_vectors
+from harness_plugins.cosent.readers import Corpus, Pairs
+from harness_plugins.cosent.training import on, training_part
+
+SMALL = {"dimension": 32, "layers": 1, "epochs": 2, "learning_rate": 1e-2, "dropout": 0.1, "batch_size": 16}
+#: Words that mean the same in pairs: only what is learned tells them from those that do not.
+SYNONYMS = [
+    ("big", "large"),
+    ("small", "tiny"),
+    ("fast", "quick"),
+    ("glad", "happy"),
+    ("ill", "sick"),
+    ("odd", "weird"),
+]
+
+
+def pairs(rows, seed, highest=1):
+    rng = np.random.default_rng(seed)
+    first, second, labels = [], [], []
+    for _ in range(rows):
+        one, other, noun = rng.integers(6), rng.integers(6), rng.choice(["cat", "dog", "house", "idea"])
+        same = rng.random() < 0.5
+        first.append(f"the {SYNONYMS[one][0]} {noun} is here")
+        second.append(f"a {SYNONYMS[one if same else other][1]} {noun} is here")
+        labels.append(float(highest * (same or one == other)))
+    return Pairs(first, second, np.array(labels))
+
+
+def corpus(highest=1):
+    return Corpus(pairs(320, 0, highest), pairs(80, 1, highest), pairs(100, 2, highest), highest)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A run of a task whose data set is the small corpus above."""
+    (tmp_path / "rows").write_text("")
+
+    def made(task="matching/lcqmc", seed=0, dtype="float32", **options):
+        complete = read_options(task, TASKS[task].options, {**SMALL, "leaks": "keep", **options})
+        cell = Cell("tests", "any", task, complete, "cpu", dtype, seed, "code")
+        highest = 5 if "stsb" in task else 1
+        name = task.partition("/")[2]
+        dataset = Dataset(
+            name=name,
+            licence="none",
+            files={"rows": ()},
+            load=lambda _: corpus(highest),
+            places=(Place(folder=str(tmp_path)),),
+        )
+        return Run(cell, complete, {name: dataset})
+
+    return made
+
+
+def train(run, method="cosent", **options):
+    return on("stsb-zh" if "stsb" in run._cell.task else "lcqmc")(METHODS[method].create(**options), run)
+
+
+def test_same_run_gives_the_same_result_bit_for_bit(make):
+    one, other = make(), make()
+    first = train(one)
+    torch.manual_seed(99)
+    assert train(other) == first
+    assert one.curves == other.curves
+    third = make(seed=1)
+    assert train(third) != first
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "cosent",
+        "cosent-dense",
+        "cosine-mse",
+        "cosine-contrastive",
+        "sentence-bert",
+        "angle",
+        "interaction",
+        "interaction-cosent",
+    ],
+)
+def test_every_method_learns_what_words_alone_do_not_tell(method, make):
+    options = {"encoder": "char-transformer", "epochs": 12} if "interaction" in method else {"epochs": 8}
+    before = train(make(**options), "untrained")
+    after = train(make(**options), method)
+    assert set(after) == set(TASKS["matching/lcqmc"].metrics)
+    # Its cosine is not what Sentence-BERT trains, and follows slowly.
+    gain, accuracy = (0.1, 0.6) if method == "sentence-bert" else (0.15, 0.75)
+    assert after["spearman"] > before["spearman"] + gain
+    assert after["accuracy"] > accuracy
+    assert after["loss_fall"] > 0
+
+
+@pytest.mark.parametrize("method", ["cosent", "sentence-bert", "interaction"])
+def test_grades_are_learned_too_and_have_no_accuracy(method, make):
+    found = train(make("matching/stsb-zh", epochs=3), method)
+    assert set(found) == set(TASKS["matching/stsb-zh"].metrics)
+    assert "accuracy" not in found
+
+
+def test_methods_start_from_one_encoder_and_see_the_same_batches(make):
+    seen = {}
+
+    class Watching:
+        """A loss that notes what it is given."""
+
+        def __init__(self, name, pull):
+            self.name, self.pull = name, pull
+            seen[name] = []
+
+        def __call__(self, cosine, label):
+            seen[self.name].append((cosine.detach().clone(), label.clone()))
+            # Draws that must not disturb the encoder's dropout.
+            torch.rand(7 * self.pull + 1)
+            return (cosine * 0).sum()
+
+    for pull, name in enumerate("ab"):
+        on("lcqmc")(Watching(name, pull), make())
+    assert len(seen["a"]) == 40
+    for (cosine, label), (other, others) in zip(seen["a"], seen["b"], strict=True):
+        assert torch.equal(label, others)
+        assert torch.equal(cosine, other)
+    assert not torch.equal(seen["a"][0][1], seen["a"][20][1])
+    curves = []
+    for method in ("sentence-bert", "cosent", "angle"):
+        run = make()
+        train(run, method)
+        curves.append(run.curves["train_spearman"][0])
+    assert len(set(curves)) == 1
+
+
+def test_best_epoch_on_valid_is_the_one_that_is_scored(make):
+    run = make(epochs=6, learning_rate=0.05)
+    found = train(run)
+    valid = dict(run.curves["valid_spearman"])
+    assert found["valid_spearman"] == max(valid.values())
+    assert found["first_epoch_spearman"] == valid[1]
+    assert found["train_spearman"] == run.curves["train_spearman"][-1][1]
+    assert found["train_fall"] == pytest.approx(
+        max(v for _, v in run.curves["train_spearman"]) - found["train_spearman"]
+    )
+
+
+def test_untrained_encoder_is_left_alone(make):
+    run = make()
+    found = train(run, "untrained")
+    assert found["train_spearman"] == found["untrained_spearman"]
+    assert found["first_epoch_spearman"] == found["valid_spearman"]
+    assert "valid_spearman" not in run.curves
+
+
+def test_every_option_takes_part(make):
+    plain = make()
+    train(plain)
+    changes = [
+        {"batch_size": 8},
+        {"pooling": "first"},
+        {"learning_rate": 2e-2},
+        {"warmup": 0.5},
+        {"decay": "linear"},
+        {"weight_decay": 0.1},
+        {"clip_norm": 1e-3},
+        {"precision": "bfloat16"},
+        {"bucket": 4},
+        {"dropout": 0.0},
+        {"dimension": 64},
+        {"layers": 2},
+        {"vocabulary": 20},
+        {"max_length": 4},
+        {"encoder": "char-transformer"},
+        {"train_rows": 100},
+        {"negatives": "random"},
+    ]
+    for changed in changes:
+        run = make(**changed)
+        train(run)
+        assert run.curves["train_loss"] != plain.curves["train_loss"], changed
+    decayed = [make(weight_decay=0.1, optimizer=name) for name in ("adam", "adamw")]
+    for run in decayed:
+        train(run)
+    assert decayed[0].curves != decayed[1].curves
+    joint = [make(encoder="char-transformer", segments=name) for name in ("two", "one")]
+    for run in joint:
+        train(run, "interaction")
+    assert joint[0].curves != joint[1].curves
+
+
+def test_epoch_can_be_chosen_by_accuracy(make):
+    runs = [make(choose=name, epochs=8, learning_rate=0.05) for name in ("spearman", "accuracy")]
+    by_rank, by_accuracy = (train(run) for run in runs)
+    assert by_accuracy["valid_accuracy"] >= by_rank["valid_accuracy"]
+    assert by_rank["valid_spearman"] >= by_accuracy["valid_spearman"]
+
+
+def test_leaks_are_dropped_before_training_unless_they_are_to_be_kept(make):
+    counts = {}
+    for name in ("keep", "drop"):
+        run = make(leaks=name, epochs=1, batch_size=2)
+        counts[name] = train(run)["leaked"]
+    leaked = corpus().leaked
+    assert counts == {"keep": leaked, "drop": leaked}
+    assert leaked > 0
+
+
+def test_random_negatives_replace_just_the_pairs_labelled_0(make):
+    whole = corpus()
+    part = training_part(whole, make(negatives="random"))
+    assert part.first == whole.train.first
+    changed = [a != b for a, b in zip(part.second, whole.train.second, strict=True)]
+    labels = whole.train.labels
+    assert not np.array(changed)[labels == 1].any()
+    assert np.array(changed)[labels == 0].mean() > 0.8
+    assert set(part.second) <= set(whole.train.second)
+    with pytest.raises(UsageError, match="a set with two labels is needed"):
+        training_part(corpus(5), make("matching/stsb-zh", negatives="random"))
+
+
+def test_some_rows_are_drawn_by_the_seed(make):
+    one, other = (training_part(corpus(), make(train_rows=50, seed=seed)) for seed in (0, 1))
+    assert len(one) == len(other) == 50
+    assert one.first != other.first
+
+
+def test_pretrained_model_is_fine_tuned_by_its_weights_file(make, tiny_bert):
+    weights = {
+        "encoder": "hf",
+        "model": str(tiny_bert / "model.safetensors"),
+        "pooling": "first",
+        "learning_rate": 1e-3,
+    }
+    run, joint = make(**weights), make(**weights)
+    train(run)
+    train(joint, "interaction-cosent")
+    losses = [value for _, value in run.curves["train_loss"]]
+    assert losses[-1] < losses[0]
+    assert run.curves["train_spearman"][0] != joint.curves["train_spearman"][0]
+
+
+def test_score_that_is_not_finite_is_told(make):
+    class Bad:
+        def matcher(self, dimension, levels, generator):  # noqa: ARG002  as the role has it
+            class Head(torch.nn.Module):
+                joint = False
+
+                def score(self, vectors):
+                    return vectors.sum(dim=(0, 2)) * torch.nan
+
+            return Head()
+
+    with pytest.raises(FloatingPointError, match=r"the score of pair \d+ of 320 is nan"):
+        on("lcqmc")(Bad(), make())
+
+
+def free(**options):
+    task = "matching/free-vectors"
+    complete = read_options(task, TASKS[task].options, {"items": 32, "steps": 100, **options})
+    return fit_free_vectors(
+        METHODS["cosent"].create(), Run(Cell("t", "m", task, complete, "cpu", "float32", 0, "c"), complete, {})
+    )
+
+
+def test_free_vectors_fit_groups_in_few_dimensions_and_anything_in_many():
+    groups = free(labels="groups")
+    assert groups["wrong_orders"] < 0.001
+    assert groups["dimensions"] == 28
+    assert groups["numbers_per_label"] == pytest.approx(32 * 28 / (32 * 31 / 2))
+    assert free(factor=10.0)["wrong_orders"] < 0.02 < free(factor=0.5)["wrong_orders"]
+    assert free(steps=1)["wrong_orders"] == pytest.approx(0.5, abs=0.1)
