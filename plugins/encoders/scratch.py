@@ -136,7 +136,8 @@ class ScratchEncoder(nn.Module):
         hidden = self.dropout(hidden)
         for block in self.blocks:
             hidden = hidden + self.dropout(block(hidden, tokens.mask))
-        return hidden * tokens.mask.unsqueeze(-1)
+        kept: Tensor = hidden * tokens.mask.unsqueeze(-1)
+        return kept
 
 
 class Block(nn.Module):
