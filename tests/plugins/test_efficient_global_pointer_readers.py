@@ -69,8 +69,16 @@ def test_words_may_hold_what_python_takes_for_an_end_of_line():
             json_line(label={"PER": {"Rome": [[7, 11]]}}),
             "f, line 1: 'Rome' is said to be at 7 to 11 of 11",
         ),
-        (read_json_lines, json_line(label={"PER": {"Ada": [[-1, 2]]}}), "f, line 1: 'Ada' is said to be at -1 to 2"),
-        (read_json_lines, json_line(label={"PER": {"Ada": [[2, 0]]}}), "f, line 1: 'Ada' is said to be at 2 to 0"),
+        (
+            read_json_lines,
+            json_line(label={"PER": {"Ada": [[-1, 2]]}}),
+            "f, line 1: 'Ada' is said to be at -1 to 2 of 11",
+        ),
+        (
+            read_json_lines,
+            json_line(label={"PER": {"Ada": [[2, 0]]}}),
+            "f, line 1: 'Ada' is said to be at 2 to 0 of 11",
+        ),
         (
             read_json_lines,
             json_line(label={"PER": {"Ada": [[1, 3]]}}),

@@ -118,3 +118,5 @@ def test_flat_spans_survive_tagging_and_only_the_outermost_of_nested_ones():
     nested = torch.cat([inner, flat])
     # [0, 0, 3, 4] shares a token with two as long or shorter ones and comes first by its length.
     assert outermost(nested).tolist() == [[0, 0, 0, 2], [0, 0, 3, 4], [1, 0, 7, 7]]
+    # The longest wins, also where another one begins before it.
+    assert outermost(torch.tensor([[0, 0, 0, 1], [0, 1, 1, 4]])).tolist() == [[0, 1, 1, 4]]

@@ -133,7 +133,8 @@ def test_scorers_share_encoder_order_and_dropout_under_one_seed(monkeypatch):
         def noted(model, rows, corpus, run, generator, dropped, order=order, first=first, fit=training.fit):
             encoder, _ = model
             first.append(torch.cat([p.detach().flatten() for p in encoder.parameters()]))
-            order.append((generator.initial_seed(), dropped.initial_seed(), [row.text for row in rows]))
+            states = (generator.get_state().tolist(), dropped.get_state().tolist())
+            order.append((*states, [row.text for row in rows]))
             return fit(model, rows, corpus, run, generator, dropped)
 
         monkeypatch.setattr(training, "fit", noted)
