@@ -265,3 +265,29 @@ def test_throughput_measures_in_turns_and_a_crf_is_as_fast_as_itself():
 def test_the_types_of_expressions_are_those_registered():
     metrics = TASKS["ner/expressions"].metrics
     assert {name.split("/")[1] for name in metrics if "/" in name} == set(EXPRESSION_TYPES)
+
+
+@pytest.mark.parametrize("method", ["efficient-global-pointer", "crf-bio"])
+def test_a_model_from_hugging_face_is_trained_without_its_special_tokens(method, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ada", "won", "rome", "##s", "in"]
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    transformers.BertModel(transformers.BertConfig(vocab_size=len(words), **sizes)).save_pretrained(tmp_path)
+    transformers.BertTokenizerFast({word: n for n, word in enumerate(words)}).save_pretrained(tmp_path)
+    rows = tuple(
+        Sentence(text, (Entity(0, 2, "who"), Entity(len(text) - 4, len(text) - 1, "where")))
+        for text in ("ada won rome", "ada in rome", "ada romes rome")
+    )
+    encoder = make_encoder(f"hf:{tmp_path}", [], generator=torch.Generator(), max_length=16)
+    batch = training.read(rows, encoder, ("who", "where"))
+    # [CLS] first and [SEP] last are no tokens of the text; "##s" is one.
+    assert batch.mask.long().tolist() == [[0, 1, 1, 1, 0, 0], [0, 1, 1, 1, 0, 0], [0, 1, 1, 1, 1, 0]]
+    assert batch.spans[:2].tolist() == [[0, 0, 1, 1], [0, 1, 3, 3]]
+    weights = str(tmp_path / "model.safetensors")
+    given = make_run(
+        "ner/expressions", encoder="hf", model=weights, max_length=16, epochs=40, learning_rate=0.02, dropout=0.0
+    )
+    found = training.train_and_score(
+        METHODS[method].create(), given, Corpus(rows, rows, rows, ("who", "where")), nests=False
+    )
+    assert found["f1"] == 1
