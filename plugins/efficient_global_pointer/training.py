@@ -176,7 +176,7 @@ def predict(
     model.eval()
     entities: list[set[Entity]] = [set() for _ in rows]
     others: list[Candidate] = []
-    for first, batch in _in_parts(rows, encoder, types):
+    for numbers, batch in _in_parts(rows, encoder, types):
         hidden = encoder(batch.tokens)
         if hasattr(head, "spans") and not candidates:
             chosen, scores = head.spans(hidden, batch.mask)
@@ -184,8 +184,8 @@ def predict(
             logits = head(hidden, batch.mask)
             chosen, scores = spans_above(logits)
             if candidates:
-                others += _entities(first, batch, *_highest(logits), types)
-        for place, entity, _ in _entities(first, batch, chosen, scores, types):
+                others += _entities(numbers, batch, *_highest(logits), types)
+        for place, entity, _ in _entities(numbers, batch, chosen, scores, types):
             entities[place].add(entity)
     return entities, others
 
@@ -201,15 +201,20 @@ def _highest(logits: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack([text, kind, pair // length, pair % length], dim=1), scores[text, rank]
 
 
-def _entities(first: int, batch: Batch, rows: Tensor, scores: Tensor, types: Sequence[str]) -> Iterator[Candidate]:
+def _entities(
+    numbers: Sequence[int], batch: Batch, rows: Tensor, scores: Tensor, types: Sequence[str]
+) -> Iterator[Candidate]:
     for (text, kind, start, end), score in zip(rows.tolist(), scores.tolist(), strict=True):
         spans = batch.tokens.spans[text]
-        yield first + text, Entity(spans[start][1], spans[end][2] - 1, types[kind]), score
+        yield numbers[text], Entity(spans[start][1], spans[end][2] - 1, types[kind]), score
 
 
-def _in_parts(rows: Sequence[Sentence], encoder: Any, types: Sequence[str]) -> Iterator[tuple[int, Batch]]:
+def _in_parts(rows: Sequence[Sentence], encoder: Any, types: Sequence[str]) -> Iterator[tuple[list[int], Batch]]:
+    """Sentences of about one length together, with their numbers: scores grow with the square of the longest."""
+    order = sorted(range(len(rows)), key=lambda number: len(rows[number].text))
     for first in range(0, len(rows), PREDICTED):
-        yield first, read(rows[first : first + PREDICTED], encoder, types)
+        numbers = order[first : first + PREDICTED]
+        yield numbers, read([rows[number] for number in numbers], encoder, types)
 
 
 def _tuned(candidates: Sequence[Candidate], rows: Sequence[Sentence]) -> float:

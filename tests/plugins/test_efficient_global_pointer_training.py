@@ -193,7 +193,8 @@ def test_predictions_come_back_as_characters():
     class Fixed(torch.nn.Module):
         def forward(self, _, mask):
             logits = torch.full((2, 2, 3, 3), -1.0)
-            logits[0, 1, 0, 2], logits[0, 0, 1, 1], logits[1, 0, 0, 0] = 2.0, 0.5, 3.0
+            # Sentences come by their length.
+            logits[1, 1, 0, 2], logits[1, 0, 1, 1], logits[0, 0, 0, 0] = 2.0, 0.5, 3.0
             return logits.masked_fill(~(mask[:, :, None] & mask[:, None, :])[:, None], -math.inf)
 
     model = torch.nn.ModuleList([encoder, Fixed()])
