@@ -19,6 +19,8 @@ from torch import Tensor
 
 #: Elements of a piece for each thread: a few of them fill its second-level cache.
 PIECE = 2**15
+#: Fewer elements than this are done as a whole: their passes stay in the cache as it is.
+WORTH_DIVIDING = 2**18
 #: Fewer elements than this are not worth a compiled call.
 WORTH_COMPILING = 100_000
 #: h from which on h^2 might not fit into the dtype; b / h^2 is then below its rounding.
@@ -39,15 +41,18 @@ class SquarePlusPasses(torch.autograd.Function):
         if not _divisible(x):
             return value(x, b / 4, _limit(x))
         y, size = torch.empty_like(x), _size()
-        space = torch.empty(2, size, dtype=_wide(x.dtype))
+        space, rounded = torch.empty(3, size, dtype=_wide(x.dtype)), x.dtype != _wide(x.dtype)
         for piece, out in zip(*(torch.split(t.view(-1), size) for t in (x, y)), strict=True):
-            half, mean = space[0, : len(piece)], space[1, : len(piece)]
-            half.copy_(piece).mul_(0.5).abs_()
+            half, mean, raised = space[:, : len(piece)]
+            given = raised.copy_(piece) if rounded else piece
+            torch.mul(given, 0.5, out=half).abs_()
             torch.clamp(half, max=_limit(x), out=mean).square_().add_(b / 4).sqrt_()
             torch.maximum(mean, half, out=mean).add_(half)
             torch.div(mean.new_full((), b / 4), mean, out=mean)
             # In the wide type: the sum is rounded once.
-            out.copy_(mean.add_(torch.clamp(half.copy_(piece), min=0, out=half)))
+            total = torch.clamp(given, min=0, out=half if rounded else out).add_(mean)
+            if rounded:
+                out.copy_(total)
         return y
 
     @staticmethod
@@ -67,13 +72,17 @@ class SquarePlusPasses(torch.autograd.Function):
         if not _divisible(y) or _inside_transform(gradient):
             return sloped(gradient, y, factor), None, None
         result, size = torch.empty_like(y), _size()
-        space = torch.empty(2, size, dtype=_wide(y.dtype))
+        space, rounded = torch.empty(2, size, dtype=_wide(y.dtype)), y.dtype != _wide(y.dtype)
         pieces = zip(*(torch.split(t, size) for t in (_in_a_row(gradient), y.view(-1), result.view(-1))), strict=True)
         for upstream, piece, out in pieces:
-            squared, sum_ = space[0, : len(piece)], space[1, : len(piece)]
-            squared.copy_(piece).mul_(factor).clamp_(max=STEEPEST).square_()
-            squared.div_(torch.add(squared, 1, out=sum_))
-            out.copy_(squared.mul_(sum_.copy_(upstream)))
+            squared, more = space[:, : len(piece)]
+            given = more.copy_(piece) if rounded else piece
+            torch.mul(given, factor, out=squared).clamp_(max=STEEPEST).square_()
+            squared.div_(torch.add(squared, 1, out=more))
+            if rounded:
+                out.copy_(squared.mul_(more.copy_(upstream)))
+            else:
+                torch.mul(squared, upstream, out=out)
         return result, None, None
 
     @staticmethod
@@ -131,7 +140,7 @@ _compilers = _Compilers()
 
 def _divisible(x: Tensor) -> bool:
     """Whether to go piece by piece: where there is a cache to stay in, and nobody traces what is done."""
-    return x.device.type == "cpu" and x.numel() > PIECE and x.is_contiguous() and not _inside_transform(x)
+    return x.device.type == "cpu" and x.numel() > WORTH_DIVIDING and x.is_contiguous() and not _inside_transform(x)
 
 
 def _inside_transform(x: Tensor) -> bool:

@@ -10,7 +10,13 @@ import torch
 from harness_plugins.squareplus import passes
 from harness_plugins.squareplus.functions import CompiledSquarePlus, SquarePlus
 
+
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+
+
+@pytest.fixture(autouse=True)
+def small_tensors_are_divided_too(monkeypatch):
+    monkeypatch.setattr(passes, "WORTH_DIVIDING", passes.PIECE)
 
 
 def drawn(count, dtype=torch.float32, seed=0):
