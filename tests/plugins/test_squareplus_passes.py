@@ -10,7 +10,6 @@ import torch
 from harness_plugins.squareplus import passes
 from harness_plugins.squareplus.functions import CompiledSquarePlus, SquarePlus
 
-
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
