@@ -34,6 +34,9 @@ def builds(subject: Subject) -> Iterator[Problem | Note]:
         for settings in _settings(method):
             try:
                 method.create(**settings)
+            except ImportError as error:
+                yield Note(f"method {method.name} was not built: {error}")
+                break
             except Exception as error:  # noqa: BLE001  whatever it raises is what is reported
                 told = ", ".join(f"{k} = {v!r}" for k, v in settings.items()) or "its defaults"
                 yield Problem(
@@ -61,6 +64,12 @@ def protocol(subject: Subject) -> Iterator[Problem | Note]:
                 try:
                     inputs, returned = _called(method, rules, device, dtype)
                     wrong = rules.promise(inputs, returned)
+                except ImportError:
+                    wrong = ""  # The check of the building tells it.
+                except UsageError as error:
+                    wrong = ""
+                    if dtype == torch.float32:
+                        yield Note(f"method {method.name} on {device} refuses the call of its role: {error}")
                 except Exception as error:  # noqa: BLE001
                     wrong = f"raises {_said(error)}"
                 if wrong:
@@ -93,6 +102,8 @@ def global_state(subject: Subject) -> Iterator[Problem | Note]:
         for device in subject.devices:
             try:
                 built, inputs = _prepared(method, rules, device)
+                # A module may make its weights, which torch draws from its own generator, when it is first called.
+                rules.call(built, inputs)
                 before = _global_states()
                 rules.call(built, inputs)
             except Exception:  # noqa: BLE001  the check of the protocol reports it
@@ -203,11 +214,13 @@ def reference(subject: Subject) -> Iterator[Problem | Note]:
 
 def _faults(method: Method, workload: Workload, device: torch.device, truth: Method) -> list[Fault]:
     """What ``harness bench`` finds wrong, but for what it tells by the clock; on small inputs where they are legal."""
-    from harness_plugins.speed.gate import examine
+    from harness_plugins.speed.gate import Fault, examine
 
     try:
         found = examine(method, workload, _size(workload, SMALL), device, torch.float32, 0, truth)
     except Exception:  # noqa: BLE001  a size that the workload does not name may be none
+        found = [Fault("raised", "realistic", "")]
+    if found:
         found = examine(method, workload, _size(workload), device, torch.float32, 0, truth)
     return [fault for fault in found if fault.check != "repeated"]
 

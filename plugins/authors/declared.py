@@ -48,7 +48,8 @@ def metadata(subject: Subject) -> Iterator[Problem | Note]:
             and 1600 <= method.paper.year <= date.today().year + 1
         ):
             yield Problem(f"method {name}: {method.paper}", "a Paper needs its title, an https address and the year")
-    if subject.methods and not any(method.paper for method in subject.methods.values()):
+    # A method with a reference is another's implementation of what that one's paper says.
+    if any(not m.reference for m in subject.methods.values()) and not any(m.paper for m in subject.methods.values()):
         yield Problem("no method names a paper", "give the technique paper=Paper(...): where it was published")
     for name, task in subject.tasks.items():
         for label, metric in task.metrics.items():

@@ -173,6 +173,11 @@ def _logits(generator: torch.Generator, device: torch.device, dtype: torch.dtype
     return logits, torch.randint(4, (rows,), generator=generator).to(device)
 
 
+def _many_labels(generator: torch.Generator, device: torch.device, dtype: torch.dtype, rows: int) -> Sequence[Any]:
+    logits = _normal(generator, device, dtype, rows, 4).requires_grad_()
+    return logits, (torch.rand(rows, 4, generator=generator) < 0.4).to(device)
+
+
 def _pairs(generator: torch.Generator, device: torch.device, dtype: torch.dtype, rows: int) -> Sequence[Any]:
     cosine = _normal(generator, device, dtype, rows).tanh().requires_grad_()
     return cosine, torch.randint(3, (rows,), generator=generator).to(device, dtype)
@@ -241,6 +246,7 @@ KNOWN: Mapping[str, Protocol] = {
     "contrastive-loss": Protocol(_views, _apply, _scalar),
     "density-estimator": Protocol(_pixels, _fit, _one_a_row, any_dtype=False, trains=True),
     "gradient-penalty": Protocol(_network, _penalise, _penalty_and_norms, any_dtype=False),
+    "multilabel-loss": Protocol(_many_labels, _apply, _scalar),
     "pair-ranking-loss": Protocol(_pairs, _apply, _scalar),
     "probability-refiner": Protocol(_rows_and_prior, _refine, _same_shape),
     "score-aggregate": Protocol(_scores, _apply, _one_a_row, any_dtype=False),

@@ -7,6 +7,8 @@ from plugin_run import REGISTRY
 
 from harness_plugins.authors.checks import all_checks, ask, subject_of
 
+#: Compiling, or building large models, takes them a minute.
+SLOW = ("peers", "efficient_global_pointer")
 PLUGINS = sorted(name for name, plugin in REGISTRY.plugins.items() if plugin.origin.startswith("harness"))
 CHECKS = all_checks()
 
@@ -16,7 +18,7 @@ def test_every_plugin_loads():
     assert REGISTRY.claim_problems == ()
 
 
-@pytest.mark.parametrize("name", PLUGINS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in PLUGINS])
 def test_a_plugin_keeps_the_rules(name):
     subject = subject_of(REGISTRY, name)
     found = [ask(check, subject) for check in CHECKS if not check.slow]
