@@ -98,6 +98,8 @@ class MultilabelLoss:
     positive_weight: float = 1.0
 
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
+        if len(logits) == 0:
+            raise ValueError(f"logits {tuple(logits.shape)}: at least one row is needed for a mean over rows")
         return self.rows(logits, target).mean()
 
     def rows(self, logits: Tensor, target: Tensor) -> Tensor:
