@@ -29,6 +29,14 @@ class _TooSlow(BaseException):
     """The time to import is over. No Exception, so that a plugin's own "except Exception" does not keep it."""
 
 
+def import_installed(name: str) -> ModuleType:
+    """Import an installed plugin's module. Raises Rejected where a mere folder of its name comes first."""
+    found = importlib.import_module(name)
+    if found.__file__ is None:
+        raise Rejected(f"the folder {next(iter(found.__path__))} hides it; start from another folder")
+    return found
+
+
 def import_origin(origin: str) -> ModuleType:
     """Import a plugin by module name, by the path of a ``.py`` file, or by a package's folder."""
     path = Path(origin)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib
 import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ import pluggy
 
 from harness import hookspecs
 from harness.errors import FileError, UnknownName, UsageError, suggestion
-from harness.loading import Rejected, check_hooks, guarded, import_origin, reason
+from harness.loading import Rejected, check_hooks, guarded, import_installed, import_origin, reason
 from harness.spec import Dataset, Engine, Figure, Method, Task, Workload
 
 if TYPE_CHECKING:
@@ -282,7 +281,7 @@ def load_registry(extra: Sequence[str] = ()) -> Registry:
             continue
         try:
             with guarded() as printed:
-                builder.add(plugin, importlib.import_module(entry.value))
+                builder.add(plugin, import_installed(entry.value))
             builder.note(plugin.name, printed.getvalue())
         except KeyboardInterrupt:
             raise

@@ -275,3 +275,10 @@ def test_a_limit_that_is_no_number_is_told(monkeypatch):
     monkeypatch.setenv("HARNESS_IMPORT_SECONDS", "soon")
     with pytest.raises(UsageError, match="HARNESS_IMPORT_SECONDS=soon: a number of seconds"):
         load_registry([str(harness.__file__)])
+
+
+def test_a_folder_that_hides_an_installed_plugin_is_told(installed, tmp_path):
+    installed(hidden=METHOD.format(name="fine"))
+    (tmp_path / "installed_hidden.py").unlink()
+    (tmp_path / "installed_hidden").mkdir()
+    assert "installed_hidden hides it; start from another folder" in load_registry().plugins["hidden"].broken

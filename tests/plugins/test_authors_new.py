@@ -100,6 +100,9 @@ def test_a_made_plugin_is_installed_in_an_environment_and_passes_its_own_tests(t
     python = tmp_path / "venv" / "bin" / "python"
     site = next((tmp_path / "venv" / "lib").glob("python*")) / "site-packages"
     shared = {str(Path(sklearn.__file__).parent.parent), str(Path(__file__).parents[2])}
+    # Python 3.11's own setuptools is too old to build with, and would come before this environment's.
+    for bundled in (*site.glob("setuptools*"), *site.glob("pkg_resources")):
+        shutil.rmtree(bundled)
     # The packages of this environment; pip sees them as installed. The harness may be an editable install.
     site.joinpath("shared.pth").write_text("\n".join([*sorted(shared), *(p for p in sys.path if "site-packages" in p)]))
     for finder in (p for folder in sys.path for p in Path(folder or ".").glob("__editable__*harness*")):
@@ -108,7 +111,7 @@ def test_a_made_plugin_is_installed_in_an_environment_and_passes_its_own_tests(t
 
     def run(*command: str, folder: Path = tmp_path) -> str:
         done = subprocess.run(
-            [str(python), "-m", *command],
+            [str(python), "-P", "-m", *command],
             cwd=folder,
             env=own | {"HARNESS_TRACKING": "off"},
             check=False,
