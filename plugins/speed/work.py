@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
+from harness.errors import UsageError
 from harness.registry import Registry, load_registry
 from harness_plugins.speed.apart import Send
-from harness_plugins.speed.gate import Size, draw, examine_all
+from harness_plugins.speed.gate import NotForThisWorkload, Size, draw, examine_all
 from harness_plugins.speed.machine import measure_rates
 from harness_plugins.speed.peak import measure_cost
 from harness_plugins.speed.timing import Direction, time_methods
@@ -55,7 +56,10 @@ def cost(send: Send, place: Place, method: str) -> None:
     workload = registry.workloads[place.workload]
     built = registry.methods[method].create()
     tensors = draw(workload.inputs, place.dimensions, torch.device(place.device), place.torch_dtype, place.seed)
-    send(measure_cost(built, workload, tensors, place.device))
+    try:
+        send(measure_cost(built, workload, tensors, place.device))
+    except UsageError as error:
+        raise NotForThisWorkload(str(error)) from error
 
 
 def check(send: Send, place: Place, methods: Sequence[str], reference: str, second_order: bool) -> None:

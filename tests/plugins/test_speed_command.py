@@ -29,6 +29,9 @@ def call(method, x):
 def plain(x):
     return torch.sin(x) * x
 
+def refused(x):
+    raise harness.UsageError("sines only")
+
 def missing():
     raise ImportError("pip install sines")
 
@@ -44,6 +47,7 @@ METHODS = {
     "plain": lambda: plain,
     "twice": lambda: lambda x: plain(plain(x) * 0 + x) + 0 * plain(x),
     "wrong": lambda: lambda x: plain(x) * 1.01,
+    "refused": lambda: refused,
     "missing": missing,
     "greedy": lambda: only_small,
     "dies": lambda: dies,
@@ -83,11 +87,14 @@ def test_each_method_has_its_status_and_costs_no_other(ran):
     _, ended, document = ran
     assert ended.returncode == 1, ended.stderr
     rows = {(p["size"]["n"], r["method"]): r for p in document["points"] for r in p["rows"]}
-    status = {name: rows[1000, name]["status"] for name in ("plain", "twice", "wrong", "missing", "dies", "hangs")}
+    status = {
+        name: rows[1000, name]["status"] for name in ("plain", "twice", "wrong", "refused", "missing", "dies", "hangs")
+    }
     assert status == {
         "plain": "timed",
         "twice": "timed",
         "wrong": "wrong",
+        "refused": "refused",
         "missing": "not-installed",
         "dies": "crashed",
         "hangs": "time",
@@ -166,8 +173,8 @@ def test_what_a_process_sent_before_it_failed_is_there():
 
 
 WORKLOADS = harness.workloads()
-#: Plain forms that overflow, which is what their tasks show.
-KNOWN = {"softplus-naive": "large"}
+#: A plain form that overflows, and sums over paths whose scores are thousands.
+KNOWN = {"softplus-naive": "large", "crf-bio": "huge scores"}
 
 
 @pytest.mark.parametrize(
