@@ -122,10 +122,7 @@ def _load(name: str) -> tuple[Any, Any]:
 
 def _reason(name: str, folder: Path, error: Exception) -> str:
     """Why it could not be loaded, in one sentence."""
-    told = " ".join(str(error).split())[:300]
     if folder.exists():
-        return f"{folder} is not a model that can be read: {told}"
-    return (
-        f"no such folder, and not in Hugging Face's cache as safetensors; 'hf download {name.partition('@')[0]}' "
-        f"would fetch it ({told})"
-    )
+        return f"{folder} is not a model that can be read: {' '.join(str(error).split())[:300]}"
+    fetch = f"'hf download {name.partition('@')[0]}' fetches it"
+    return f"no such folder, and not in Hugging Face's cache as safetensors with a tokenizer; {fetch}"
