@@ -103,7 +103,7 @@ _RANKED = {
     "pearson": Metric("higher", "correlation", "the same, linear"),
     "valid_spearman": Metric("higher", "correlation", "by rank, on the part that the epoch is chosen by"),
     "first_epoch_spearman": Metric("higher", "correlation", "valid_spearman after one epoch"),
-    "train_spearman": Metric("higher", "correlation", "by rank, on 1,000 training pairs after the last epoch"),
+    "train_spearman": Metric("higher", "correlation", "by rank, on 400 training pairs after the last epoch"),
     "untrained_spearman": Metric("higher", "correlation", "the same before training"),
     "train_fall": Metric(None, "correlation", "how far train_spearman lies below its highest, from before training on"),
     "loss_fall": Metric(None, "loss", "mean training loss of the first epoch less that of the last"),

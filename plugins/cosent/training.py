@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Pairs that are scored at once.
 SCORED = 128
 #: Training pairs, drawn for each seed, on which it is watched whether training helps them.
-WATCHED = 1000
+WATCHED = 400
 
 Numbers = NDArray[np.float64]
 

@@ -162,7 +162,7 @@ def test_untrained_encoder_is_left_alone(make):
 
 
 def test_every_option_takes_part(make):
-    plain = make()
+    plain = make(epochs=1)
     train(plain)
     changes = [
         {"batch_size": 8},
@@ -184,7 +184,7 @@ def test_every_option_takes_part(make):
         {"negatives": "random"},
     ]
     for changed in changes:
-        run = make(**changed)
+        run = make(epochs=1, **changed)
         train(run)
         assert run.curves["train_loss"] != plain.curves["train_loss"], changed
     decayed = [make(weight_decay=0.1, optimizer=name) for name in ("adam", "adamw")]
@@ -198,7 +198,7 @@ def test_every_option_takes_part(make):
 
 
 def test_epoch_can_be_chosen_by_accuracy(make):
-    runs = [make(choose=name, epochs=8, learning_rate=0.05) for name in ("spearman", "accuracy")]
+    runs = [make(choose=name, epochs=4, learning_rate=0.05) for name in ("spearman", "accuracy")]
     by_rank, by_accuracy = (train(run) for run in runs)
     assert by_accuracy["valid_accuracy"] >= by_rank["valid_accuracy"]
     assert by_rank["valid_spearman"] >= by_accuracy["valid_spearman"]
