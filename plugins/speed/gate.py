@@ -276,7 +276,7 @@ def _compare(
     conditioning = sum(float((x * g).abs().sum()) for x, g in zip(wanted, gradients, strict=True)) / UPSTREAM
     # And log(1 + x) by so much where x is lost beside the 1. What is learned from is the gradient, which has no such
     # allowance.
-    slack = finfo.eps * (1 + 4 * conditioning)
+    slack = 4 * finfo.eps * (1 + conditioning)
     for what, found in (("value", result.value), ("value without gradients", inference.value)):
         if fault := _off(found, truth.value, tolerance, slack + finfo.tiny):
             yield Fault("value", name, f"{what} {fault}")
