@@ -209,7 +209,7 @@ def decided(subject: Subject) -> Iterator[Problem | Note]:
             suite = read_suite(name, subject.registry)
             if name not in subject.suites and not suite.claims.keys() & subject.claims.keys():
                 continue
-            suites.append((suite, list(cells_of(suite, subject.registry, locate=lambda _: "digest"))))
+            suites.append((suite, list(cells_of(suite, subject.registry, ("cpu", "cuda"), locate=lambda _: "digest"))))
         except HarnessError as error:
             if name in subject.suites:
                 yield Problem(f"suite {name}: {error}", "'harness suite NAME --plan' shows what it comes to")
