@@ -7,9 +7,10 @@ import pytest
 import torch
 from plugin_run import METHODS, TASKS
 
+from harness.cell import Cell
 from harness.errors import UsageError
 from harness.run import Run
-from harness.spec import Cell, Dataset, Place, read_options
+from harness.spec import Dataset, Place, read_options
 from harness_plugins.cosent.fitting import fit_free_vectors
 from harness_plugins.cosent.readers import Corpus, Pairs
 from harness_plugins.cosent.training import on, training_part
@@ -65,7 +66,7 @@ def make(tmp_path):
 
 
 def train(run, method="cosent", **options):
-    return on("stsb-zh" if "stsb" in run._cell.task else "lcqmc")(METHODS[method].create(**options), run)
+    return on("stsb-zh" if "stsb" in run.cell.task else "lcqmc")(METHODS[method].create(**options), run)
 
 
 def test_same_run_gives_the_same_result_bit_for_bit(make):
