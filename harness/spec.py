@@ -132,6 +132,8 @@ class Metric:
     #: "fraction", "nats", "points", "seconds", "count", ...
     unit: str = ""
     help: str = ""
+    #: Whether it tells of the machine at that moment, as seconds and bytes do: no two runs give the same.
+    timed: bool = False
 
     def __post_init__(self) -> None:
         if self.better not in ("higher", "lower", None):

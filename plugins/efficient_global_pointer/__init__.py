@@ -145,6 +145,7 @@ def harness_methods() -> list[Method]:
                 options=_HEAD | _SIZE | more,
                 paper=paper,
                 help=text,
+                reference="efficient-global-pointer-dense" if name == "efficient-global-pointer" else "",
             )
             for name, code, more, paper, text in pointers
         ]
@@ -188,10 +189,14 @@ def harness_tasks() -> list[Task]:
         role=_SCORER,
         run=f"{_HERE}.throughput:throughput",
         metrics={
-            "train_sentences_per_second": Metric("higher", "1/s", "with the encoder, forward, backward and step"),
-            "predict_sentences_per_second": Metric("higher", "1/s", "with the encoder, from text to entities"),
-            "train_over_crf": Metric("higher", "ratio", "training speed over that of crf-bio, measured in turns"),
-            "predict_over_crf": Metric("higher", "ratio", "the same of prediction"),
+            "train_sentences_per_second": Metric(
+                "higher", "1/s", "with the encoder, forward, backward and step", timed=True
+            ),
+            "predict_sentences_per_second": Metric(
+                "higher", "1/s", "with the encoder, from text to entities", timed=True
+            ),
+            "train_over_crf": Metric("higher", "ratio", "training speed over that of crf-bio, in turns", timed=True),
+            "predict_over_crf": Metric("higher", "ratio", "the same of prediction", timed=True),
         },
         options=ENCODER
         | TRAINING

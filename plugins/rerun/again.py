@@ -78,7 +78,7 @@ def run_again(
         now = environment_of(again, file.folder)
         outcomes.append(
             replace(
-                compare(one.record, again, tolerances(one.record, everything)),
+                compare(one.record, again, tolerances(one.record, everything), _timed(one.record, registry)),
                 changed=one.changed,
                 differs=differences(one.environment, now) if one.environment else ("its environment is not recorded",),
             )
@@ -86,9 +86,16 @@ def run_again(
     odd = {o.again.id: o.again for o in outcomes if o.again is not None and o.word != "bit-equal"}
     second = _run([cells[i] for i in list(odd)[:PROBES]], file, registry, tell, jobs)
     return [
-        replace(o, repeatable=same_bits(o.again, second[o.again.id])) if o.again and o.again.id in second else o
+        replace(o, repeatable=same_bits(o.again, second[o.again.id], _timed(o.record, registry)))
+        if o.again and o.again.id in second
+        else o
         for o in outcomes
     ]
+
+
+def _timed(record: Record, registry: Registry) -> set[str]:
+    """Metrics of the record's task that tell of the machine at that moment."""
+    return {name for name, metric in registry.tasks[record.task].metrics.items() if metric.timed}
 
 
 def explanation(outcome: Outcome) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -74,8 +74,10 @@ class Outcome:
         }
 
 
-def compare(record: Record, again: Record, tolerances: Mapping[str, float]) -> Outcome:
-    """Compare a record with a second run of its cell."""
+def compare(
+    record: Record, again: Record, tolerances: Mapping[str, float], timed: Container[str] = frozenset()
+) -> Outcome:
+    """Compare a record with a second run of its cell; metrics that are ``timed`` never repeat and are left out."""
     if record.status != again.status:
         cause = f"it was {record.status}, and is {again.status}"
         why = again.cause or record.cause
@@ -84,9 +86,10 @@ def compare(record: Record, again: Record, tolerances: Mapping[str, float]) -> O
         same = record.cause == again.cause
         cause = f"it {record.status} again: {again.cause}"
         return Outcome(record=record, word="bit-equal" if same else "different", cause=cause, again=again)
-    names = [name for name in record.metrics if name in again.metrics]
+    names = [name for name in record.metrics if name in again.metrics and name not in timed]
     metrics = [MetricChange(n, record.metrics[n], again.metrics[n], tolerances.get(n, 0.0)) for n in names]
-    curves = [name for name in {*record.curves, *again.curves} if _points(record, name) != _points(again, name)]
+    drawn = {name for name in {*record.curves, *again.curves} if name not in timed}
+    curves = [name for name in drawn if _points(record, name) != _points(again, name)]
     lost = sorted(set(record.metrics) ^ set(again.metrics))
     cause = f"metrics that only one of both has: {', '.join(lost)}" if lost else ""
     word: Word = "different"
@@ -118,9 +121,9 @@ def tolerances(record: Record, others: Sequence[Record]) -> dict[str, float]:
     return found
 
 
-def same_bits(one: Record, other: Record) -> bool:
-    """Whether two runs of a cell left the same results."""
-    return compare(one, other, {}).word == "bit-equal"
+def same_bits(one: Record, other: Record, timed: Container[str] = frozenset()) -> bool:
+    """Whether two runs of a cell left the same results, but for metrics that are ``timed``."""
+    return compare(one, other, {}, timed).word == "bit-equal"
 
 
 def _points(record: Record, name: str) -> list[tuple[int, float]]:

@@ -40,16 +40,22 @@ def harness_tasks() -> list[Task]:
             role=role,
             run="harness_plugins.speed.tasks:race",
             metrics={
-                "times_baseline": Metric("higher", "ratio", "times as fast as `against`, in interleaved blocks"),
-                "seconds_per_call": Metric("lower", "seconds", "median block"),
-                "baseline_seconds_per_call": Metric(None, "seconds", "the same of `against`"),
-                "control": Metric(None, "ratio", "`against` as fast as itself; far from 1 on a noisy machine"),
-                "peak_ratio": Metric("higher", "ratio", "peak memory of `against` over its own, eager, both ways"),
+                "times_baseline": Metric(
+                    "higher", "ratio", "times as fast as `against`, in interleaved blocks", timed=True
+                ),
+                "seconds_per_call": Metric("lower", "seconds", "median block", timed=True),
+                "baseline_seconds_per_call": Metric(None, "seconds", "the same of `against`", timed=True),
+                "control": Metric(
+                    None, "ratio", "`against` as fast as itself; far from 1 on a noisy machine", timed=True
+                ),
+                "peak_ratio": Metric(
+                    "higher", "ratio", "peak memory of `against` over its own, eager, both ways", timed=True
+                ),
                 "extremes_failed": Metric("lower", "count", "kinds of extreme inputs that it is wrong on"),
             },
             options={
                 "workload": Option("", "a workload of the role; empty: the first"),
-                "size": Option("", "dimension=number, by spaces; what is left out has its smallest"),
+                "workload_size": Option("", "dimension=number, by spaces; what is left out has its smallest"),
                 "against": Option("", "the baseline; empty: the workload's"),
                 "direction": Option(
                     "both",

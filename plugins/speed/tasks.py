@@ -32,7 +32,7 @@ def race(method: Any, run: Run) -> dict[str, float]:
     registry = load_registry()
     role = registry.tasks[run.cell.task].role
     workload = _workload(registry, role, str(run.options["workload"]))
-    size = _size(workload, str(run.options["size"]))
+    size = _size(workload, str(run.options["workload_size"]))
     rival_name = str(run.options["against"]) or workload.baseline
     known = [m.name for m in registry.methods.values() if m.role == role]
     if rival_name not in known:
@@ -89,7 +89,7 @@ def _size(workload: Workload, text: str) -> dict[str, int]:
         name, _, value = part.partition("=")
         if name not in size or not value.isdecimal():
             known = " ".join(f"{k}={v}" for k, v in size.items())
-            raise UsageError(f"size = {text!r}: {part!r} is no dimension=number of {workload.name}, as in {known!r}")
+            raise UsageError(f"workload_size = {text!r}: {part!r} is no dimension=number of {workload.name}, as in {known!r}")
         size[name] = int(value)
     return size
 

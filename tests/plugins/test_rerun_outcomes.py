@@ -42,6 +42,16 @@ def test_every_metric_has_to_be_within_its_own_tolerance():
     assert {m.name: m.within for m in found.metrics} == {"total": True, "noise": False}
 
 
+def test_what_a_clock_tells_is_not_expected_to_repeat():
+    before = replace(record(total=1.0, seconds=1.0), curves={"seconds": [(0, 1.0)]})
+    after = replace(record(total=1.0, seconds=9.0), curves={"seconds": [(0, 9.0)]})
+    assert compare(before, after, {}).word == "different"
+    assert compare(before, after, {}, timed={"seconds"}).word == "bit-equal"
+    assert not same_bits(before, after)
+    assert same_bits(before, after, {"seconds"})
+    assert compare(before, replace(after, metrics={"total": 2.0, "seconds": 1.0}), {}, {"seconds"}).word == "different"
+
+
 def test_another_curve_is_named_and_is_not_bit_equal():
     after = replace(record(total=0.1), curves={"norm": [(0, 1.0)], "new": [(0, 1.0)]})
     found = compare(record(total=0.1), after, {})
