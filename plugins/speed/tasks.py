@@ -89,7 +89,8 @@ def _size(workload: Workload, text: str) -> dict[str, int]:
         name, _, value = part.partition("=")
         if name not in size or not value.isdecimal():
             known = " ".join(f"{k}={v}" for k, v in size.items())
-            raise UsageError(f"workload_size = {text!r}: {part!r} is no dimension=number of {workload.name}, as in {known!r}")
+            found = f"workload_size = {text!r}: {part!r} is no dimension=number"
+            raise UsageError(f"{found} of {workload.name}, as in {known!r}")
         size[name] = int(value)
     return size
 
