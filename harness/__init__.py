@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from harness.spec import Dataset, Engine, Figure, Finding, Method, Metric, Option, Paper, Place, Task, Workload
 
 _HOME = {
-    "Cell": "spec",
+    "Cell": "cell",
     "Claim": "claims",
     "Dataset": "spec",
     "Engine": "spec",

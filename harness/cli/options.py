@@ -22,7 +22,7 @@ Plugins = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 Results = Annotated[
     Path | None,
-    typer.Option("--results", metavar="DIR", help="Results folder [default: $HARNESS_RESULTS or ./results]."),
+    typer.Option("--results", metavar="DIR", help="Results folder (default: $HARNESS_RESULTS or ./results)."),
 ]
 Devices = Annotated[
     list[str] | None,

@@ -46,7 +46,7 @@ def suite(
         list[str] | None,
         typer.Option("--only", metavar="AXIS=VALUE", help="Only these cells; globs and commas, any number of times."),
     ] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", metavar="N", help="Workers [default: one a core].")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", metavar="N", help="Workers (default: one a core).")] = None,
     timeout: Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="Limit a cell, such as 10m.")] = None,
     memory: Annotated[str | None, typer.Option("--memory", metavar="SIZE", help="Limit a cell, such as 4G.")] = None,
     retries: Annotated[

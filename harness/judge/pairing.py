@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from harness.cell import Cell
 from harness.claims import Claim, Equal, Greater, Holds, Ratio, Reaches, Where
@@ -82,7 +83,8 @@ def pair(claim: Claim, cells: Iterable[Cell], device: str) -> tuple[list[Group],
 
     A setting holds the options that every side has, and dtype, but for those that two sides restrict to
     different values and those that each method has at one value of its own. Settings that only one side has
-    are left out, and so are seeds that some setting lacks.
+    are left out, and so are seeds that some setting lacks. A claim that must hold in each setting has those of a
+    single side apart too: each value of an option that the baseline lacks is compared with the same baseline.
     `Holds` compares nothing: its groups hold all that its methods have.
     """
     test = tested(claim)
@@ -108,6 +110,8 @@ def pair(claim: Claim, cells: Iterable[Cell], device: str) -> tuple[list[Group],
     groups = [{setting: {seed: group[setting][seed] for seed in seeds} for setting in settings} for group in groups]
     if len(groups) > 1 and (groups[0::2] == groups[1::2] or groups[:2] == groups[2:]):
         return [], "both sides of the comparison are the same cells of this plan"
+    if getattr(test, "each", False) or test.seeds == 1:
+        groups = _apart(groups, every)
     return groups, ""
 
 
@@ -141,6 +145,40 @@ def _group(cells: Iterable[Cell], names: Sequence[str]) -> Group:
         setting = tuple((name, value) for name in names if (value := cell.value(name)) is not None)
         group.setdefault(setting, {}).setdefault(cell.seed, []).append(cell)
     return group
+
+
+def _apart(groups: Sequence[Group], every: Sequence[Side]) -> list[Group]:
+    """The groups with each value of the options of a single side as a setting of its own."""
+    own = [_varying(group, every) for group in groups]
+    if not any(own):
+        return list(groups)
+    apart: list[Group] = [{} for _ in groups]
+    for setting in groups[0]:
+        parts = [
+            _group((cell for cells in group[setting].values() for cell in cells), names)
+            for group, names in zip(groups, own, strict=True)
+        ]
+        for chosen in product(*parts):
+            merged = dict(pair for one in chosen for pair in one)
+            # Where a method stands on two sides, both have the same value.
+            if any(merged[name] != value for one in chosen for name, value in one):
+                continue
+            for group, part, one in zip(apart, parts, chosen, strict=True):
+                group[setting + tuple(merged.items())] = part[one]
+    return apart
+
+
+def _varying(group: Group, every: Sequence[Side]) -> list[str]:
+    """Options that are in no setting and have several values on this side, unless these are what is compared."""
+    shared = {name for setting in group for name, _ in setting}
+    cells = members([group])
+    return [
+        name
+        for name in cells[0].options
+        if name not in shared
+        and not _restricted_differently(name, every)
+        and len({typed(cell.value(name)) for cell in cells}) > 1
+    ]
 
 
 def _check_keys(claim: Claim, every: Sequence[Side], on_task: Sequence[Cell]) -> None:

@@ -22,7 +22,7 @@ def report(
     results: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[RESULTS]...", help="Results folder [default: $HARNESS_RESULTS or ./results]; two are compared."
+            metavar="[RESULTS]...", help="Results folder (default: $HARNESS_RESULTS or ./results); two are compared."
         ),
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="Where to write it.")] = Path(

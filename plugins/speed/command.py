@@ -45,7 +45,7 @@ def add_to(app: typer.Typer) -> None:
 def bench(
     context: typer.Context,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[ROLE_OR_WORKLOAD]...", help="What to measure [default: all].")
+        list[str] | None, typer.Argument(metavar="[ROLE_OR_WORKLOAD]...", help="What to measure (default: all).")
     ] = None,
     device: Devices = None,
     only: Annotated[
@@ -53,17 +53,17 @@ def bench(
         typer.Option("--only", metavar="AXIS=VALUE", help="Only this: method=GLOB, or a dimension, as batch=256."),
     ] = None,
     threads: Annotated[
-        list[int] | None, typer.Option("--threads", metavar="N", min=1, help="CPU threads [default: all cores].")
+        list[int] | None, typer.Option("--threads", metavar="N", min=1, help="CPU threads (default: all cores).")
     ] = None,
     dtype: Annotated[str, typer.Option("--dtype", help="Type of the inputs.")] = "float32",
     against: Annotated[
-        str | None, typer.Option("--against", metavar="METHOD", help="Baseline [default: the workload's own].")
+        str | None, typer.Option("--against", metavar="METHOD", help="Baseline (default: the workload's own).")
     ] = None,
     timeout: Annotated[
-        str | None, typer.Option("--timeout", metavar="TIME", help="For one method at one size [default: 60s].")
+        str | None, typer.Option("--timeout", metavar="TIME", help="For one method at one size (default: 60s).")
     ] = None,
     limit: Annotated[
-        str | None, typer.Option("--memory", metavar="SIZE", help="For one process [default: 4/5 of what is free].")
+        str | None, typer.Option("--memory", metavar="SIZE", help="For one process (default: 4/5 of what is free).")
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Keep the JSON document here.")] = None,
     results: Results = None,

@@ -75,6 +75,22 @@ def test_options_that_one_side_lacks_are_averaged():
     assert found.settings == 1
 
 
+def test_in_each_setting_means_each_value_of_an_option_that_the_baseline_lacks():
+    cells = [*cross("a", 3, size=[8, 16], threshold=[0.5, 0.9]), *cross("b", 3, size=[8, 16])]
+    records = measured(cells, lambda c: {0.5: 1.0, 0.9: 5.0, None: 2.0}[c.value("threshold")])
+    found = numbers(claim(kind="greater", than="b", each=True), cells, records)
+    assert {s.label: s.values[0] for s in found.series} == {
+        "size=8 threshold=0.5": -1.0,
+        "size=8 threshold=0.9": 3.0,
+        "size=16 threshold=0.5": -1.0,
+        "size=16 threshold=0.9": 3.0,
+    }
+    assert verdict(claim(kind="greater", than="b", each=True), cells, records).verdict == "contradicted"
+    assert verdict(claim(kind="greater", than="b"), cells, records).verdict == "reproduced"
+    gaps = claim(kind="greater", than="b", each=True, where={"size": 8}, gap_than_where={"size": 16})
+    assert [s.values[0] for s in numbers(gaps, cells, records).series] == [0.0, 0.0]
+
+
 def test_an_integer_matches_the_same_float_and_not_true():
     cells = cross("ab", 3, scale=[1.0, 2.0])
     assert len(needed_cells(claim(kind="greater", than="b", where={"scale": 1}), cells)) == 6
