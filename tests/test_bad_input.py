@@ -155,3 +155,13 @@ test = { kind = "greater", metric = "total", task = "toy/total", method = "plan"
     harness_cli.write("wrong.toml", claim.replace("toy/total", "toy/totl"))
     plugin = harness_cli.write("wrong2.py", code + "    return [pathlib.Path(__file__).parent / 'wrong.toml']\n")
     fails(harness_cli.toy(suite, "-p", plugin), "claim wrong/names: test.task", "did you mean 'toy/total'?")
+
+
+def test_a_report_into_a_folder_is_refused(harness_cli):
+    fails(harness_cli("report", "-o", "."), "-o .: that is a folder", "report.html")
+
+
+def test_claims_of_no_suite_with_records_are_told(harness_cli):
+    ended = harness_cli("claims", "can/can10-*")
+    assert (ended.code, ended.out) == (0, "")
+    assert "nothing to judge: no suite with records in" in ended.err

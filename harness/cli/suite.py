@@ -143,6 +143,7 @@ def claims(
     from harness.judge.verdicts import Word
     from harness.recorded import judged_suites, tell_unregistered
     from harness.request import Request
+    from harness.watchers import tell
 
     if require is not None and require not in get_args(Word):
         raise UnknownName("verdict", require, get_args(Word), where="--require")
@@ -157,5 +158,7 @@ def claims(
         if not names:
             tell_unregistered(found, request)
     verdicts = [v for r in judged for v in r.verdicts]
+    if not verdicts and (judged or names):
+        tell(f"nothing to judge: no suite with records in {request.folder} names such a claim under 'claims'")
     if require is not None and (not verdicts or any(v.verdict != require for v in verdicts)):
         raise typer.Exit(ExitCode.NOT_HELD)

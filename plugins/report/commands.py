@@ -44,6 +44,8 @@ def report(
     from harness_plugins.report.report import comparison, write
     from harness_plugins.report.report import report as make
 
+    if output.is_dir():
+        raise UsageError(f"-o {output}: that is a folder; a file's name is needed, as {output / 'report.html'}")
     found = registry(context, plugin)
     folders = list(results or [results_folder()])
     if len(folders) > 2:

@@ -77,6 +77,8 @@ def bench(
     from harness.provenance import usable_cores
     from harness.request import check_device, check_devices_exist, results_folder
 
+    if output is not None and output.is_dir():
+        raise UsageError(f"-o {output}: that is a folder; a file's name is needed, as {output / 'bench.json'}")
     found = registry(context, plugin)
     devices = tuple(dict.fromkeys(device or ("cpu",)))
     for one in devices:

@@ -148,6 +148,8 @@ def test_the_table_names_what_has_no_time_with_its_reason(ran):
         (["activation", "--against", "infonce"], "unknown baseline for what is measured 'infonce'"),
         (["activation", "--dtype", "float23"], "unknown dtype 'float23'; did you mean 'float32'?"),
         (["activation", "--timeout", "soon"], "a length of time is needed"),
+        (["activation", "-o", "."], "-o .: that is a folder; a file's name is needed"),
+        (["activation", "-o", "."], "as bench.json"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, capsys, arguments, told):
