@@ -55,7 +55,7 @@ def seconds_text(seconds: float | None) -> str:
     """A time with three digits.
 
     >>> seconds_text(0.0123), seconds_text(3.2e-6), seconds_text(None)
-    ('12.3 ms', '3.2 µs', '')
+    ('12.3 ms', '3.20 µs', '')
     """
     if seconds is None:
         return ""
