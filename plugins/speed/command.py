@@ -112,18 +112,20 @@ def choose(found: Registry, names: Sequence[str], only: Sequence[str], against: 
     if against is not None and found.methods[against].role not in {w.role for w in asked}:
         known = [m.name for m in found.methods.values() if m.role in {w.role for w in asked}]
         raise UnknownName("baseline for what is measured", against, known, where="--against")
-    conditions = [_condition(text, asked) for text in only]
+    conditions: dict[str, list[str]] = {}
+    for axis, values in (_condition(text, asked) for text in only):
+        conditions.setdefault(axis, []).extend(values)
     chosen = []
     for workload in asked:
         mine = [m for m in found.methods.values() if m.role == workload.role]
         baseline = against if against and found.methods[against].role == workload.role else workload.baseline
-        patterns = [value for axis, values in conditions if axis == "method" for value in values]
+        patterns = conditions.get("method", [])
         kept = [
             m
             for m in mine
             if not patterns or m.name == baseline or any(fnmatch.fnmatchcase(m.name, p) for p in patterns)
         ]
-        sizes = [s for s in sizes_of(workload) if all(_fits(s, axis, values) for axis, values in conditions)]
+        sizes = [s for s in sizes_of(workload) if all(_fits(s, axis, values) for axis, values in conditions.items())]
         if sizes and (not patterns or any(fnmatch.fnmatchcase(m.name, p) for m in mine for p in patterns)):
             chosen.append(Chosen(workload, tuple(sizes), tuple(kept), baseline))
     if not chosen:

@@ -18,6 +18,8 @@ def test_every_plugin_loads():
     assert REGISTRY.claim_problems == ()
 
 
+# torch.compile warns of what torch itself does inside of it.
+@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in PLUGINS])
 def test_a_plugin_keeps_the_rules(name):
     subject = subject_of(REGISTRY, name)

@@ -174,6 +174,16 @@ def test_what_a_process_sent_before_it_failed_is_there():
     assert ended.why == "raised" and ended.cause.startswith("RuntimeError: then fails (test_speed_command.py:")
 
 
+def test_one_axis_given_twice_takes_both_values():
+    from harness.registry import load_registry
+    from harness_plugins.speed.command import choose
+
+    only = ("grades=2", "grades=6", "pairs=1024", "method=cosent", "method=cosine-mse")
+    (chosen,) = choose(load_registry(), ["matching/pairs"], only, None)
+    assert chosen.sizes == ({"pairs": 1024, "grades": 2}, {"pairs": 1024, "grades": 6})
+    assert {m.name for m in chosen.methods} == {"cosent", "cosine-mse", "cosent-dense"}
+
+
 WORKLOADS = harness.workloads()
 #: A plain form that overflows, and sums over paths whose scores are thousands.
 KNOWN = {"softplus-naive": "large", "gelu": "left tail", "crf-bio": "huge scores"}
@@ -183,6 +193,8 @@ KNOWN = {"softplus-naive": "large", "gelu": "left tail", "crf-bio": "huge scores
     ("workload", "method"),
     [(w.name, m.name) for w in WORKLOADS.values() for m in harness.methods().values() if m.role == w.role],
 )
+# torch.compile warns of what torch itself does inside of it.
+@pytest.mark.filterwarnings("default")
 @pytest.mark.slow
 def test_every_method_is_right_at_the_smallest_size_of_its_workload(workload, method):
     found, mine = WORKLOADS[workload], harness.methods()[method]
