@@ -104,14 +104,15 @@ def pair(claim: Claim, cells: Iterable[Cell], device: str) -> tuple[list[Group],
     settings = [setting for setting in groups[0] if all(setting in group for group in groups)]
     if not settings:
         return [], _nothing_shared(every, found, names)
+    if getattr(test, "each", False) or test.seeds == 1:
+        groups = _apart([{setting: group[setting] for setting in settings} for group in groups], every)
+        settings = list(groups[0])
     seeds = sorted(set.intersection(*(set(group[setting]) for group in groups for setting in settings)))
     if not seeds:
         return [], "no seed is shared by all cells that it compares"
     groups = [{setting: {seed: group[setting][seed] for seed in seeds} for setting in settings} for group in groups]
     if len(groups) > 1 and (groups[0::2] == groups[1::2] or groups[:2] == groups[2:]):
         return [], "both sides of the comparison are the same cells of this plan"
-    if getattr(test, "each", False) or test.seeds == 1:
-        groups = _apart(groups, every)
     return groups, ""
 
 
@@ -159,7 +160,7 @@ def _apart(groups: Sequence[Group], every: Sequence[Side]) -> list[Group]:
             for group, names in zip(groups, own, strict=True)
         ]
         for chosen in product(*parts):
-            merged = dict(pair for one in chosen for pair in one)
+            merged = {name: value for one in chosen for name, value in one}
             # Where a method stands on two sides, both have the same value.
             if any(merged[name] != value for one in chosen for name, value in one):
                 continue

@@ -87,6 +87,8 @@ def test_in_each_setting_means_each_value_of_an_option_that_the_baseline_lacks()
     }
     assert verdict(claim(kind="greater", than="b", each=True), cells, records).verdict == "contradicted"
     assert verdict(claim(kind="greater", than="b"), cells, records).verdict == "reproduced"
+    fewer = [c for c in cells if c.seed < 2 or c.value("threshold") != 0.9]
+    assert {c.seed for c in fewer if c.id in needed_cells(claim(kind="greater", than="b", each=True), fewer)} == {0, 1}
     gaps = claim(kind="greater", than="b", each=True, where={"size": 8}, gap_than_where={"size": 16})
     assert [s.values[0] for s in numbers(gaps, cells, records).series] == [0.0, 0.0]
 
