@@ -27,8 +27,12 @@ WORKER_ENVIRONMENT = {
 
 def make_deterministic() -> None:
     """Turn torch's switches so that the same cell gives the same bits: one thread, no TF32, no autotuning."""
+    import threadpoolctl
     import torch
 
+    # Libraries that were loaded before the environment named their threads: whoever is first to start the process's
+    # one fork server decides what it has loaded.
+    threadpoolctl.threadpool_limits(1)
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.deterministic = True

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
 
 from harness.cell import Cell
 
@@ -55,3 +59,21 @@ def test_the_key_is_the_same_on_every_machine_and_version():
     # Written down once: a change here orphans every record that anybody has, so it must be meant (cell.PROTOCOL).
     assert CELL.id == "2baf65fccbf33f7d201d"
     assert CELL.random_seed == 3973684942217305501
+
+
+def test_libraries_that_were_loaded_with_more_threads_come_down_to_one():
+    # As when another command of the same process has started the one fork server that workers come from.
+    program = (
+        "import json, numpy, threadpoolctl;"
+        "from harness.provenance import make_deterministic;"
+        "count = lambda: [one['num_threads'] for one in threadpoolctl.threadpool_info()];"
+        "before = count(); make_deterministic(); print(json.dumps([before, count()]))"
+    )
+    threads = {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **threads}, capture_output=True, text=True, check=True
+    )
+    before, after = json.loads(done.stdout)
+    assert 2 in before
+    assert after
+    assert set(after) == {1}
