@@ -60,11 +60,14 @@ class Option:
     >>> Option("all", choices=("all", "cross")).read("al", "negatives")
     Traceback (most recent call last):
     harness.errors.UnknownName: unknown value for negatives 'al'; did you mean 'all'? Known: all, cross
+    >>> Option("cnn", choices=("cnn", "hf:*")).read("hf:some-model", "encoder")
+    'hf:some-model'
     """
 
     default: Scalar
     #: What it does, in words a user would use.
     help: str = ""
+    #: The values that are allowed; a text that ends in * stands for whatever begins so.
     choices: tuple[Scalar, ...] = ()
     #: Least and greatest allowed value, both inclusive.
     low: float | None = None
@@ -87,7 +90,7 @@ class Option:
         if type(value) is not wanted:
             raise UsageError(f"{where} = {value!r}: a value of type {wanted.__name__} is needed, as {self.default!r}")
         assert isinstance(value, (bool, int, float, str))
-        if self.choices and value not in self.choices:
+        if self.choices and not self._is_choice(value):
             raise UnknownName(f"value for {where}", str(value), map(str, self.choices))
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{where} = {value!r}: a finite number is needed")
@@ -97,6 +100,10 @@ class Option:
             if self.high is not None and value > self.high:
                 raise UsageError(f"{where} = {value!r}: at most {self.high:g} is allowed")
         return value
+
+    def _is_choice(self, value: Scalar) -> bool:
+        begun = tuple(c[:-1] for c in self.choices if isinstance(c, str) and c.endswith("*"))
+        return value in self.choices or (isinstance(value, str) and value.startswith(begun))
 
 
 def _options(owner: str, options: Mapping[str, Option | Scalar]) -> dict[str, Option]:

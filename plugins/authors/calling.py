@@ -50,7 +50,8 @@ def _settings(method: Method) -> Iterator[dict[str, Scalar]]:
     yield {}
     for name, option in method.options.items():
         for value in option.choices:
-            yield {name: value}
+            if not str(value).endswith("*"):  # Stands for many values, of which none is known.
+                yield {name: value}
         for bound in (option.low, option.high):
             if bound is not None and type(option.default) in (int, float):
                 yield {name: type(option.default)(bound)}
