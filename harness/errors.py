@@ -6,7 +6,7 @@ HarnessError            something a person can act on; the command line prints i
 │   ├── FileError       a suite or claim file that cannot be read as one
 │   └── DatasetError    a data set whose files are damaged or are not what they should be
 ├── RecordNotKept       the results folder cannot be written any more; the run stops, what is recorded stays
-└── DatasetMissing      a data set that is nowhere on this machine; its cells are skipped, not failed
+└── DatasetMissing      a data set, or what reads it, is nowhere on this machine; its cells are skipped, not failed
 """
 
 from __future__ import annotations
@@ -55,7 +55,6 @@ class UnknownName(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
         known = sorted(known)
-        self.kind, self.name, self.known = kind, name, known
         self.nearest = nearest(name, known)
         place = f"{where}: " if where else ""
         super().__init__(f"{place}unknown {kind} {name!r}{suggestion(name, known)}")
@@ -76,7 +75,7 @@ class RecordNotKept(HarnessError):
 
 
 class DatasetMissing(HarnessError):
-    """A data set is nowhere on this machine; the message says how to get it."""
+    """A data set, or what reads it, is nowhere on this machine; the message says how to get it."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -40,8 +40,11 @@ def import_installed(name: str) -> ModuleType:
 def import_origin(origin: str) -> ModuleType:
     """Import a plugin by module name, by the path of a ``.py`` file, or by a package's folder."""
     path = Path(origin)
+    if path.is_file() and path.suffix != ".py":
+        raise UsageError(f"{path} is no Python file; a plugin is a .py file, a folder with an __init__.py or a module")
     # A project's folder often has the name of the package in it: a folder of modules has an __init__.py.
-    if not (path.suffix == ".py" or "/" in origin or (path / "__init__.py").is_file()):
+    by_path = path.suffix == ".py" or "/" in origin or origin in (".", "..")
+    if not (by_path or (path / "__init__.py").is_file()):
         found = importlib.import_module(origin)
         if found.__file__ is None:
             raise UsageError(f"there is no plugin file {path.resolve() / '__init__.py'}")
@@ -116,7 +119,7 @@ def _limit() -> Iterator[None]:
         raise _TooSlow
 
     handler = signal.signal(signal.SIGALRM, cut)
-    remaining, interval = signal.setitimer(signal.ITIMER_REAL, _seconds())
+    remaining, interval = signal.setitimer(signal.ITIMER_REAL, import_seconds())
     try:
         yield
     finally:
@@ -124,7 +127,8 @@ def _limit() -> Iterator[None]:
         signal.signal(signal.SIGALRM, handler)
 
 
-def _seconds() -> float:
+def import_seconds() -> float:
+    """How long a plugin may take. Raises UsageError where $HARNESS_IMPORT_SECONDS is no number above 0."""
     given = os.environ.get("HARNESS_IMPORT_SECONDS", "")
     try:
         seconds = float(given or IMPORT_SECONDS)
@@ -140,7 +144,7 @@ def reason(error: BaseException, module: str = "") -> str:
     if isinstance(error, (Rejected, HarnessError)):
         return str(error)
     if isinstance(error, _TooSlow):
-        return f"it took longer than {_seconds():g} s to import; HARNESS_IMPORT_SECONDS=60 gives it more"
+        return f"it took longer than {import_seconds():g} s to import; HARNESS_IMPORT_SECONDS=60 gives it more"
     text = " ".join(str(error).split())[:500]
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,10 +73,8 @@ def ran_out(error: BaseException) -> str | None:
     >>> ran_out(MemoryError()), ran_out(ValueError("no"))
     ('out of memory', None)
     """
-    torch = sys.modules.get("torch")
-    # torch's name for it moved; the GPU's allocators raise it, the CPU's a RuntimeError.
-    kinds = [k for k in (getattr(torch, "OutOfMemoryError", None),) if k is not None]
-    if isinstance(error, tuple(kinds)) or type(error).__name__ == "OutOfMemoryError":
+    # torch's own, which the GPU's allocators raise; the CPU's raises a RuntimeError.
+    if type(error).__name__ == "OutOfMemoryError":
         return "out of GPU memory"
     told = isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
     return "out of memory" if told or isinstance(error, MemoryError) else None

@@ -30,6 +30,8 @@ def judged_suites(found: Registry, names: Sequence[str], request: Request) -> li
     from harness.plan import prepare
     from harness.session import judged
 
+    for problem in found.claim_problems:
+        tell(f"warning: {problem}")
     recorded: dict[str, list[Record]] = {}
     loaded = RecordsFile(request.folder).load()
     for record in loaded.by_id.values():
@@ -79,6 +81,13 @@ def _as_recorded(session: Session, own: Sequence[Record]) -> Session:
     settings = {_setting(cell) for cell in session.scope}
     seeds = session.request.seeds
     more = [r for a, r in latest.items() if a not in here and _setting(r) in settings and seeds is None]
+    # The looks of --until-decided take seeds in their order, whenever they ended.
+    more.sort(key=lambda record: record.seed)
+    if more and not session.request.until_decided:
+        told = (
+            f"note: {session.suite.name} has records of more seeds than it asks for, and all are judged as if that many"
+        )
+        tell(f"{told} had been planned; where 'suite --until-decided' added them, judge with --until-decided")
     cells = tuple(one if isinstance(one, Cell) else _cell(one, registry) for one in (*scope, *more))
     if other := sum(isinstance(one, Record) for one in scope):
         name = session.suite.name

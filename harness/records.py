@@ -241,6 +241,8 @@ class RecordsFile:
                 yield from enumerate(stream, start=1)
         except (FileNotFoundError, NotADirectoryError):
             return
+        except OSError as error:
+            raise UsageError(f"{self.path} cannot be read: {error.strerror}") from None
         finally:
             if collecting:
                 gc.enable()

@@ -20,7 +20,7 @@ import pluggy
 
 from harness import hookspecs
 from harness.errors import FileError, UnknownName, UsageError, suggestion
-from harness.loading import Rejected, check_hooks, guarded, import_installed, import_origin, reason
+from harness.loading import Rejected, check_hooks, guarded, import_installed, import_origin, import_seconds, reason
 from harness.spec import Dataset, Engine, Figure, Method, Task, Workload
 
 if TYPE_CHECKING:
@@ -271,6 +271,7 @@ def load_registry(extra: Sequence[str] = ()) -> Registry:
     """
     from harness import builtin
 
+    import_seconds()  # A wrong one is told once, not as every plugin's fault.
     builder = _Builder()
     builder.add(Plugin("harness", "harness.builtin", _version("harness")), builtin)
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):

@@ -51,6 +51,10 @@ class Request:
             raise UsageError(f"--jobs {self.jobs}: at least 1 is needed")
         if self.retries < 0:
             raise UsageError(f"--retries {self.retries}: 0 or more is needed")
+        if self.address is not None and self.engine == "local":
+            raise UsageError(
+                f"--address {self.address}: the engine local is this machine; --engine ray takes an address"
+            )
         if self.memory is not None and not sys.platform.startswith("linux"):
             raise UsageError("--memory: only Linux can hold a process to a limit of memory")
         if self.seeds is not None and self.seeds < 1:
@@ -83,6 +87,10 @@ def check_device(device: str) -> None:
     """Raise UsageError unless ``device`` is a kind, or a kind and a number: cpu, cuda, cuda:1."""
     kind, colon, index = device.partition(":")
     if kind not in DEVICE_KINDS:
+        if kind.lower() == "gpu":
+            raise UsageError(
+                f"--device {device}: which kind? cuda (NVIDIA, AMD), mps (Apple) and xpu (Intel) are known"
+            )
         raise UnknownName("device", device, DEVICE_KINDS, where="--device")
     if colon and (kind == "cpu" or not index.isdecimal()):
         raise UsageError(f"--device {device}: a number is needed after the colon, as in cuda:0, and none for cpu")

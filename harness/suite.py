@@ -83,12 +83,14 @@ def read_suite(name_or_file: str, registry: Registry) -> Suite:
         path = registry.suites[name_or_file]
     content = read_toml(path, SuiteFile)
     claims: dict[str, Claim] = {}
-    problems = "".join(f"; {problem}" for problem in registry.claim_problems)
     for pattern in content.claims:
         matching = fnmatch.filter(registry.claims, pattern)
         if not matching:
+            if registry.claim_problems:
+                told = "; ".join(registry.claim_problems)
+                raise FileError(f"{told}; and {path} names a claim {pattern!r}, which no other file has")
             error = UnknownName("claim", pattern, registry.claims, where=f"{path}: claims")
-            raise FileError(f"{error}{problems} (a plugin that is not installed is named with -p)")
+            raise FileError(f"{error} (a plugin that is not installed is named with -p)")
         claims.update({i: registry.claims[i] for i in matching})
     for claim in claims.values():
         if claim.test is not None:

@@ -36,6 +36,21 @@ def read_toml(path: Path, model: type[Model]) -> Model:
         raise FileError(f"{path}: {explain(error, model, content)}") from None
 
 
+#: What the schema wants, by pydantic's name of the mistake.
+_NEEDED = {
+    "bool_type": "true, false",
+    "dict_type": "a table",
+    "float_type": "a number",
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "at least {ge}",
+    "int_type": "a whole number",
+    "less_than_equal": "at most {le}",
+    "list_type": "a list",
+    "model_type": "a table",
+    "string_too_short": "a text of at least {min_length} characters",
+    "string_type": "a text in quotes",
+    "too_short": "a list of at least {min_length}",
+}
 #: What pydantic adds to a key's place to say which alternative of a union it has tried.
 _ALTERNATIVE = re.compile(r"bool|int|float|str|(constrained-|list|dict|literal|nullable).*")
 
@@ -44,15 +59,27 @@ def explain(error: ValidationError, model: type[BaseModel], content: Mapping[str
     """The first mistake of a validation error in one sentence, and which other keys are wrong."""
     by_place: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
     for mistake in error.errors(include_url=False):
-        place = mistake["loc"]
-        while len(place) > 1 and isinstance(place[-1], str) and _ALTERNATIVE.fullmatch(place[-1]):
-            place = place[:-1]
+        place = _place(mistake["loc"], content)
         by_place.setdefault(place, []).append(mistake)
     # An unknown key is usually the cause of "a key is missing" beside it, so it is told first.
     places = sorted(by_place, key=lambda place: by_place[place][0]["type"] != "extra_forbidden")
     others = ", ".join(_dotted(place, content) for place in places[1:6])
     text = _mistake(places[0], by_place[places[0]], model, content)
     return text + (f" (also wrong: {others})" if others else "")
+
+
+def _place(found: tuple[int | str, ...], content: Mapping[str, Any]) -> tuple[int | str, ...]:
+    """A key's place without the alternatives of a union that pydantic tried; a key may have the name of one."""
+    place: list[int | str] = []
+    current: Any = content
+    for part in found:
+        there = part in current if isinstance(current, dict) else isinstance(part, int)
+        if not there and isinstance(part, str) and _ALTERNATIVE.fullmatch(part):
+            continue
+        place.append(part)
+        if there and isinstance(current, (dict, list)):
+            current = current[part]  # type: ignore[index]
+    return tuple(place)
 
 
 def _mistake(
@@ -73,6 +100,9 @@ def _mistake(
             value = value.get("kind") if isinstance(value, dict) else value
             names = [n.strip().strip("'\"") for n in allowed.replace(" or ", ",").split(",")]
             return f"{where} = {value!r}: not allowed{suggestion(str(value), names)}"
+    if all(one["type"] in _NEEDED for one in found):
+        needed = " or ".join(dict.fromkeys(_NEEDED[one["type"]].format(**one.get("ctx", {})) for one in found))
+        return f"{key}{'' if isinstance(value, dict) else f' = {value!r}'}: {needed} is needed"
     messages = [one["msg"].removeprefix("Value error, ").removeprefix("Input ") for one in found]
     shown = "" if isinstance(value, dict) else f" = {value!r}"
     it = "it " if messages[0].startswith("should") else ""

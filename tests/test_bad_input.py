@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -36,13 +37,15 @@ def fails(ended, *parts: str) -> str:
         (("methods", "metods"), ["unknown key 'cross[0].metods'", "did you mean 'methods'?"]),
         (("title", "titel"), ["unknown key 'titel'", "did you mean 'title'?"]),
         (('title = "T"', "title = "), ["not valid TOML", "line 2"]),
-        (('title = "T"', "title = 3"), ["title = 3", "string"]),
-        (("methods =", "seeds = 0\nmethods ="), ["cross[0].seeds", "greater than or equal to 1"]),
+        (('title = "T"', "title = 3"), ["title = 3: a text in quotes is needed"]),
+        (("methods =", "seeds = 0\nmethods ="), ["cross[0].seeds = 0: at least 1 or a list is needed"]),
         (("methods =", 'seeds = "3"\nmethods ='), ["cross[0].seeds", "'3'"]),
         (("methods =", 'dtype = "float8"\nmethods ='), ["cross[0].dtype", "float8", "float16"]),
         (("methods =", "options = { slpe = 1.0 }\nmethods ="), ["unknown option 'slpe'", "did you mean 'slope'?"]),
         (("methods =", 'options = { slope = "x" }\nmethods ='), ["option slope of plain = 'x'", "float"]),
         (("methods =", "options = { slope = [] }\nmethods ="), ["cross[0].options.slope"]),
+        (("methods =", "options = { dict_size = {x=1}, slope = 1.0 }\nmethods ="), ["cross[0].options.dict_size"]),
+        (('"toy/total"', "3"), ["cross[0].task = 3: a text in quotes or a list is needed"]),
         (("methods =", "options = { slope = nan }\nmethods ="), ["slope of plain = nan", "finite"]),
         (("[[cross]]", 'claims = ["toy/nothing"]\n[[cross]]'), ["claims", "'toy/nothing'", "toy/no-violations"]),
         ((SUITE, 'title = "T"\n'), ["'cross' is missing"]),
@@ -65,6 +68,8 @@ def test_a_wrong_suite_file_names_file_key_found_and_allowed(harness_cli, change
         (["toy", "--only", "slope=3"], ["--only slope=3", "1.0, 2.0"]),
         (["toy", "--only", "method=lifte"], ["did you mean 'lifted'?"]),
         (["toy", "--device", "cud"], ["unknown device 'cud'", "did you mean 'cuda'?"]),
+        (["toy", "--device", "gpu"], ["--device gpu", "cuda (NVIDIA, AMD)", "mps (Apple)"]),
+        (["toy", "--address", "here:1"], ["--address here:1", "--engine ray"]),
         (["toy", "--device", "cpu:0"], ["--device cpu:0"]),
         (["toy", "--device", "cuda:x"], ["--device cuda:x", "cuda:0"]),
         (["toy", "--fresh", "--retry-failed"], ["--fresh and --retry-failed contradict"]),
@@ -96,6 +101,54 @@ def test_a_results_folder_that_cannot_be_written_is_refused(harness_cli):
     if os.geteuid() != 0:
         (harness_cli.folder / "closed").mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
         fails(harness_cli.toy("toy", "--results", "closed/in"), "cannot be written")
+
+
+def test_records_that_cannot_be_read_are_no_empty_records(harness_cli):
+    (harness_cli.folder / "results" / "records.jsonl").mkdir(parents=True)
+    fails(harness_cli("claims"), "records.jsonl cannot be read: Is a directory")
+    fails(harness_cli.toy("toy", "--plan"), "records.jsonl cannot be read: Is a directory")
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [("s.toml", "s.toml is no Python file"), (".", "there is no plugin file")],
+)
+def test_what_is_no_plugin_is_told_as_such(harness_cli, named, told):
+    harness_cli.write("s.toml", SUITE)
+    fails(harness_cli("check", named), told)
+    fails(harness_cli("-p", named, "list"), told)
+
+
+def test_a_claim_file_that_cannot_be_read_is_told_first_and_what_must_hold_does_not(harness_cli):
+    harness_cli.write("good.toml", GOOD)
+    harness_cli.write("torn.toml", "[[claim]")
+    plugin = harness_cli.write("two_files.py", TWO_FILES)
+    suite = harness_cli.write("s.toml", SUITE.replace("[[cross]]", 'claims = ["good/*"]\n[[cross]]') + "seeds = 3\n")
+    assert harness_cli.toy(suite, "-p", plugin).code == 0
+    ended = harness_cli("-p", str(Path(__file__).parent / "toy"), "-p", plugin, "claims", suite, "--require", "reproduced")
+    assert ended.code == 3
+    assert "1 reproduced" in ended.out
+    assert "warning" in ended.err
+    assert "torn.toml: not valid TOML" in ended.err
+    suite = harness_cli.write("s.toml", SUITE.replace("[[cross]]", 'claims = ["torn/*"]\n[[cross]]'))
+    told = fails(harness_cli.toy(suite, "-p", plugin), "torn.toml: not valid TOML", "names a claim 'torn/*'")
+    assert told.index("torn.toml") < told.index("torn/*")
+
+
+GOOD = """
+[[claim]]
+id = "good/no-violations"
+says = "nothing is violated"
+source = { article = "tests" }
+test = { kind = "holds", metric = "violations", task = "toy/total", method = "plain" }
+"""
+TWO_FILES = """
+from pathlib import Path
+import harness
+@harness.hookimpl
+def harness_claims():
+    return [Path(__file__).with_name(name) for name in ("good.toml", "torn.toml")]
+"""
 
 
 def test_damaged_records_are_counted_and_the_rest_is_used(harness_cli):

@@ -76,6 +76,43 @@ def test_a_cell_whose_data_are_missing_is_skipped_with_the_way_to_get_them(harne
     assert len(harness_cli.records) == 1, "an unchanged reason is recorded once"
 
 
+def test_a_cell_that_finds_something_missing_when_it_runs_is_skipped_and_tried_again(harness_cli):
+    suite = harness_cli.write("s.toml", MISSING)
+    plugin = harness_cli.write("needs_more.py", NEEDS_MORE)
+    ended = harness_cli.toy(suite, "-p", plugin)
+    assert ended.code == 0, ended.err
+    assert "skipped 1 cell: a package is needed" in ended.err
+    assert [r["status"] for r in harness_cli.records] == ["skipped"]
+    assert harness_cli.toy(suite, "-p", plugin, "--json", PACKAGE="here").document["cells"]["done"] == 1
+
+
+MISSING = """
+title = "T"
+[[cross]]
+task = "toy/total"
+methods = ["needy"]
+"""
+NEEDS_MORE = """
+import os
+import harness
+from harness.errors import DatasetMissing
+def build():
+    if "PACKAGE" not in os.environ:
+        raise DatasetMissing("a package is needed")
+    return abs
+@harness.hookimpl
+def harness_methods():
+    return [harness.Method(name="needy", role="toy", build=build)]
+"""
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(harness_cli):
+    with harness_cli.start("list", "methods") as started:
+        assert started.stdout is not None
+        started.stdout.close()
+        assert started.wait(60) == 0
+
+
 def test_only_narrows_and_the_rest_of_the_suite_is_still_judged(harness_cli):
     harness_cli.toy("toy")
     ended = harness_cli.toy("toy", "--only", "method=pl*", "--only", "slope=1", "--only", "seed=0,1", "--json")

@@ -86,6 +86,7 @@ def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None
     versions = {k: packages().get(k) for k in ("torch", "numpy", "scipy", "mlflow", "pluggy", "pydantic")}
     cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     amiss = [f"plugin {p.name} is broken: {p.broken}" for p in found.plugins.values() if p.broken]
+    amiss += found.claim_problems
     for dataset in found.datasets.values():
         try:
             locate(dataset)

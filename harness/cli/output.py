@@ -31,7 +31,13 @@ def errors() -> Console:
 def _console(terminal: bool, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(
+    class Ours(Console):
+        """Leaves a pipe that nobody reads any more to ``main``: rich itself would end with 1."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Ours(
         stderr=stderr, highlight=False, emoji=False, width=None if terminal else PLAIN_WIDTH, soft_wrap=not terminal
     )
 

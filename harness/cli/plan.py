@@ -12,6 +12,7 @@ from harness.cli.output import duration, errors, people, plural, print_json, tab
 if TYPE_CHECKING:
     from harness.cell import Cell
     from harness.plan import Session
+    from harness.records import Record
     from harness.spec import Scalar
 
 
@@ -54,9 +55,10 @@ def varying_options(options: Iterable[Mapping[str, Scalar]]) -> list[str]:
     return [name for name, found in values.items() if len(found) > 1]
 
 
-def skipped(cells: Iterable[Cell]) -> dict[str, int]:
-    """Why cells are skipped, and how many for each reason."""
-    return Counter(cell.skip for cell in cells if cell.skip)
+def skipped(cells: Iterable[Cell], records: Mapping[str, Record] | None = None) -> dict[str, int]:
+    """Why cells are skipped, or turned out to lack something when they ran, and how many for each reason."""
+    ran = {i: r.cause for i, r in (records or {}).items() if r.status == "skipped"}
+    return Counter(reason for cell in cells if (reason := cell.skip or ran.get(cell.id)))
 
 
 def ranges(numbers: Iterable[int]) -> str:

@@ -128,7 +128,7 @@ def _print_trouble(result: SuiteResult) -> None:
         more = f"{len(failures) - _TOLD} more; " if len(failures) > _TOLD else ""
         show = f"'harness show {failures[0].id[:10]}' has the options, the output and the traceback"
         errors().print(f"{more}{show}; --retry-failed runs failed cells again")
-    for reason, count in skipped(result.session.cells).items():
+    for reason, count in skipped(result.session.cells, result.records).items():
         errors().print(f"[yellow]skipped[/] {plural(count, 'cell')}: {escape(reason)}", soft_wrap=True)
 
 

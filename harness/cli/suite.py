@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,9 +21,6 @@ from harness.cli.options import (
 )
 from harness.cli.output import errors, print_json
 from harness.errors import ExitCode, UnknownName
-
-if TYPE_CHECKING:
-    pass
 
 
 def add_to(app: typer.Typer) -> None:
@@ -121,7 +118,7 @@ def claims(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SUITE_OR_CLAIM]...", help="Suites or claims; globs are allowed.", autocompletion=complete_claims
+            metavar="[SUITE_OR_CLAIM]...", help="Suites, or claims by id or glob.", autocompletion=complete_claims
         ),
     ] = None,
     require: Annotated[
@@ -160,5 +157,6 @@ def claims(
     verdicts = [v for r in judged for v in r.verdicts]
     if not verdicts and (judged or names):
         tell(f"nothing to judge: no suite with records in {request.folder} names such a claim under 'claims'")
-    if require is not None and (not verdicts or any(v.verdict != require for v in verdicts)):
+    held = verdicts and not found.claim_problems and all(v.verdict == require for v in verdicts)
+    if require is not None and not held:
         raise typer.Exit(ExitCode.NOT_HELD)

@@ -205,12 +205,30 @@ def reference(subject: Subject) -> Iterator[Problem | Note]:
                 except (UsageError, ImportError) as error:
                     yield Note(f"method {method.name} was not compared on {workload.name}: {error}")
                     continue
+                theirs = _of_baseline(method, workload, torch.device(device), subject) if faults else {}
                 for fault in faults:
+                    beside = theirs.get((fault.check, fault.inputs), "")
                     yield Problem(
-                        f"method {method.name} on {workload.name} on {device}, {fault.inputs} inputs: {fault.found}",
+                        f"method {method.name} on {workload.name} on {device}, {fault.inputs} inputs: {fault.found}"
+                        + (f"; so is the baseline's, {workload.baseline}: {beside}" if beside else ""),
                         _ADVICE.get(fault.check, "compare it with its reference, term by term, in float64"),
                         method.name,
                     )
+
+
+def _of_baseline(
+    method: Method, workload: Workload, device: torch.device, subject: Subject
+) -> dict[tuple[str, str], str]:
+    """What is wrong with the workload's baseline by the same rule: then it is the inputs that are hard."""
+    methods = subject.registry.methods
+    baseline = methods[workload.baseline]
+    if baseline.name == method.name:
+        return {}
+    try:
+        found = _faults(baseline, workload, device, methods[baseline.reference or baseline.name])
+    except (UsageError, ImportError):
+        return {}
+    return {(fault.check, fault.inputs): fault.found for fault in found}
 
 
 def _faults(method: Method, workload: Workload, device: torch.device, truth: Method) -> list[Fault]:

@@ -215,23 +215,28 @@ def decided(subject: Subject) -> Iterator[Problem | Note]:
                 yield Problem(f"suite {name}: {error}", "'harness suite NAME --plan' shows what it comes to")
     for name, claim in subject.claims.items():
         test = claim.test
-        if test is None or (test.task not in subject.registry.tasks):
-            continue
         holding = [cells for suite, cells in suites if name in suite.claims]
         if not holding:
             yield Problem(f"claim {name}: no suite names it", "add it to the claims of a suite; globs are allowed")
+            continue
+        if test is None or (test.task not in subject.registry.tasks):
             continue
         try:
             needed = [[c for c in cells if c.id in ids] for cells in holding if (ids := needed_cells(claim, cells))]
         except HarnessError as error:
             yield Problem(f"claim {name}: {error}", "correct its test")
             continue
-        whole = [cells for cells in needed if {c.method for c in cells} == set(test.names)]
-        if not whole:
+        if not needed or any({c.method for c in cells} != set(test.names) for cells in needed):
+            told = "a suite that names it has only some of its methods" if needed else "no suite that names it has its cells"
+            yield Problem(f"claim {name}: {told}", "cross its methods and settings in the suite")
+            continue
+        seeds = {len({c.seed for c in cells}) for cells in needed}
+        if test.seeds == 1 and seeds != {1}:
             yield Problem(
-                f"claim {name}: no suite that names it has its cells", "cross its methods and settings in the suite"
+                f"claim {name}: nothing in it depends on chance (seeds = 1), but its cells have {max(seeds)} seeds",
+                "write seeds = 1 in the suite too, or drop it from the test",
             )
-        elif test.seeds != 1 and test.kind != "holds" and max(len({c.seed for c in cells}) for cells in whole) < 3:
+        elif test.seeds != 1 and min(seeds) < 3:
             yield Problem(
                 f"claim {name}: its cells have fewer than 3 seeds",
                 "write seeds = 5 in the suite, or seeds = 1 in the test if nothing depends on chance",

@@ -48,6 +48,7 @@ FAULTS = [
     ("claims", CLAIMS, "tol = 0.01", "tol = 0.01, where = { epochs = 0 }", "at least 1 is needed"),
     ("decided", SUITE, ', "cross-entropy"]', "]", "better-calibrated: no suite that names it has its cells"),
     ("decided", SUITE, "seeds = 5", "seeds = 2", "fewer than 3 seeds"),
+    ("decided", CLAIMS, "by = 0.005", "by = 0.005, seeds = 1", "nothing in it depends on chance (seeds = 1), but"),
     ("decided", SUITE, '"{name}/*"', '"{name}/no-*"', "claim {name}/better-calibrated: no suite names it"),
     ("decided", SUITE, '["{method}"', '["{method}s"', "unknown method '{method}s'; did you mean"),
     ("builds", LOSS, "        self.gamma = gamma", "        assert gamma < 5\n        self.gamma = gamma",
