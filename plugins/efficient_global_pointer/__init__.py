@@ -73,7 +73,7 @@ _HEAD = {
     "types": Option(9, "types of entities that it is made for; a task makes it anew for those of its corpus", low=1),
     "width": _WIDTH,
 }
-_SIZE = {"size": Option(64, "length of queries and keys, an even number", low=2, high=4096)}
+_SIZE = {"size": Option(64, "length of queries and keys, a power of two", choices=tuple(2**n for n in range(1, 13)))}
 _FORM = {
     "loss": Option(
         "zlpr",
@@ -258,13 +258,16 @@ def _numeric() -> list[Task]:
             metrics={
                 "head_parameters": Metric("lower", "count", "of all scorers together"),
                 "head_weights": Metric("lower", "count", "the same without biases and transitions, as articles count"),
-                "type_parameters": Metric("lower", "count", "what one more type of the first label set adds"),
+                "type_parameters": Metric("lower", "count", "what one more type of entities adds"),
                 "type_weights": Metric("lower", "count", "the same without biases and transitions"),
                 "model_parameters": Metric("lower", "count", "with BERT-base Chinese, without its pooler"),
             },
             options={
                 "width": _WIDTH,
-                "label_sets": Option("10", "types of each scorer that shares the encoder, such as 2+49+49"),
+                "kinds": Option(10, "types of entities", low=1, high=100_000),
+                "relations": Option(
+                    0, "relations; two more scorers find their heads and tails, as in GPLinker", low=0, high=100_000
+                ),
             },
             help="parameters of scorers, alone and with BERT-base Chinese; nothing is computed",
         ),
@@ -281,7 +284,7 @@ def _numeric() -> list[Task]:
                 "kinds": Option(5, "types", low=2),
                 "width": _WIDTH,
             },
-            help="how much of the score matrices the types share, for random states and weights (use float64)",
+            help="how much of the score matrices the types share, for random states and weights, always in float64",
         ),
         Task(
             name="ner/loss-identities",
@@ -302,7 +305,7 @@ def _numeric() -> list[Task]:
                 "rows": Option(3000, "rows drawn", low=3),
                 "labels": Option(12, "labels of a row", low=2),
             },
-            help="count rows where a loss is not what the algebra says (use float64)",
+            help="count rows where a loss is not what the algebra says, always in float64",
         ),
         Task(
             name="ner/sparse-gap",

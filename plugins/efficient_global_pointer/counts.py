@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from harness.errors import UsageError
 from harness_plugins.efficient_global_pointer.spans import SpanScorer
 
 if TYPE_CHECKING:
@@ -18,8 +17,13 @@ PIECES, POSITIONS, SEGMENTS, LAYERS, WIDER = 21128, 512, 2, 12, 4
 
 
 def parameter_counts(scorer: SpanScorer, run: Run) -> dict[str, float]:
-    """Count parameters of scorers for ``label_sets`` on states of ``width``, alone and with the encoder."""
-    width, sets = run.options["width"], _label_sets(run.options["label_sets"])
+    """Count parameters of scorers on states of ``width``, alone and with the encoder.
+
+    One scorer finds entities of ``kinds`` types. Where there are ``relations``, one more finds their heads and one
+    their tails, each with as many types as there are relations (GPLinker, kexue.fm/archives/8888).
+    """
+    width, relations = run.options["width"], run.options["relations"]
+    sets = [run.options["kinds"], *[relations] * 2] if relations else [run.options["kinds"]]
     with torch.device("meta"):
         heads = [scorer.fresh(width, types) for types in sets]
         more = scorer.fresh(width, sets[0] + 1)
@@ -48,13 +52,6 @@ def bert(width: int) -> nn.ModuleList:
         layers += [nn.Linear(width, WIDER * width, device="meta"), nn.Linear(WIDER * width, width, device="meta")]
         layers += [nn.LayerNorm(width, device="meta") for _ in range(2)]
     return nn.ModuleList(layers)
-
-
-def _label_sets(text: str) -> list[int]:
-    parts = text.split("+")
-    if not all(part.isdecimal() and int(part) for part in parts):
-        raise UsageError(f"label_sets = {text!r}: numbers of types joined by + are needed, such as 10 or 2+49+49")
-    return [int(part) for part in parts]
 
 
 def _all(module: Any) -> int:

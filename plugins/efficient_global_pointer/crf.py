@@ -10,7 +10,7 @@ class LinearChain(nn.Module):
     """Scores of tag sequences: emissions of each token, transitions between neighbours, a first and a last tag.
 
     All methods take emissions [B, L, K] and a mask bool [B, L] that begins with True and has no gaps; what is past it
-    does not count. Lafferty, McCallum and Pereira 2001; parameters start at zero, so that all paths are alike.
+    does not count. What they give for a text whose mask is False throughout means nothing. Lafferty, McCallum and Pereira 2001; parameters start at zero, so that all paths are alike.
 
     >>> chain = LinearChain(2)
     >>> chain.log_partition(torch.zeros(1, 3, 2), torch.ones(1, 3, dtype=torch.bool))  # eight paths
@@ -35,7 +35,8 @@ class LinearChain(nn.Module):
         """Score of the paths ``tags`` int64 [B, L], [B]."""
         emitted = emissions.gather(-1, tags[..., None]).squeeze(-1)
         moved = self.transitions[tags[:, :-1], tags[:, 1:]]
-        final = tags.gather(1, mask.sum(dim=1, keepdim=True) - 1).squeeze(1)
+        # A text without a token has no last one: its number, -1, would be outside of the row.
+        final = tags.gather(1, (mask.sum(dim=1, keepdim=True) - 1).clamp(min=0)).squeeze(1)
         inner = (emitted * mask).sum(dim=1) + (moved * mask[:, 1:]).sum(dim=1)
         return self.first[tags[:, 0]] + inner + self.last[final]
 

@@ -20,13 +20,14 @@ def difference_rank(scorer: SpanScorer, run: Run) -> dict[str, float]:
     """Rank of s_a - s_b over all pairs of tokens, the largest over all pairs of types, for random states and weights.
 
     Scores are taken before the mask (``scores(hidden)``), so that the matrices are whole. Efficient GlobalPointer adds
-    the same extraction score to every type: what is left is a column plus a row, whose rank is at most 2.
+    the same extraction score to every type: what is left is a column plus a row, whose rank is at most 2. It is all
+    computed in float64, whatever the run's dtype: in float32 rounding alone has a rank above 2.
     """
     length, types = run.options["length"], run.options["kinds"]
     hidden = torch.randn(1, length, scorer.width, generator=run.generator, dtype=torch.float64)
     fresh = scorer.fresh(scorer.width, types, run.generator)
-    head = fresh.to(run.device, run.dtype)  # type: ignore[attr-defined]
-    (scores,) = head.scores(hidden.to(run.device, run.dtype)).cpu().double()
+    head = fresh.to(run.device, torch.float64)  # type: ignore[attr-defined]
+    (scores,) = head.scores(hidden.to(run.device)).cpu()
     one, other = torch.triu_indices(types, types, offset=1)
     return {
         "difference_rank": max(_rank(scores[a] - scores[b]) for a, b in zip(one, other, strict=True)),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
+from harness.errors import UsageError
+
 if TYPE_CHECKING:
     from harness.run import Run
 
@@ -27,7 +29,7 @@ class Loss(Protocol):
 
 
 def loss_identities(loss: Loss, run: Run) -> dict[str, float]:
-    """Count random rows on which a loss is not what the formula says, in the run's dtype (float64 is meant).
+    """Count random rows on which a loss is not what the formula says: in float64, whatever the run's dtype.
 
     A third of the rows has exactly one positive label, the others have any number from none to all.
     """
@@ -38,8 +40,8 @@ def loss_identities(loss: Loss, run: Run) -> dict[str, float]:
     only = torch.randint(labels, (rows,), generator=run.generator)
     target = torch.where(single[:, None], torch.arange(labels) == only[:, None], target)
 
-    value, gradient = _of_rows(loss, logits.to(run.device, run.dtype), target.to(run.device))
-    soft, soft_gradient = _of_rows(loss, logits.to(run.device, run.dtype), target.to(run.device, run.dtype))
+    value, gradient = _of_rows(loss, logits.to(run.device), target.to(run.device))
+    soft, soft_gradient = _of_rows(loss, logits.to(run.device), target.to(run.device, torch.float64))
     true_value, true_gradient = definition(logits, target)
     softmax = torch.logsumexp(logits, dim=1) - logits.gather(1, only[:, None]).squeeze(1)
     wrong = {
@@ -59,12 +61,15 @@ def sparse_gap(loss: Loss, run: Run) -> dict[str, float]:
     With P the positives and N the negatives, the gap is lse(P) - lse(N, 0). It is raised in steps of half a nat by
     moving the scores of the positives of rows that are drawn once. A metric is the first gap at which the value (or
     the gradient) of a tenth of the rows is off by 0.01 nats (of its norm) or not finite, against the formula in
-    float64 on the same rounded scores; ``most`` where none is.
+    float64 on the same rounded scores; ``most`` where none is. Raises UsageError for more positives than labels.
     """
     rows, labels, most = run.options["rows"], run.options["labels"], run.options["most"]
+    positives = run.options["positives"]
+    if positives > labels:
+        raise UsageError(f"positives = {positives}: a row has {labels} labels, so at most {labels} are allowed")
     drawn = torch.randn(rows, labels, generator=run.generator, dtype=torch.float64)
     target = torch.zeros(rows, labels, dtype=torch.bool)
-    target[:, : run.options["positives"]] = True
+    target[:, :positives] = True
     others = _lse_zero(drawn.masked_fill(target, -torch.inf))
     among = torch.logsumexp(drawn.masked_fill(~target, -torch.inf), dim=1)
     at = {"value_gap": float(most), "gradient_gap": float(most), "reversed_gap": float(most)}

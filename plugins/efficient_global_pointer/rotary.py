@@ -35,6 +35,8 @@ def _tables(length: int, size: int, dtype: torch.dtype, device: torch.device) ->
     Angles are computed in float64: at position 500 a fast plane's would be off by 3e-5 in float32, and in half
     precision by whole turns.
     """
-    exponents = torch.arange(0, size, 2, dtype=torch.float64) / size
-    angles = torch.arange(length, dtype=torch.float64)[:, None] * 10000.0**-exponents
-    return angles.cos().to(device, dtype), angles.sin().to(device, dtype)
+    # A first call in inference mode would keep tensors that no later call could train with.
+    with torch.inference_mode(False):
+        exponents = torch.arange(0, size, 2, dtype=torch.float64) / size
+        angles = torch.arange(length, dtype=torch.float64)[:, None] * 10000.0**-exponents
+        return angles.cos().to(device, dtype), angles.sin().to(device, dtype)

@@ -91,6 +91,9 @@ def linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.L
 class Scorer(nn.Module):
     """A scorer for ``types`` types on hidden states of ``width``; its weights are drawn when it is made."""
 
+    #: Whether its logits order the spans, so that another threshold than 0 can be better.
+    ranks = True
+
     def __init__(self, types: int, width: int, **settings: Any) -> None:
         super().__init__()
         self.types = types

@@ -19,12 +19,14 @@ from harness_plugins.efficient_global_pointer.spans import Scorer, check_spans, 
 class Tagger(Scorer):
     """Tags each token by the likeliest tag of its own and fits the role of a span scorer.
 
-    Its logits are 1 where an entity was read off the tags and -1 elsewhere: they decide, but do not rank.
+    Its logits are 1 where an entity was read off the tags and -1 elsewhere: they decide, but do not rank (``ranks``).
 
     >>> tagger = SoftmaxTagger(types=2, width=4)
     >>> tagger(torch.zeros(1, 3, 4), torch.ones(1, 3, dtype=torch.bool)).shape
     torch.Size([1, 2, 3, 3])
     """
+
+    ranks = False
 
     def __init__(
         self,
@@ -62,9 +64,10 @@ class SoftmaxTagger(Tagger):
         return tags
 
     def loss(self, hidden: Tensor, mask: Tensor, spans: Tensor) -> Tensor:
-        """Mean cross-entropy of the tokens under the mask."""
+        """Mean cross-entropy of the tokens under the mask, 0 where there is none."""
         check_spans(hidden, mask, spans, self.types)
-        return F.cross_entropy(self.emit(hidden)[mask], tags_of_spans(spans, mask)[mask])
+        total = F.cross_entropy(self.emit(hidden)[mask], tags_of_spans(spans, mask)[mask], reduction="sum")
+        return total / mask.sum().clamp(min=1)
 
 
 class ChainTagger(Tagger):

@@ -171,7 +171,10 @@ Candidate = tuple[int, Entity, float]
 def predict(
     model: nn.ModuleList, rows: Sequence[Sentence], types: Sequence[str], candidates: bool = True
 ) -> tuple[list[set[Entity]], list[Candidate]]:
-    """Entities that score above 0 of each sentence, and the candidates for other thresholds."""
+    """Entities that score above 0 of each sentence, and the candidates for other thresholds.
+
+    Of a scorer whose logits do not rank the candidates are what it predicts: no threshold but 0 is better or worse.
+    """
     encoder, head = halves(model)
     model.eval()
     entities: list[set[Entity]] = [set() for _ in rows]
@@ -184,7 +187,8 @@ def predict(
             logits = head(hidden, batch.mask)
             chosen, scores = spans_above(logits)
             if candidates:
-                others += _entities(numbers, batch, *_highest(logits), types)
+                among = _highest(logits) if getattr(head, "ranks", True) else (chosen, scores)
+                others += _entities(numbers, batch, *among, types)
         for place, entity, _ in _entities(numbers, batch, chosen, scores, types):
             entities[place].add(entity)
     return entities, others

@@ -10,10 +10,11 @@ import torch
 from plugin_run import METHODS
 
 from harness_plugins.efficient_global_pointer.heads import PointerHead
+from harness_plugins.efficient_global_pointer.rotary import rotate
 
 POINTERS = sorted(name for name, m in METHODS.items() if m.role == "span-scorer" and "pointer" in name)
 SCORERS = sorted(name for name, m in METHODS.items() if m.role == "span-scorer")
-TYPES, WIDTH, SIZE = 3, 10, 6
+TYPES, WIDTH, SIZE = 3, 10, 8
 
 
 def make(name, **options):
@@ -181,6 +182,17 @@ def test_a_fresh_scorer_has_new_sizes_and_the_same_settings(name):
     assert torch.equal(head(hidden, mask), again(hidden, mask))
     if "pointer" in name:
         assert (head.size, head.rope) == (SIZE, not name.endswith("no-rope"))
+
+
+def test_rope_that_was_first_called_in_inference_mode_can_be_trained_with():
+    # A length that no other test has, so that this is the first call.
+    vectors = torch.randn(1, 53, 4, requires_grad=True)
+    with torch.inference_mode():
+        seen = rotate(vectors)
+    turned = rotate(vectors)
+    turned.square().sum().backward()
+    torch.testing.assert_close(vectors.grad, 2 * vectors.detach())
+    torch.testing.assert_close(turned.detach(), seen.clone())
 
 
 def test_rope_tells_near_from_far():

@@ -9,6 +9,7 @@ import pytest
 import torch
 from plugin_run import METHODS, TASKS, make_run
 
+from harness.errors import UsageError
 from harness.spec import resolve
 from harness_plugins.efficient_global_pointer.multilabel import MultilabelLoss
 
@@ -113,9 +114,10 @@ def run(task, method, dtype="float64", **options):
     return resolve(TASKS[task].run)(METHODS[method].create(**own), make_run(task, dtype=dtype, **others))
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", TWO_TERM)
-def test_identities_hold_for_every_form(name):
-    found = run("ner/loss-identities", name, rows=300)
+def test_identities_hold_for_every_form_whatever_the_dtype(name, dtype):
+    found = run("ner/loss-identities", name, dtype, rows=300)
     assert (found["value_violations"], found["gradient_violations"], found["soft_violations"]) == (0, 0, 0)
     assert found["softmax_violations"] == 100
 
@@ -139,6 +141,12 @@ def test_the_published_sparse_form_fails_where_rounding_and_its_floor_say():
     assert double["reversed_gap"] == pytest.approx(math.log(1e7), abs=0.5)
     lower = run("ner/sparse-gap", "zlpr-sparse-published", "float64", rows=50, epsilon=1e-30)
     assert 25 <= lower["value_gap"] <= 33
+
+
+def test_more_positives_than_labels_are_refused():
+    with pytest.raises(UsageError, match="positives = 10: a row has 3 labels, so at most 3 are allowed"):
+        run("ner/sparse-gap", "zlpr", "float32", rows=2, labels=3, positives=10)
+    assert run("ner/sparse-gap", "zlpr", "float32", rows=2, labels=3, positives=3, most=1)["value_gap"] == 1
 
 
 @pytest.mark.parametrize("name", ["zlpr", "zlpr-published", "zlpr-sparse-safe"])

@@ -89,6 +89,33 @@ def test_softmax_bio_is_the_mean_cross_entropy_of_the_tokens():
     torch.testing.assert_close(tagger.loss(hidden, mask, torch.tensor([[0, 0, 1, 2], [1, 0, 0, 0]])), wanted)
 
 
+def test_a_text_without_a_token_counts_0_for_crf_bio():
+    torch.manual_seed(0)
+    tagger = METHODS["crf-bio"].create(types=2, width=4).double()
+    with torch.no_grad():
+        for parameter in tagger.chain.parameters():
+            parameter.normal_()
+    hidden = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    mask = torch.tensor([[True, True, False], [False, False, False]])
+    spans = torch.tensor([[0, 1, 0, 1]])
+    loss = tagger.loss(hidden, mask, spans)
+    torch.testing.assert_close(loss, tagger.loss(hidden[:1], mask[:1], spans) / 2)
+    (gradient,) = torch.autograd.grad(loss, hidden)
+    assert (gradient[0, :2] != 0).all()
+    assert (gradient[1] == 0).all()
+    assert not tagger.spans(hidden[1:], mask[1:])[0].tolist()
+
+
+@pytest.mark.parametrize("name", ["crf-bio", "softmax-bio"])
+def test_a_batch_without_a_token_has_a_loss_of_0(name):
+    tagger = METHODS[name].create(types=2, width=4)
+    hidden = torch.randn(2, 3, 4, requires_grad=True)
+    loss = tagger.loss(hidden, torch.zeros(2, 3, dtype=torch.bool), torch.zeros(0, 4, dtype=torch.int64))
+    assert loss.item() == 0
+    loss.backward()
+    assert (hidden.grad == 0).all()
+
+
 def read_by_conlleval(tags):
     """Spans of one text's tags, read token by token as the conlleval script does."""
     spans, begun = [], None

@@ -207,6 +207,24 @@ def test_predictions_come_back_as_characters():
     assert len(candidates) == 2 * 9 + 2
 
 
+def test_no_threshold_makes_spans_of_what_a_tagger_did_not_tell():
+    rows = [Sentence("a b c d", (Entity(0, 2, "x"),))] * 3
+    encoder = make_encoder("char-cnn", ["a b c d"], generator=torch.Generator(), dimension=8)
+    tagger = METHODS["crf-bio"].create(types=2, width=8)
+    for bias, found in ((5.0, []), (0.0, [Entity(0, 0, "y")])):
+        with torch.no_grad():
+            tagger.emit.weight.zero_()
+            tagger.emit.bias.copy_(torch.tensor([bias, 0, 0, 0, 0]))
+            # Begin and inside of the second type, once the tag for outside has no lead.
+            tagger.emit.bias[3] = 1.0
+            tagger.chain.transitions.fill_(-9.0)[3, 0] = tagger.chain.transitions[0, 0] = 9.0
+        model = torch.nn.ModuleList([encoder, tagger])
+        entities, candidates = training.predict(model, rows, ("x", "y"))
+        assert entities == [set(found)] * 3
+        assert sorted(candidates) == [(place, entity, 1.0) for place in range(3) for entity in found]
+        assert training._tuned(candidates, rows) == 0
+
+
 def test_training_rows_without_an_entity_are_refused():
     blank = tuple(Sentence("a b", ()) for _ in range(4))
     given = make_run("ner/expressions", **QUICK)
@@ -228,7 +246,7 @@ def test_parameters_are_counted_to_the_unit(method, head, one_more, weight):
     found, _ = run("ner/parameter-counts", method)
     assert (found["head_parameters"], found["type_parameters"], found["type_weights"]) == (head, one_more, weight)
     assert found["model_parameters"] == 101677056 + head
-    three, _ = run("ner/parameter-counts", method, label_sets="10+10+10")
+    three, _ = run("ner/parameter-counts", method, kinds=10, relations=10)
     assert three["head_parameters"] == 3 * head
 
 
@@ -239,19 +257,21 @@ def test_the_encoder_that_is_counted_is_bert():
     assert sum(p.numel() for p in bert.parameters()) == 101677056
 
 
-@pytest.mark.parametrize("wrong", ["", "ten", "2+0", "2++3", "-1"])
-def test_label_sets_that_are_none_are_refused(wrong):
-    with pytest.raises(UsageError, match="numbers of types joined by \\+ are needed"):
-        run("ner/parameter-counts", "global-pointer", label_sets=wrong)
+def test_relations_cost_two_more_scorers():
+    # LIC2019: 2 types of entities, 49 relations, of which one scorer finds heads and one finds tails.
+    found, _ = run("ner/parameter-counts", "global-pointer", kinds=2, relations=49)
+    assert found["head_weights"] == (2 + 49 + 49) * 98304
+    assert found["type_weights"] == 98304
 
 
-def test_types_differ_by_rank_two_in_the_efficient_pointer_alone():
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_types_differ_by_rank_two_in_the_efficient_pointer_alone(dtype):
     for method, rank in (
         ("efficient-global-pointer", 2),
         ("efficient-global-pointer-step-1", 2),
         ("global-pointer", 40),
     ):
-        found, _ = run("ner/type-ranks", method, dtype="float64", length=40, kinds=3)
+        found, _ = run("ner/type-ranks", method, dtype=dtype, length=40, kinds=3)
         assert found["difference_rank"] == rank
 
 
