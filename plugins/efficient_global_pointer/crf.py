@@ -10,7 +10,8 @@ class LinearChain(nn.Module):
     """Scores of tag sequences: emissions of each token, transitions between neighbours, a first and a last tag.
 
     All methods take emissions [B, L, K] and a mask bool [B, L] that begins with True and has no gaps; what is past it
-    does not count. What they give for a text whose mask is False throughout means nothing. Lafferty, McCallum and Pereira 2001; parameters start at zero, so that all paths are alike.
+    does not count. What they give for a text whose mask is False throughout means nothing.
+    Lafferty, McCallum and Pereira 2001; parameters start at zero, so that all paths are alike.
 
     >>> chain = LinearChain(2)
     >>> chain.log_partition(torch.zeros(1, 3, 2), torch.ones(1, 3, dtype=torch.bool))  # eight paths
