@@ -7,7 +7,7 @@ mark is a character like any other. A line that is not what it should be raises 
 from __future__ import annotations
 
 import gzip
-import math
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +22,8 @@ from harness.errors import DatasetError
 SPLIT_SEED = 20220106
 #: Pairs of the official training parts.
 OFFICIAL_ROWS = {"ATEC": 62_477, "BQ": 100_000, "LCQMC": 238_766}
+_WHOLE = re.compile("[0-9]+")
+_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -133,27 +135,33 @@ def load_mrpc(paths: Mapping[str, Path]) -> Corpus:
 def load_published(paths: Mapping[str, Path]) -> Corpus:
     """A set of the article in full: NAME.train.data, NAME.valid.data and NAME.test.data, as its author split it.
 
-    Lines without two texts are left out, as his code leaves them out. Raises DatasetError where the training part
-    has another number of pairs than the official one.
+    Blank lines and those that begin or end with an empty column are left out, as by his code, which strips each line
+    before it looks for three columns; an empty second text stays. Other lines of more or fewer columns, which his code
+    leaves out too, are an error. Raises DatasetError where the training part has another number of pairs than the
+    official one.
     """
     name = next(iter(paths)).partition(".")[0]
-    parts = [read_triples(paths[f"{name}.{part}.data"], empty=True) for part in ("train", "valid", "test")]
+    parts = [read_triples(paths[f"{name}.{part}.data"], strip=True) for part in ("train", "valid", "test")]
     if (found := len(parts[0])) != (official := OFFICIAL_ROWS.get(name, found)):
         path = paths[f"{name}.train.data"]
         raise DatasetError(f"{path}: the official training part has {official:,} pairs, found {found:,}")
     return _corpus(parts, 1)
 
 
-def read_triples(path: Path, highest: int = 1, empty: bool = False) -> Pairs:
+def read_triples(path: Path, highest: int = 1, strip: bool = False) -> Pairs:
     """Lines of text, text and a whole label from 0 to ``highest``, tabs between, no header.
 
-    With ``empty`` lines without one of the texts are left out; else they are an error.
+    An empty text is an error; with ``strip`` lines are read as ``load_published`` says.
     """
-    rows = [
-        (first, second, _score(path, number, label, highest, whole=True))
-        for number, (first, second, label) in _rows(path, columns=3, empty=empty)
-        if first.strip() and second.strip()
-    ]
+    rows = []
+    for number, fields in _rows(path, columns=3, empty=strip, blank=strip):
+        first, second, label = fields
+        if strip:
+            stripped = "\t".join(fields).strip().split("\t")
+            if len(stripped) < len(fields):
+                continue
+            first, second, label = stripped
+        rows.append((first, second, _score(path, number, label, highest, whole=True)))
     return _some(path, rows)
 
 
@@ -168,16 +176,13 @@ def _paws(path: Path) -> Pairs:
 
 
 def _rows(
-    path: Path, header: Sequence[str] = (), columns: int = 0, empty: bool = False
+    path: Path, header: Sequence[str] = (), columns: int = 0, empty: bool = False, blank: bool = False
 ) -> Iterable[tuple[int, list[str]]]:
-    """Line numbers and fields of a table with tabs; with a ``header``, which must be these names."""
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(f"{path}: not a whole gzip file: {str(error).rstrip('.').lower()}") from None
-    content = content.removeprefix(b"\xef\xbb\xbf")
+    """Line numbers and fields of a table with tabs; with a ``header``, which must be these names.
+
+    With ``empty`` a column may be, with ``blank`` a line is left out that is.
+    """
+    content = _content(path).removeprefix(b"\xef\xbb\xbf")
     columns = columns or len(header)
     # Lines end with a line feed alone: splitlines would cut at characters that stand within texts.
     lines = content.removesuffix(b"\n").split(b"\n") if content else []
@@ -185,8 +190,10 @@ def _rows(
         try:
             line = raw.decode("utf-8").rstrip("\r")
         except UnicodeDecodeError as error:
-            where = f"byte {error.start + 1} is {raw[error.start : error.start + 1].hex()}"
-            raise DatasetError(f"{path}: line {number}: not UTF-8 like the lines before it: {where}") from None
+            where = f"byte {error.start + 1} of it is {raw[error.start : error.start + 1].hex()}"
+            raise DatasetError(f"{path}: line {number}: text in UTF-8 is needed, {where}") from None
+        if blank and not line.strip():
+            continue
         fields = line.split("\t")
         if number == 1 and header:
             if fields != list(header):
@@ -200,17 +207,27 @@ def _rows(
         yield number, fields
 
 
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path}: a file that can be read is needed: {(error.strerror or '').lower()}") from None
+    if path.suffix != ".gz":
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DatasetError(f"{path}: not a whole gzip file: {str(error).rstrip('.').lower()}") from None
+
+
 def _blank(fields: Sequence[str]) -> int:
     return next(place for place, field in enumerate(fields, start=1) if not field.strip())
 
 
 def _score(path: Path, number: int, text: str, highest: int, whole: bool = False) -> float:
-    kind = "a whole label" if whole else "a score"
-    try:
-        score = float(text)
-    except ValueError:
-        raise DatasetError(f"{path}: line {number}: {kind} from 0 to {highest} is needed, found {text!r}") from None
-    if not (math.isfinite(score) and 0 <= score <= highest) or (whole and score != int(score)):
+    kind, form = ("a whole label", _WHOLE) if whole else ("a score", _DECIMAL)
+    # float alone would take 0_1, digits of other scripts and nan too.
+    if not form.fullmatch(text) or (score := float(text)) > highest:
         raise DatasetError(f"{path}: line {number}: {kind} from 0 to {highest} is needed, found {text!r}")
     return score
 

@@ -96,9 +96,23 @@ def test_pairs_that_leak_are_counted_and_dropped_in_either_order(tmp_path):
     assert clean.leaked == 0
 
 
-def test_published_sets_must_be_complete_and_lines_without_two_texts_are_left_out(tmp_path):
-    files = {f"PAWSX.{part}.data": "a\tb\t1\n\tb\t0\nc\td\t0\n" for part in ("train", "valid", "test")}
-    assert len(readers.load_published(write(tmp_path, files)).train) == 2
+def test_published_sets_keep_the_lines_that_the_published_code_keeps(tmp_path):
+    def by_the_published_code(content):
+        split = [line.strip().split("\t") for line in content.split("\n")]
+        return [(first, second, float(label)) for first, second, label in (row for row in split if len(row) == 3)]
+
+    content = "a\tb\t1\n\tb\t0\n \tb\t0\na\t\t0\n\n  \nc\td\t \n x\ty\t1 \nc\td\t0\n"
+    files = {f"PAWSX.{part}.data": content for part in ("train", "valid", "test")}
+    train = readers.load_published(write(tmp_path, files)).train
+    kept = list(zip(train.first, train.second, train.labels.tolist(), strict=True))
+    assert kept == by_the_published_code(content)
+    assert kept == [("a", "b", 1), ("a", "", 0), ("x", "y", 1), ("c", "d", 0)]
+
+
+def test_published_sets_must_be_complete_and_have_three_columns(tmp_path):
+    files = {f"BQ.{part}.data": "a\tb\t1\nc\t1\n" for part in ("train", "valid", "test")}
+    with pytest.raises(DatasetError, match=r"BQ.train.data: line 2: 3 columns with tabs between are needed, found 2"):
+        readers.load_published(write(tmp_path, files))
     files = {f"LCQMC.{part}.data": "a\tb\t1\n" for part in ("train", "valid", "test")}
     with pytest.raises(DatasetError, match=r"LCQMC.train.data: the official training part has 238,766 pairs, found 1"):
         readers.load_published(write(tmp_path, files))
@@ -119,8 +133,13 @@ def test_published_sets_must_be_complete_and_lines_without_two_texts_are_left_ou
         ("", r"STS-B.train.data: it needs at least one pair, found none"),
         (
             "一\t二\t5\n".encode() + "三\t四\t1\n".encode("gb18030"),
-            "line 2: not UTF-8 like the lines before it: byte 1 is c8",
+            "line 2: text in UTF-8 is needed, byte 1 of it is c8",
         ),
+        ("一\t二\t5\n".encode("utf-16"), "line 1: text in UTF-8 is needed, byte 1 of it is ff"),
+        ("三\t四\t1\n".encode("gb18030"), "line 1: text in UTF-8 is needed, byte 1 of it is c8"),
+        ("一\t二\t0_1\n", "line 1: a whole label from 0 to 5 is needed, found '0_1'"),
+        ("一\t二\t５\n", "line 1: a whole label from 0 to 5 is needed, found '５'"),
+        ("一\t二\t" + "9" * 400 + "\n", "line 1: a whole label from 0 to 5 is needed, found '999"),
     ],
 )
 def test_bad_line_is_told_with_file_and_line(train, told, tmp_path):
@@ -132,6 +151,9 @@ def test_bad_tables_are_told(tmp_path):
     paths = write(tmp_path, {"stsbenchmark.tsv.gz": gzip.compress(STSB.encode())[:-9]})
     with pytest.raises(DatasetError, match="not a whole gzip file"):
         readers.load_stsb(paths)
+    paths = write(tmp_path, {"stsbenchmark.tsv.gz": STSB})
+    with pytest.raises(DatasetError, match="not a whole gzip file: not a gzipped file"):
+        readers.load_stsb(paths)
     paths = write(tmp_path, {"stsbenchmark.tsv.gz": gzip.compress(STSB.replace("score", "grade").encode())})
     with pytest.raises(DatasetError, match=r"line 1: the columns split, .*score.* are needed, found 'split.*grade"):
         readers.load_stsb(paths)
@@ -141,6 +163,16 @@ def test_bad_tables_are_told(tmp_path):
         readers.load_stsb(stsb(tmp_path, ("train", "1", "a", "b"), ("test", "1", "c", "d")))
     with pytest.raises(DatasetError, match=r"line 2: a score from 0 to 5 is needed, found '5.01'"):
         readers.load_stsb(stsb(tmp_path, ("train", "5.01", "a", "b")))
+
+
+def test_file_that_cannot_be_read_is_told(tmp_path):
+    paths = stsb_zh(tmp_path)
+    paths["STS-B.valid.data"] = tmp_path / "nowhere.data"
+    with pytest.raises(DatasetError, match=r"nowhere.data: a file that can be read is needed: no such file"):
+        readers.load_stsb_zh(paths)
+    paths["STS-B.valid.data"] = tmp_path
+    with pytest.raises(DatasetError, match=r"a file that can be read is needed: is a directory"):
+        readers.load_stsb_zh(paths)
 
 
 @NEEDS_OWN_DATA
