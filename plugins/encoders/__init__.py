@@ -16,6 +16,7 @@ ENCODER = {
         "char-cnn",
         "char-cnn or char-transformer, trained from scratch; hf:NAME, a Hugging Face model that is in the cache; "
         "hf, the one whose weights the option model names",
+        choices=("char-cnn", "char-transformer", "hf", "hf:*"),
     ),
     "model": Option(
         "", "for encoder = hf: the model's own model.safetensors; config and tokenizer lie beside it", file=True

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import UnknownName
+from harness_plugins.encoders import ENCODER
 from harness_plugins.encoders.encoder import make_encoder, pool
 from harness_plugins.encoders.words import NONE, SEPARATOR, UNKNOWN, Vocabulary, pieces, split
 
@@ -147,6 +148,13 @@ def test_pooling_leaves_padding_out():
     assert pool(torch.ones(1, 2, 3), torch.zeros(1, 2, dtype=torch.bool), "mean").tolist() == [[0.0, 0.0, 0.0]]
     with pytest.raises(ValueError, match="'mean' or 'first' is needed"):
         pool(hidden, mask, "max")
+
+
+def test_encoder_of_no_known_name_is_refused_when_a_suite_is_planned():
+    for name in ("char-cnn", "char-transformer", "hf", "hf:google-bert/bert-base-chinese"):
+        assert ENCODER["encoder"].read(name, "encoder") == name
+    with pytest.raises(UnknownName, match=r"unknown value for encoder 'char-cn'; did you mean 'char-cnn'\?"):
+        ENCODER["encoder"].read("char-cn", "encoder")
 
 
 def test_wrong_use_is_told():
