@@ -44,7 +44,7 @@ def harness_methods() -> list[Method]:
     forms = Option("linear", "which of the article's three", choices=("linear", "squared", "margin"))
     angle = {
         **_SCALE,
-        "angle_scale": Option(20.0, "multiplies the angles' likeness", low=1e-3, high=1e4),
+        "angle_scale": Option(1.0, "multiplies the angles' likeness", low=1e-3, high=1e4),
         "angle_weight": Option(1.0, "of the loss of angles, beside that of cosines", low=0),
     }
     told = [
@@ -138,18 +138,33 @@ _PUBLISHED = {
     "leaks": Option("keep", _PROTOCOL["leaks"].help, choices=("drop", "keep")),
 }
 _PRETRAINED = {"max_length": ENCODER["max_length"]}
+_GRADED = ("stsb", "stsb-zh")
+
+
+def _metrics(corpus: str) -> dict[str, Metric]:
+    """Pairs with grades have an order alone; those with two labels can be decided too."""
+    return _RANKED if corpus in _GRADED else _RANKED | _DECIDED
+
+
+def _restricted(corpus: str) -> dict[str, Option]:
+    """What there is to choose where pairs have grades: with no label that says no there are no negatives."""
+    if corpus not in _GRADED:
+        return {}
+    return {
+        "choose": Option("spearman", _PROTOCOL["choose"].help, choices=("spearman",)),
+        "negatives": Option("given", "grades are no negatives", choices=("given",)),
+    }
 
 
 def _on_pairs() -> list[Task]:
     """Training from scratch (or from a model of the user's) on each set."""
-    graded = ("stsb", "stsb-zh")
     return [
         Task(
             name=f"matching/{corpus.name}",
             role=_ROLE,
             run=f"{_HERE}.training:on_{corpus.name.replace('-', '_')}",
-            metrics=_RANKED if corpus.name in graded else _RANKED | _DECIDED,
-            options=_PROTOCOL | ENCODER | TRAINING | _FROM_SCRATCH,
+            metrics=_metrics(corpus.name),
+            options=_PROTOCOL | ENCODER | TRAINING | _FROM_SCRATCH | _restricted(corpus.name),
             datasets=(corpus.name,),
             help="train an encoder on sentence pairs, choose the epoch on valid, score the test part",
         )
@@ -171,8 +186,8 @@ def _as_published() -> list[Task]:
                     name=f"matching/{short}-{name}",
                     role=_ROLE,
                     run=f"{_HERE}.published:{short}_{name.replace('-', '_')}",
-                    metrics=_RANKED if corpus == "stsb-zh" else _RANKED | _DECIDED,
-                    options=_PROTOCOL | TRAINING | _PUBLISHED | {"max_length": length},
+                    metrics=_metrics(corpus),
+                    options=_PROTOCOL | TRAINING | _PUBLISHED | {"max_length": length} | _restricted(corpus),
                     datasets=(corpus, model),
                     help=f"fine-tune {model} as the article did",
                 )
@@ -252,8 +267,8 @@ def harness_tasks() -> list[Task]:
         name="matching/minilm-stsb",
         role=_ROLE,
         run=f"{_HERE}.published:minilm_stsb",
-        metrics=_RANKED,
-        options=_PROTOCOL | TRAINING | _PRETRAINED,
+        metrics=_metrics("stsb"),
+        options=_PROTOCOL | TRAINING | _PRETRAINED | _restricted("stsb"),
         datasets=("stsb", "minilm-l6"),
         help="fine-tune a small pretrained English encoder that a package ships",
     )

@@ -6,6 +6,8 @@ from harness.spec import Dataset, Place
 
 _READERS = "harness_plugins.cosent.readers"
 _RAW = "https://raw.githubusercontent.com"
+_PAWS_TERMS = "may be freely used for any purpose (PAWS-X)"
+_ASKED = "none stated; given to those who ask its authors"
 
 CORPORA = (
     Dataset(
@@ -68,7 +70,7 @@ CORPORA = (
     ),
     Dataset(
         name="paws-x-zh",
-        licence="may be freely used for any purpose (PAWS-X)",
+        licence=_PAWS_TERMS,
         load=f"{_READERS}:load_paws",
         files={
             "csts_dev_2k.tsv": ("56fb229726a56de26275945020dee87fa6465b1b9903701f498c8d431d0150dd",),
@@ -92,11 +94,11 @@ CORPORA = (
 )
 
 
-def _full(name: str, label: str, pairs: str, **known: str) -> Dataset:
+def _full(name: str, label: str, pairs: str, licence: str = _ASKED, **known: str) -> Dataset:
     parts = ("train", "valid", "test")
     return Dataset(
         name=name,
-        licence="none stated; given to those who ask its authors",
+        licence=licence,
         load=f"{_READERS}:load_published",
         files={f"{label}.{part}.data": (known[part],) if part in known else () for part in parts},
         help=f"{label} in full as the article on CoSENT split it, {pairs} pairs: text, text, label, tabs between",
@@ -120,5 +122,5 @@ FULL_CORPORA = (
         valid="d3cd41ed89b8f6196a76ebff2aa03d5ecf42edcd12942aa865d34f7e570af7c2",
         test="8969f9c16050f40df9da6f591443a47bc14c17a504a354ee4cc4ab5b9aa303d9",
     ),
-    _full("paws-x-zh-full", "PAWSX", "49,401 / 2,000 / 2,000"),
+    _full("paws-x-zh-full", "PAWSX", "49,401 / 2,000 / 2,000", _PAWS_TERMS),
 )

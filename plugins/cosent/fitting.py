@@ -1,4 +1,4 @@
-"""Can vectors of few dimensions have any likeness that labels ask for? Free vectors, trained on all pairs."""
+"""Do vectors of few dimensions come to have any likeness that labels ask for? Free ones, trained on all pairs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def fit_free_vectors(loss: Callable[[Tensor, Tensor], Tensor], run: Run) -> dict
     """The metrics of ``matching/free-vectors``: orders of pairs that are still wrong after training.
 
     ``items`` vectors of ceil(factor ln items) dimensions, all theirs to move, on labels of all their pairs: ``random``
-    ones, or 1 within random ``groups`` of about eight and 0 between them. No encoder, no text: what no vectors of so
-    few dimensions can do, no encoder can.
+    ones, or 1 within random ``groups`` of about eight and 0 between them. No encoder, no text: an encoder cannot do
+    better than the best such vectors. These are what ``steps`` of Adam find; better ones may exist.
     """
     options = run.options
     items, steps = options["items"], options["steps"]

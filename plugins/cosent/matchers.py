@@ -193,13 +193,13 @@ class _Scored(nn.Module):
 class Angle:
     """AnglE (arXiv 2309.12871): CoSENT's loss of cosines and of angles between halves read as complex numbers.
 
+    Its published scales (cosine_tau = 20 and angle_tau = 1 in the notebooks of SeanLee97/AnglE) are the defaults.
     Without its third part, other pairs of the batch as negatives, which needs more than a score for each pair.
     Without vectors, as a loss of cosines and labels, it is CoSENT's.
     """
 
     scale: float = 20.0
-    angle_scale: float = 20.0
-    cosine_weight: float = 1.0
+    angle_scale: float = 1.0
     angle_weight: float = 1.0
 
     def matcher(self, dimension: int, levels: Tensor, generator: torch.Generator) -> _Angled:  # noqa: ARG002
@@ -209,7 +209,7 @@ class Angle:
         return _Angled(self)
 
     def __call__(self, cosine: Tensor, label: Tensor) -> Tensor:
-        return self.cosine_weight * ranking_loss(cosine, label, self.scale)
+        return ranking_loss(cosine, label, self.scale)
 
 
 class _Angled(nn.Module):

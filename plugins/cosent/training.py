@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from harness.errors import UsageError
 from harness_plugins.cosent import scoring
 from harness_plugins.cosent.matchers import matcher_of
 from harness_plugins.cosent.readers import Corpus, Pairs
@@ -129,15 +128,14 @@ def _decided(valid: Numbers, test: Numbers, corpus: Corpus) -> dict[str, float]:
 def training_part(corpus: Corpus, run: Run) -> Pairs:
     """The pairs that are learned from: some of them, and with other negatives, where the options say so.
 
-    ``negatives = random`` gives each pair labelled 0 the second text of another pair, drawn by the run's generator.
+    ``negatives = random`` gives each pair labelled 0 the second text of any training pair, drawn under the run's seed:
+    seldom its own, or that of a pair labelled 1 whose first text is the same.
     """
     train = corpus.train
     rng = np.random.default_rng(run.seed)
     if run.options["train_rows"]:
         train = train.take(np.sort(rng.permutation(len(train))[: run.options["train_rows"]]))
     if run.options["negatives"] == "random":
-        if corpus.graded:
-            raise UsageError("negatives = random: grades are no negatives; a set with two labels is needed")
         strangers = rng.integers(len(train), size=len(train))
         second = [
             train.second[stranger] if label == 0 else text
@@ -178,7 +176,7 @@ def _fit(model: Model, train: Pairs, corpus: Corpus, run: Run, epochs: int) -> d
         on_train.append(scoring.spearman(model.scores(known), known.labels))
         run.log(epoch, train_loss=losses[-1], train_spearman=on_train[-1], valid_spearman=on_valid[-1])
         value = on_valid[-1]
-        if options["choose"] == "accuracy" and not corpus.graded:
+        if options["choose"] == "accuracy":
             value = scoring.accuracy(scores, corpus.valid.labels, ExactThreshold()(scores, corpus.valid.labels))
         if value > best:
             best, kept = value, _weights(model)

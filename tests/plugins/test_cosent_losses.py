@@ -131,6 +131,9 @@ def test_angles_are_those_of_complex_numbers():
     expected = by_the_definition(cosines(vectors), label, 20)[0] + 0.5 * by_the_definition(angles(vectors), label, 7)[0]
     found = matcher("angle", angle_scale=7.0, angle_weight=0.5).loss(vectors, label)
     assert found.item() == pytest.approx(expected, rel=1e-9)
+    # The published notebooks have cosine_tau = 20 and angle_tau = 1.0, and both losses weigh 1.
+    expected = by_the_definition(cosines(vectors), label, 20)[0] + by_the_definition(angles(vectors), label, 1)[0]
+    assert matcher("angle").loss(vectors, label).item() == pytest.approx(expected, rel=1e-9)
     with pytest.raises(UsageError, match="an even dimension is needed, found 7"):
         matcher("angle", dimension=7)
 

@@ -224,8 +224,13 @@ def test_random_negatives_replace_just_the_pairs_labelled_0(make):
     assert not np.array(changed)[labels == 1].any()
     assert np.array(changed)[labels == 0].mean() > 0.8
     assert set(part.second) <= set(whole.train.second)
-    with pytest.raises(UsageError, match="a set with two labels is needed"):
-        training_part(corpus(5), make("matching/stsb-zh", negatives="random"))
+
+
+@pytest.mark.parametrize("task", ["matching/stsb", "matching/stsb-zh", "matching/bert-stsb-zh", "matching/minilm-stsb"])
+@pytest.mark.parametrize("option", [{"negatives": "random"}, {"choose": "accuracy"}])
+def test_what_grades_do_not_have_is_refused_when_a_suite_is_planned(task, option):
+    with pytest.raises(UsageError, match=f"unknown value for {task}: option {next(iter(option))}"):
+        read_options(task, TASKS[task].options, option)
 
 
 def test_some_rows_are_drawn_by_the_seed(make):
