@@ -34,8 +34,8 @@ def data(
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
-    """Say which data sets are here and where from; fetch one; check their digests."""
-    from harness.datasets import fetch, locate
+    """Say which data sets are here and where from; fetch one; check their digests, or read those without any."""
+    from harness.datasets import fetch, load, locate
 
     found = registry(context, plugin)
     if (name is None) == (action is Action.fetch):
@@ -53,6 +53,8 @@ def data(
         row: dict[str, Any] = {"name": dataset.name, "licence": dataset.licence, "digest": None}
         try:
             place = locate(dataset)
+            if action is Action.check and not all(dataset.files.values()):
+                load(dataset)
             row |= {"status": "here", "where": place.place, "digest": place.digest}
         except DatasetMissing as error:
             row |= {"status": "missing", "where": str(error).partition(": ")[2]}

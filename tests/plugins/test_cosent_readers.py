@@ -175,6 +175,18 @@ def test_file_that_cannot_be_read_is_told(tmp_path):
         readers.load_stsb_zh(paths)
 
 
+def test_sets_of_no_known_digest_are_read_when_data_is_checked(tmp_path, monkeypatch, harness_cli):
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path))
+    (tmp_path / "paws-x-zh-full").mkdir()
+    write(tmp_path / "paws-x-zh-full", {f"PAWSX.{part}.data": "a\tb\n" for part in ("train", "valid", "test")})
+    for action, status in (("list", "here"), ("check", "damaged")):
+        ended = harness_cli("data", action, "--json")
+        (row,) = [row for row in ended.document if row["name"] == "paws-x-zh-full"]
+        assert row["status"] == status
+        assert ended.code == (2 if action == "check" else 0)
+    assert "line 1: 3 columns with tabs between are needed, found 2" in row["where"]
+
+
 @NEEDS_OWN_DATA
 @pytest.mark.parametrize(
     ("name", "rows", "leaked"),
