@@ -138,6 +138,7 @@ _PUBLISHED = {
     "leaks": Option("keep", _PROTOCOL["leaks"].help, choices=("drop", "keep")),
 }
 _PRETRAINED = {"max_length": ENCODER["max_length"]}
+_MODELS = {"bert": "bert-base-chinese", "roberta": "chinese-roberta-wwm-ext"}
 _GRADED = ("stsb", "stsb-zh")
 
 
@@ -176,9 +177,8 @@ def _as_published() -> list[Task]:
     """The article's tables: its sets in full, its encoders, its settings as defaults."""
     sets = {"atec": "atec-full", "bq": "bq-full", "lcqmc": "lcqmc-full", "paws-x-zh": "paws-x-zh-full"}
     sets["stsb-zh"] = "stsb-zh"
-    models = {"bert": "bert-base-chinese", "roberta": "chinese-roberta-wwm-ext"}
     tasks = []
-    for short, model in models.items():
+    for short, model in _MODELS.items():
         for name, corpus in sets.items():
             length = Option(128 if name == "paws-x-zh" else 64, ENCODER["max_length"].help, low=4, high=512)
             tasks.append(
@@ -193,6 +193,38 @@ def _as_published() -> list[Task]:
                 )
             )
     return tasks
+
+
+def _on_inference() -> list[Task]:
+    """The article's second table: trained on inference, tested on five other sets."""
+    sets = {"atec": "ATEC", "bq": "BQ", "lcqmc": "LCQMC", "pawsx": "PAWSX", "stsb": "Chinese STS-B"}
+    metrics = {name: metric for name, metric in _RANKED.items() if name not in ("pearson", "leaked")}
+    metrics |= {
+        "spearman": Metric("higher", "correlation", "mean over the test parts of the five sets, by rank"),
+        "valid_spearman": Metric("higher", "correlation", "the same over the valid parts, which choose the epoch"),
+    }
+    metrics |= {f"spearman_{short}": Metric("higher", "correlation", f"on {name}'s") for short, name in sets.items()}
+    return [
+        Task(
+            name=f"matching/{short}-nli",
+            role=_ROLE,
+            run=f"{_HERE}.published:{short}_nli",
+            metrics=metrics,
+            options=TRAINING
+            | {
+                "batch_size": Option(64, _PROTOCOL["batch_size"].help, low=2),
+                "epochs": Option(10, "times that the valid parts are looked at", low=1),
+                "epoch_steps": Option(5000, "batches between them", low=1),
+                "max_length": Option(64, ENCODER["max_length"].help, low=4, high=512),
+                "pooling": _PUBLISHED["pooling"],
+                "segments": _PUBLISHED["segments"],
+                "choose": _restricted("stsb-zh")["choose"],
+            },
+            datasets=("cnsd", "atec-full", "bq-full", "lcqmc-full", "paws-x-zh-full", "stsb-zh", model),
+            help=f"fine-tune {model} on natural language inference as the article did, test on five sets",
+        )
+        for short, model in _MODELS.items()
+    ]
 
 
 @hookimpl
@@ -272,7 +304,7 @@ def harness_tasks() -> list[Task]:
         datasets=("stsb", "minilm-l6"),
         help="fine-tune a small pretrained English encoder that a package ships",
     )
-    return [*_on_pairs(), minilm, *_as_published(), identities, thresholds, vectors]
+    return [*_on_pairs(), minilm, *_as_published(), *_on_inference(), identities, thresholds, vectors]
 
 
 @hookimpl

@@ -123,4 +123,12 @@ FULL_CORPORA = (
         test="8969f9c16050f40df9da6f591443a47bc14c17a504a354ee4cc4ab5b9aa303d9",
     ),
     _full("paws-x-zh-full", "PAWSX", "49,401 / 2,000 / 2,000", _PAWS_TERMS),
+    Dataset(
+        name="cnsd",
+        licence="none stated; SNLI and MultiNLI, which it is translated from, have terms of their own",
+        load=f"{_READERS}:load_inference",
+        files={"cnsd.jsonl": ()},
+        help="Chinese natural language inference, translated: all lines of the release CNSD, its own test parts among "
+        "them, as the article used it: cat cnsd-*/*.jsonl > cnsd.jsonl",
+    ),
 )

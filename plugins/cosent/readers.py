@@ -7,6 +7,7 @@ mark is a character like any other. A line that is not what it should be raises 
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -148,6 +149,32 @@ def load_published(paths: Mapping[str, Path]) -> Corpus:
     return _corpus(parts, 1)
 
 
+def load_inference(paths: Mapping[str, Path]) -> Pairs:
+    """Lines of JSON with sentence1, sentence2 and gold_label: contradiction is 0, neutral 1, entailment 2.
+
+    Lines with another gold label, which annotators did not agree on, are left out.
+    """
+    ((_, path),) = paths.items()
+    labels = {"contradiction": 0.0, "neutral": 1.0, "entailment": 2.0}
+    rows = []
+    for number, (line,) in _rows(path, columns=1, blank=True, separator=None):
+        try:
+            told = json.loads(line)
+        except ValueError:
+            told = None
+        names = ("sentence1", "sentence2", "gold_label")
+        fields = [str(told[name]) for name in names if isinstance(told, dict) and isinstance(told.get(name), str)]
+        if len(fields) < len(names):
+            needed = "a JSON object with the texts sentence1, sentence2 and gold_label is needed"
+            raise DatasetError(f"{path}: line {number}: {needed}, found {line[:80]!r}")
+        first, second, label = fields
+        if label in labels:
+            rows.append((first, second, labels[label]))
+    pairs = _some(path, rows)
+    pairs.labels.setflags(write=False)
+    return pairs
+
+
 def read_triples(path: Path, highest: int = 1, strip: bool = False) -> Pairs:
     """Lines of text, text and a whole label from 0 to ``highest``, tabs between, no header.
 
@@ -176,11 +203,16 @@ def _paws(path: Path) -> Pairs:
 
 
 def _rows(
-    path: Path, header: Sequence[str] = (), columns: int = 0, empty: bool = False, blank: bool = False
+    path: Path,
+    header: Sequence[str] = (),
+    columns: int = 0,
+    empty: bool = False,
+    blank: bool = False,
+    separator: str | None = "\t",
 ) -> Iterable[tuple[int, list[str]]]:
     """Line numbers and fields of a table with tabs; with a ``header``, which must be these names.
 
-    With ``empty`` a column may be, with ``blank`` a line is left out that is.
+    With ``empty`` a column may be, with ``blank`` a line is left out that is; without ``separator`` a line is a field.
     """
     content = _content(path).removeprefix(b"\xef\xbb\xbf")
     columns = columns or len(header)
@@ -194,7 +226,7 @@ def _rows(
             raise DatasetError(f"{path}: line {number}: text in UTF-8 is needed, {where}") from None
         if blank and not line.strip():
             continue
-        fields = line.split("\t")
+        fields = line.split(separator) if separator else [line]
         if number == 1 and header:
             if fields != list(header):
                 raise DatasetError(f"{path}: line 1: the columns {', '.join(header)} are needed, found {line[:200]!r}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, count, islice
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,21 +88,8 @@ def train_and_score(method: Any, run: Run, dataset: str, model: str = "") -> dic
     if options["leaks"] == "drop":
         corpus = corpus.without_leaks()
     train = training_part(corpus, run)
-    levels = torch.tensor(np.unique(train.labels) / corpus.highest, dtype=torch.float32)
-    texts = [*train.first, *train.second]
-    if model:
-        encoder = make_encoder(
-            f"hf:{run.data(model)['folder']}", texts, generator=run.generator, max_length=options["max_length"]
-        )
-    else:
-        encoder = encoder_of(options, texts, run.generator)
-    encoder = encoder.to(run.device, run.dtype)
-    for_head = torch.Generator().manual_seed(run.seed ^ 1)
-    matcher = matcher_of(method, encoder.dimension, levels, for_head).to(run.device, run.dtype)
-    trained = Model(encoder, matcher, options["pooling"], options["segments"])
-
-    epochs = options["epochs"] if getattr(method, "trains", True) else 0
-    found = _fit(trained, train, corpus, run, epochs)
+    trained = make_model(method, run, train, corpus.highest, model)
+    found = fit(trained, method, run, train, corpus.highest, [corpus.valid])
     valid, test = trained.scores(corpus.valid), trained.scores(corpus.test)
     metrics = found | {
         "leaked": leaked,
@@ -125,6 +114,26 @@ def _decided(valid: Numbers, test: Numbers, corpus: Corpus) -> dict[str, float]:
     return metrics
 
 
+def make_model(method: Any, run: Run, train: Pairs, highest: float, model: str = "") -> Model:
+    """The encoder of the options, or the data set ``model`` that is one, and the matcher of ``method``.
+
+    ``highest`` is the greatest label there is.
+    """
+    options = run.options
+    levels = torch.tensor(np.unique(train.labels) / highest, dtype=torch.float32)
+    texts = [*train.first, *train.second]
+    if model:
+        encoder = make_encoder(
+            f"hf:{run.data(model)['folder']}", texts, generator=run.generator, max_length=options["max_length"]
+        )
+    else:
+        encoder = encoder_of(options, texts, run.generator)
+    encoder = encoder.to(run.device, run.dtype)
+    for_head = torch.Generator().manual_seed(run.seed ^ 1)
+    matcher = matcher_of(method, encoder.dimension, levels, for_head).to(run.device, run.dtype)
+    return Model(encoder, matcher, options["pooling"], options["segments"])
+
+
 def training_part(corpus: Corpus, run: Run) -> Pairs:
     """The pairs that are learned from: some of them, and with other negatives, where the options say so.
 
@@ -145,13 +154,20 @@ def training_part(corpus: Corpus, run: Run) -> Pairs:
     return train
 
 
-def _fit(model: Model, train: Pairs, corpus: Corpus, run: Run, epochs: int) -> dict[str, float]:
-    """Train, watch and go back to the epoch that was best on valid; with no epochs the model stays as it is."""
+def fit(
+    model: Model, method: Any, run: Run, train: Pairs, highest: float, valid: Sequence[Pairs], epoch_steps: int = 0
+) -> dict[str, float]:
+    """Train, watch and go back to the epoch that was best on the mean over the parts ``valid``.
+
+    An epoch is a pass over ``train``, or ``epoch_steps`` batches. A method that does not train leaves the model as it
+    is.
+    """
     options = run.options
-    steps = math.ceil(len(train) / options["batch_size"]) * epochs
+    epochs = options["epochs"] if getattr(method, "trains", True) else 0
+    steps = (epoch_steps or math.ceil(len(train) / options["batch_size"])) * epochs
     optimizer = Optimizer(model.parameters(), options, steps, run.device)
     lengths = [len(a) + len(b) for a, b in zip(train.first, train.second, strict=True)]
-    labels = torch.tensor(train.labels / corpus.highest, dtype=torch.float32, device=run.device)
+    labels = torch.tensor(train.labels / highest, dtype=torch.float32, device=run.device)
     known = train.take(np.random.default_rng(run.seed).permutation(len(train))[:WATCHED])
 
     on_train = [scoring.spearman(model.scores(known), known.labels)]
@@ -160,34 +176,44 @@ def _fit(model: Model, train: Pairs, corpus: Corpus, run: Run, epochs: int) -> d
     losses: list[float] = []
     best, kept = -math.inf, _weights(model)
     done = 0
+    endless = chain.from_iterable(_pass(lengths, run) for _ in count())
     for epoch in range(1, epochs + 1):
-        total = 0.0
-        for rows in batches(lengths, options["batch_size"], run.generator, options["bucket"]):
+        total, seen = 0.0, 0
+        for rows in islice(endless, epoch_steps) if epoch_steps else _pass(lengths, run):
             pairs = train.take(rows.numpy())
             with paired_dropout(run.generator), optimizer.autocast():
                 loss = model.matcher.loss(model.vectors(pairs), labels[rows.to(run.device)])
             optimizer.step(loss)
-            total += loss.item() * len(rows)
+            total, seen = total + loss.item() * len(rows), seen + len(rows)
             done += 1
             run.progress(done, steps)
-        losses.append(total / len(train))
-        scores = model.scores(corpus.valid)
-        on_valid.append(scoring.spearman(scores, corpus.valid.labels))
+        losses.append(total / seen)
+        scored = [(model.scores(part), part.labels) for part in valid]
+        on_valid.append(fmean(scoring.spearman(*part) for part in scored))
         on_train.append(scoring.spearman(model.scores(known), known.labels))
         run.log(epoch, train_loss=losses[-1], train_spearman=on_train[-1], valid_spearman=on_valid[-1])
         value = on_valid[-1]
         if options["choose"] == "accuracy":
-            value = scoring.accuracy(scores, corpus.valid.labels, ExactThreshold()(scores, corpus.valid.labels))
+            value = fmean(scoring.accuracy(*part, ExactThreshold()(*part)) for part in scored)
         if value > best:
             best, kept = value, _weights(model)
     _restore(model, kept)
     return {
-        "first_epoch_spearman": (on_valid or [scoring.spearman(model.scores(corpus.valid), corpus.valid.labels)])[0],
+        "first_epoch_spearman": on_valid[0] if on_valid else valid_spearman(model, valid),
         "train_spearman": on_train[-1],
         "untrained_spearman": on_train[0],
         "train_fall": max(on_train) - on_train[-1],
         "loss_fall": losses[0] - losses[-1] if epochs else 0.0,
     }
+
+
+def valid_spearman(model: Model, valid: Sequence[Pairs]) -> float:
+    """The mean of its rank correlations over the parts."""
+    return fmean(scoring.spearman(model.scores(part), part.labels) for part in valid)
+
+
+def _pass(lengths: Sequence[int], run: Run) -> Iterable[Tensor]:
+    return batches(lengths, run.options["batch_size"], run.generator, run.options["bucket"])
 
 
 def _weights(model: Model) -> list[Tensor]:

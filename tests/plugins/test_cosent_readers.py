@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 
 import pytest
@@ -173,6 +174,24 @@ def test_file_that_cannot_be_read_is_told(tmp_path):
     paths["STS-B.valid.data"] = tmp_path
     with pytest.raises(DatasetError, match=r"a file that can be read is needed: is a directory"):
         readers.load_stsb_zh(paths)
+
+
+def test_inference_has_three_grades_and_lines_without_agreement_are_left_out(tmp_path):
+    def line(label, **other):
+        return json.dumps({"sentence1": "一\t", "sentence2": label, "gold_label": label, **other}) + "\n"
+
+    content = line("entailment") + line("-") + "\n" + line("contradiction", genre="x") + line("neutral")
+    pairs = readers.load_inference(write(tmp_path, {"cnsd.jsonl": content}))
+    assert pairs.first == ["一\t"] * 3
+    assert pairs.second == ["entailment", "contradiction", "neutral"]
+    assert pairs.labels.tolist() == [2, 0, 1]
+    for bad in ("{", "[1]", "7", '{"sentence1": "a"}', line("neutral", sentence1=None)):
+        with pytest.raises(
+            DatasetError, match=r"cnsd.jsonl: line 2: a JSON object with the texts sentence1, sentence2"
+        ):
+            readers.load_inference(write(tmp_path, {"cnsd.jsonl": line("neutral") + bad}))
+    with pytest.raises(DatasetError, match=r"cnsd.jsonl: it needs at least one pair, found none"):
+        readers.load_inference(write(tmp_path, {"cnsd.jsonl": line("-")}))
 
 
 def test_sets_of_no_known_digest_are_read_when_data_is_checked(tmp_path, monkeypatch, harness_cli):
