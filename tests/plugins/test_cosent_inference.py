@@ -9,6 +9,7 @@ from plugin_run import METHODS, TASKS
 from harness.cell import Cell
 from harness.run import Run
 from harness.spec import Dataset, Place, read_options, resolve
+from harness_plugins.cosent import inference
 from harness_plugins.cosent.inference import SETS
 from harness_plugins.cosent.readers import Corpus, Pairs
 
@@ -66,6 +67,16 @@ def test_five_sets_are_tested_and_their_means_are_what_is_chosen_and_told(train)
     assert found["first_epoch_spearman"] == valid[1]
     untrained, _ = train("untrained")
     assert found["spearman"] > untrained["spearman"] + 0.1
+
+
+def test_epoch_is_chosen_by_the_valid_parts_of_all_five_sets(train, monkeypatch):
+    given = []
+    fit = inference.fit
+    monkeypatch.setattr(inference, "fit", lambda *told: given.append(told) or fit(*told))
+    train(epochs=1, epoch_steps=1)
+    ((*_, valid, steps),) = given
+    assert [part.first for part in valid] == [corpus(name).valid.first for name in SETS.values()]
+    assert steps == 1
 
 
 def test_epoch_is_so_many_batches_of_one_pass_after_another(train):
