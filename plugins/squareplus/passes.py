@@ -38,21 +38,21 @@ class SquarePlusPasses(torch.autograd.Function):
     def forward(x: Tensor, b: float, compiled: bool) -> Tensor:
         if compiled and (found := _by_compiler(0, x, b / 4, _limit(x))) is not None:
             return found
-        if not _divisible(x):
+        if not _looked_at(x):
             return value(x, b / 4, _limit(x))
+        wide = _wide(x.dtype)
+        if not _divisible(x):
+            taken = x.to(wide)
+            return _in_few_passes(taken, b / 4, torch.empty_like(taken), torch.empty_like(taken)).to(x.dtype)
         y, size = torch.empty_like(x), _size()
-        space, rounded = torch.empty(3, size, dtype=_wide(x.dtype)), x.dtype != _wide(x.dtype)
+        space, rounded = torch.empty(3, size, dtype=wide), x.dtype != wide
         for piece, out in zip(*(torch.split(t.view(-1), size) for t in (x, y)), strict=True):
-            half, mean, raised = space[:, : len(piece)]
-            given = raised.copy_(piece) if rounded else piece
-            torch.mul(given, 0.5, out=half).abs_()
-            torch.clamp(half, max=_limit(x), out=mean).square_().add_(b / 4).sqrt_()
-            torch.maximum(mean, half, out=mean).add_(half)
-            torch.div(mean.new_full((), b / 4), mean, out=mean)
-            # In the wide type: the sum is rounded once.
-            total = torch.clamp(given, min=0, out=half if rounded else out).add_(mean)
+            mean, total, raised = space[:, : len(piece)]
             if rounded:
-                out.copy_(total)
+                # In the wide type: the sum is rounded once.
+                out.copy_(_in_few_passes(raised.copy_(piece), b / 4, mean, total))
+            else:
+                _in_few_passes(piece, b / 4, mean, out)
         return y
 
     @staticmethod
@@ -69,20 +69,23 @@ class SquarePlusPasses(torch.autograd.Function):
             return sloped(gradient, y, factor), None, None
         if ctx.compiled and (found := _by_compiler(1, gradient, y.detach(), factor)) is not None:
             return found, None, None
-        if not _divisible(y) or _inside_transform(gradient):
+        if not _looked_at(y) or _inside_transform(gradient):
             return sloped(gradient, y, factor), None, None
+        wide = _wide(y.dtype)
+        if not _divisible(y):
+            slope = _slope_in_place(torch.mul(y.detach().to(wide), factor))
+            return slope.mul_(gradient.to(wide)).to(y.dtype), None, None
         result, size = torch.empty_like(y), _size()
-        space, rounded = torch.empty(2, size, dtype=_wide(y.dtype)), y.dtype != _wide(y.dtype)
+        space, rounded = torch.empty(2, size, dtype=wide), y.dtype != wide
         pieces = zip(*(torch.split(t, size) for t in (_in_a_row(gradient), y.view(-1), result.view(-1))), strict=True)
         for upstream, piece, out in pieces:
             squared, more = space[:, : len(piece)]
             given = more.copy_(piece) if rounded else piece
-            torch.mul(given, factor, out=squared).clamp_(max=STEEPEST).square_()
-            squared.div_(torch.add(squared, 1, out=more))
+            slope = _slope_in_place(torch.mul(given, factor, out=squared), more)
             if rounded:
-                out.copy_(squared.mul_(more.copy_(upstream)))
+                out.copy_(slope.mul_(more.copy_(upstream)))
             else:
-                torch.mul(squared, upstream, out=out)
+                torch.mul(slope, upstream, out=out)
         return result, None, None
 
     @staticmethod
@@ -91,21 +94,40 @@ class SquarePlusPasses(torch.autograd.Function):
         return sloped(tangent, y, 2 / math.sqrt(ctx.b))
 
 
+def _in_few_passes(x: Tensor, quarter: float, mean: Tensor, out: Tensor) -> Tensor:
+    """``value`` of a tensor whose numbers can be looked at, into ``out``; ``mean`` is room for the denominator."""
+    torch.abs(x, out=out)
+    limit = _limit(x)
+    # Not a number is not below it either.
+    if x.numel() and not out.amax() <= limit:
+        return out.copy_(value(x, quarter, limit))
+    over = x.new_full((), quarter)
+    torch.addcmul(over, x, x, value=0.25, out=mean).sqrt_().add_(out, alpha=0.5)
+    return torch.clamp(x, min=0, out=out).addcdiv_(over, mean)
+
+
 def value(x: Tensor, quarter: float, limit: float) -> Tensor:
-    """squareplus of a whole tensor, with ``quarter`` = b / 4; h^2 is not formed above ``limit``."""
+    """squareplus of a whole tensor, with ``quarter`` = b / 4; what h^2 is above ``limit`` is not used."""
     wide = _widened(x)
     # Halved before anything is added: |x| + sqrt(x^2 + b) itself overflows at the end of the range.
     half = (wide * 0.5).abs()
-    root = (half.clamp(max=limit).square() + quarter).sqrt()
-    mean = torch.maximum(root, half) + half
+    # Compiled, a choice takes half the time of the clamp and the maximum that would do the same.
+    mean = torch.where(half > limit, half, (half.square() + quarter).sqrt()) + half
     # A number over a tensor would be the number times a reciprocal, which may underflow where the quotient does not.
     return (torch.relu(wide) + torch.div(mean.new_full((), quarter), mean)).to(x.dtype)
 
 
 def sloped(gradient: Tensor, y: Tensor, factor: float) -> Tensor:
     """``gradient`` times the slope at outputs ``y``, with ``factor`` = 2 / sqrt(b); may be differentiated again."""
-    squared = (_widened(y) * factor).clamp(max=STEEPEST).square()
+    steep = _widened(y) * factor
+    squared = torch.where(steep > STEEPEST, STEEPEST, steep).square()
     return (squared / (squared + 1) * gradient).to(y.dtype)
+
+
+def _slope_in_place(steep: Tensor, more: Tensor | None = None) -> Tensor:
+    """Turn outputs times 2 / sqrt(b) into slopes; ``more`` is room for as many numbers."""
+    squared = steep.clamp_(max=STEEPEST).square_()
+    return squared.div_(torch.add(squared, 1, out=more))
 
 
 def _by_compiler(which: int, tensor: Tensor, *rest: Any) -> Tensor | None:
@@ -138,9 +160,14 @@ class _Compilers:
 _compilers = _Compilers()
 
 
+def _looked_at(x: Tensor) -> bool:
+    """Whether numbers may be looked at on the way: on a CPU, which need not wait for them, and where nobody traces."""
+    return x.device.type == "cpu" and not _inside_transform(x)
+
+
 def _divisible(x: Tensor) -> bool:
-    """Whether to go piece by piece: where there is a cache to stay in, and nobody traces what is done."""
-    return x.device.type == "cpu" and x.numel() > WORTH_DIVIDING and x.is_contiguous() and not _inside_transform(x)
+    """Whether to go piece by piece: where there is a cache to stay in."""
+    return _looked_at(x) and x.numel() > WORTH_DIVIDING and x.is_contiguous()
 
 
 def _inside_transform(x: Tensor) -> bool:
