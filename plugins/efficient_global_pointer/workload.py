@@ -138,14 +138,15 @@ def least_bytes(itemsize: int, batch: int, types: int, length: int, width: int) 
 
 
 def least_flops(batch: int, types: int, length: int, width: int) -> int:
-    """Efficient GlobalPointer's products, forward and twice as many backward.
+    """Efficient GlobalPointer's products, forward and backward to the states.
 
-    States with the weights of query and key; queries with keys, half of the pairs; and for each type what its starts
-    and ends add to those pairs' exponentials.
+    States with the weights of query and key, once forward and once back, as weights are not differentiated; queries
+    with keys, half of the pairs, and for each type what its starts and ends add to those pairs' exponentials, once
+    forward and twice back, as both factors are differentiated.
     """
     projected = 2 * batch * length * width * 2 * SIZE
     paired = batch * length**2 * (SIZE + types)
-    return 3 * (projected + paired)
+    return 2 * projected + 3 * paired
 
 
 def _drawn(

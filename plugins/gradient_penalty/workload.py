@@ -89,12 +89,14 @@ def least_bytes(itemsize: int, batch: int, width: int, depth: int) -> int:
 
 
 def least_flops(batch: int, width: int, depth: int) -> int:
-    """Multiplications and additions of six matrix products a hidden layer.
+    """Multiplications and additions of six matrix products for each hidden layer, less four.
 
-    One forward, one back to the layer's output; then both are differentiated, each with respect to its rows
-    and to the weight.
+    One forward, one back to its rows; then both are differentiated, each with respect to what comes in and to the
+    weight. The norm of a weight's gradient needs nothing that lies before the first layer's output, and the rows need
+    no gradient: the first layer is not gone back through, which is three products less, nor is its forward product
+    differentiated with respect to the rows.
     """
-    return 6 * 2 * batch * width * width * (depth - 1)
+    return (6 * (depth - 1) - 4) * 2 * batch * width * width
 
 
 def least_bytes_of_norms(itemsize: int, batch: int, width: int, depth: int) -> int:

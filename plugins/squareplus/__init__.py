@@ -60,13 +60,20 @@ def harness_methods() -> list[Method]:
     """SquarePlus with any b and under the two b that have a name, its published form, and its rivals."""
     mine = f"{_HERE}.functions"
     # Other ways to write one function; the plain form of squareplus loses its tail even in float64.
-    same = {"squareplus-compiled": "squareplus", "squareplus-plain": "squareplus", "softplus-naive": "softplus"}
+    stable = "squareplus-hypot"
+    same = {
+        "squareplus": stable,
+        "squareplus-compiled": stable,
+        "squareplus-plain": stable,
+        "softplus-naive": "softplus",
+    }
     told = [
         ("squareplus", f"{mine}:SquarePlus", SQUAREPLUS, "exact in both tails, one saved tensor; b = 4 as in JAX"),
         ("squareplus-compiled", f"{mine}:CompiledSquarePlus", SQUAREPLUS, "the same through torch.compile where large"),
         ("squareplus-bounding", f"{mine}:bounding", SQUAREPLUS, "b = 4 log(2)^2: the least nowhere below softplus"),
         ("squareplus-minimax", f"{mine}:minimax", None, "b = 1.52382103...: the nearest to softplus"),
         ("squareplus-plain", f"{mine}:PlainSquarePlus", SQUAREPLUS, "(x + sqrt(x^2 + b)) / 2 as published"),
+        (stable, f"{mine}:HypotSquarePlus", SQUAREPLUS, "through hypot, a form for each sign: what others must match"),
         ("softplus", "torch.nn:Softplus", SOFTPLUS, "log(1 + exp(x)), torch's; x itself above 20"),
         ("softplus-naive", f"{mine}:NaiveSoftplus", SOFTPLUS, "log1p(exp(x)) as it stands"),
         ("relu", f"{mine}:Rectifier", None, "max(x, 0)"),
@@ -80,7 +87,7 @@ def harness_methods() -> list[Method]:
             name=name,
             role=_ROLE,
             build=address,
-            options=_B if name in ("squareplus", "squareplus-compiled", "squareplus-plain") else {},
+            options=_B if stable in (name, same.get(name)) else {},
             paper=paper,
             reference=same.get(name, ""),
             help=text,

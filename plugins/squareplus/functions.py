@@ -104,6 +104,30 @@ class PlainSquarePlus(nn.Module):
         return (x + torch.sqrt(torch.square(x) + self.b)) / 2
 
 
+class HypotSquarePlus(nn.Module):
+    """(x + r) / 2 from 0 on and (b / 2) / (r - x) below it, r = hypot(x, sqrt(b)), by automatic differentiation.
+
+    Nothing cancels on either side, and it shares no line with ``SquarePlus``, which is checked against it. b = 0 is
+    ReLU.
+
+    >>> HypotSquarePlus()(torch.tensor([-1e4, 0.0, 1.5]))
+    tensor([1.0000e-04, 1.0000e+00, 2.0000e+00])
+    """
+
+    def __init__(self, b: float = 4.0) -> None:
+        super().__init__()
+        self.b = checked(b)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.b == 0:
+            return torch.relu(x)
+        # Each form sees only its own side: where it is not wanted it is not finite, nor is its derivative.
+        left, right = x.clamp(max=0), x.clamp(min=0)
+        root = x.new_full((), math.sqrt(self.b))
+        below = self.b / 4 / (torch.hypot(left, root) / 2 - left / 2)
+        return torch.where(x < 0, below, right / 2 + torch.hypot(right, root) / 2)
+
+
 class NaiveSoftplus(nn.Module):
     """log1p(exp(x)) as it stands: infinite once exp(x) is.
 

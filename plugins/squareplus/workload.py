@@ -44,8 +44,9 @@ def _rounded(x: Tensor, device: torch.device, dtype: torch.dtype) -> tuple[Tenso
 
 
 def call(activation: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """The scalar that is differentiated."""
-    return activation(x).sum()
+    """The scalar that is differentiated: the sum in float32 or wider, as a million values are beyond float16's end."""
+    value = activation(x)
+    return value.sum(dtype=torch.promote_types(value.dtype, torch.float32))
 
 
 def least_bytes(itemsize: int, elements: int) -> int:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.distributions import Bernoulli, Distribution, Normal
 
 from harness.errors import UsageError
 from harness_plugins.vae_density.checks import (
@@ -23,7 +24,7 @@ from harness_plugins.vae_density.importance import (
     bounded_log_weights,
     stream_estimates,
 )
-from harness_plugins.vae_density.networks import Autoencoder, Likelihood, Sizes
+from harness_plugins.vae_density.networks import LEAST_SCALE, Autoencoder, Likelihood, Sizes
 from harness_plugins.vae_density.objectives import Divergence, Objective, log_mean_exp, set_gradients
 from harness_plugins.vae_density.observations import Measure, Redraw
 
@@ -214,6 +215,33 @@ class VariationalDensity:
         place = next(self.model.parameters())
         source = generator or torch.default_generator
         return self.model.active_units(rows.to(place.device, place.dtype), ACTIVE_VARIANCE, source)
+
+
+class AllAtOnce(VariationalDensity):
+    """The same with the bound as it is published: every sample's terms at once, in torch's own distributions.
+
+    Memory grows with the number of samples. What streams, and keeps one chunk's activations, is checked against it.
+    """
+
+    def bound(self, x: Tensor, noise: Tensor) -> Tensor:
+        """As ``VariationalDensity.bound``; the one-layer model's only. Raises UsageError for two layers."""
+        model = self.model
+        if self._layers != 1:
+            raise UsageError(f"layers = {self._layers}: the bound from all samples at once is that of one layer")
+        mean, log_scale = model.encoder[0](x)
+        posterior = Normal(mean, log_scale.exp(), validate_args=False)
+        latent = mean + log_scale.exp() * noise
+        prior = Normal(torch.zeros_like(mean), torch.ones_like(mean), validate_args=False)
+        output = model.decoder(latent)
+        pixels: Distribution = (
+            Normal(output, model.log_scale.exp().clamp_min(LEAST_SCALE), validate_args=False)
+            if self.likelihood == "gaussian"
+            else Bernoulli(logits=output, validate_args=False)
+        )
+        log_weights = pixels.log_prob(x).sum(-1) + prior.log_prob(latent).sum(-1) - posterior.log_prob(latent).sum(-1)
+        if self.objective == "elbo":
+            return log_weights.mean(dim=0)
+        return torch.logsumexp(log_weights, dim=0) - math.log(len(noise))
 
 
 def stage_factor(step: int, steps: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness_plugins.vae_density.estimator import VariationalDensity
+from harness_plugins.vae_density.estimator import AllAtOnce, VariationalDensity
 
 
 def vae(**options: Any) -> VariationalDensity:
@@ -25,3 +25,13 @@ def iwae(**options: Any) -> VariationalDensity:
 def dreg(**options: Any) -> VariationalDensity:
     """IWAE with the doubly reparameterised gradient for the encoder (arXiv 1810.04152)."""
     return VariationalDensity("dreg", **options)
+
+
+def plain_vae(**options: Any) -> AllAtOnce:
+    """``vae`` whose ``bound`` is written out."""
+    return AllAtOnce("elbo", k=1, **options)
+
+
+def plain_iwae(**options: Any) -> AllAtOnce:
+    """``iwae`` whose ``bound`` is written out: all samples at once."""
+    return AllAtOnce("iwae", **options)

@@ -73,15 +73,15 @@ def test_workload_gives_every_dtype_the_same_network_and_gradients_reach_its_par
 
 def test_workload_counts_the_least_work():
     size = {"batch": 64, "width": 128, "depth": 4}
-    assert resolve(WORKLOAD.flops)(**size) == 3 * 6 * (2 * 64 * 128 * 128)
+    assert resolve(WORKLOAD.flops)(**size) == (3 + 2 + 4 + 5) * (2 * 64 * 128 * 128)
     assert resolve(WORKLOAD.bytes)(4, **size) == 4 * (64 * 128 + 2 * 3 * 128 * 128)
 
 
-def test_norms_alone_are_those_of_the_whole_gradients_and_need_a_third_of_the_work():
+def test_norms_alone_are_those_of_the_whole_gradients_and_need_less_than_half_of_the_work():
     tensors = resolve(NORMS.inputs)(torch.Generator().manual_seed(0), torch.device("cpu"), torch.float64, **SIZE)
     found, expected = (resolve(NORMS.call)(METHODS[name].create(), *tensors) for name in ("parameter", NORMS.baseline))
     assert found.item() == pytest.approx(expected.item(), rel=1e-12)
     assert not found.requires_grad
     size = {"batch": 64, "width": 128, "depth": 4}
-    assert 3 * resolve(NORMS.flops)(**size) == resolve(WORKLOAD.flops)(**size)
+    assert resolve(NORMS.flops)(**size) == 6 * (2 * 64 * 128 * 128)
     assert resolve(NORMS.bytes)(4, **size) == 4 * (64 * 130 + 3 * 128 * 128)

@@ -14,7 +14,7 @@ from plugin_run import METHODS
 from torch import nn
 
 from harness.errors import UsageError
-from harness_plugins.squareplus.functions import BOUNDING_B, MINIMAX_B, PlainSquarePlus, SquarePlus
+from harness_plugins.squareplus.functions import BOUNDING_B, MINIMAX_B, HypotSquarePlus, PlainSquarePlus, SquarePlus
 
 ACTIVATIONS = sorted(name for name, method in METHODS.items() if method.role == "activation")
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
@@ -61,6 +61,18 @@ def test_value_and_slope_are_right_over_the_whole_range(dtype, b):
         wanted = wanted.clamp(max=torch.finfo(dtype).max)
         error = (found.double() - wanted).abs() / wanted.abs().clamp_min(tiny / eps if dtype != torch.float16 else tiny)
         assert error.max() < ulps * eps
+
+
+@pytest.mark.parametrize("b", [1e-4, 4.0, 1e4])
+def test_form_through_hypot_is_right_over_the_whole_range_of_float64_and_is_relu_for_b_zero(b):
+    x = spread(torch.float64)
+    y, slope = with_slope(HypotSquarePlus(b), x)
+    true = torch.tensor([exact(v, b) for v in x.tolist()], dtype=torch.float64)
+    for found, wanted in ((y, true[:, 0]), (slope, true[:, 1])):
+        normal = wanted.abs() > torch.finfo(torch.float64).tiny
+        torch.testing.assert_close(found[normal], wanted[normal], rtol=2e-15, atol=0)
+    for found, wanted in zip(with_slope(HypotSquarePlus(0.0), x), with_slope(nn.ReLU(), x), strict=True):
+        assert torch.equal(found, wanted)
 
 
 def test_smallest_numbers_are_kept_where_the_result_is_no_normal_number():
