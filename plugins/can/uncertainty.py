@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from harness_plugins.running_sums import running_sum
+
 Entropy = Literal["renormalised", "plain"]
 
 
@@ -48,7 +50,7 @@ def any_top_entropy(probabilities: Tensor) -> Tensor:
     tensor([1.0000, 0.1019])
     """
     ordered = probabilities.sort(dim=1, descending=True).values
-    total = ordered.cumsum(dim=1)[:, 1:]
-    weighted = torch.xlogy(ordered, ordered).cumsum(dim=1)[:, 1:]
+    total = running_sum(ordered)[:, 1:]
+    weighted = running_sum(torch.xlogy(ordered, ordered))[:, 1:]
     bases = torch.arange(2, probabilities.shape[1] + 1, device=probabilities.device, dtype=probabilities.dtype)
     return ((total.log() - weighted / total) / bases.log()).amax(dim=1).clamp_min(0)

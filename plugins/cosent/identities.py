@@ -41,8 +41,9 @@ def count_violations(loss: Loss, run: Run) -> dict[str, float]:
         cosine, label = cosine.to(run.device), label.to(run.device)
         value, gradient = _both(loss, cosine, label)
 
-        steps = torch.rand(grades, generator=run.generator, dtype=torch.float64).to(run.device) + 0.01
-        counts["relabelled"] += not _same((value, gradient), _both(loss, cosine, steps.cumsum(0)[label.long()]))
+        # Added up before they are moved: a GPU has no deterministic cumsum.
+        rising = (torch.rand(grades, generator=run.generator, dtype=torch.float64) + 0.01).cumsum(0).to(run.device)
+        counts["relabelled"] += not _same((value, gradient), _both(loss, cosine, rising[label.long()]))
         counts["shifted"] += not _same((value, gradient), _both(loss, cosine + 0.25, label))
         order = torch.randperm(pairs, generator=run.generator).to(run.device)
         moved, turned = _both(loss, cosine[order], label[order])

@@ -23,6 +23,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from harness_plugins.running_sums import running_sum
+
 #: Largest scale * (greatest score - least score) whose exponentials, two to a product and N^2 to a sum, stay far from
 #: both ends of float64's range when they are centred. Beyond it sums are kept as logarithms, which is slower.
 WIDEST = 600.0
@@ -116,11 +118,11 @@ def _many_groups(scaled: Tensor, label: Tensor, wanted: bool) -> tuple[Tensor, T
     order, groups = _sorted_groups(label)
     upward = scaled.index_select(0, order).exp_()
     downward = upward.reciprocal()
-    lower = groups.before(upward.cumsum(0), 0.0)
+    lower = groups.before(running_sum(upward), 0.0)
     total = downward.dot(lower)
     if not wanted:
         return total.log1p(), None
-    higher = groups.after(downward.flip(0).cumsum(0), 0.0)
+    higher = groups.after(running_sum(downward.flip(0)), 0.0)
     slope = upward.mul_(higher).sub_(downward.mul_(lower)).div_(1 + total)
     return total.log1p(), _unsorted(slope, order)
 
