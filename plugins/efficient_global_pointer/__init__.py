@@ -209,7 +209,25 @@ def harness_tasks() -> list[Task]:
         },
         help="speed with the encoder on drawn sentences as long as CLUENER's, beside a CRF; never the same twice",
     )
-    return [*training, expressions, throughput, *_numeric()]
+    label_forms = Task(
+        name="ner/label-forms",
+        role=_LOSS,
+        run=f"{_HERE}.label_forms:training_step",
+        metrics={
+            "steps_per_second": Metric("higher", "1/s", "of the scorer alone, labels made anew", timed=True),
+            "times_multi_hot": Metric(
+                "higher", "ratio", "times as fast as zlpr with multi-hot labels, in turns", timed=True
+            ),
+        },
+        options={
+            "batch_size": Option(8, "texts in a batch", low=1),
+            "kinds": Option(49, "types; 49 are the relations of LIC2019", low=1),
+            "length": Option(128, "tokens of a text", low=2),
+            "steps": Option(9, "training steps that count", low=1),
+        },
+        help="training steps of a scorer with the labels as indices or multi-hot, without an encoder",
+    )
+    return [*training, expressions, throughput, label_forms, *_numeric()]
 
 
 def _trained(types: tuple[str, ...], nests: bool) -> dict[str, Metric]:
