@@ -1,17 +1,20 @@
 """An asv environment that borrows all packages from the one asv runs in and brings only the commit's own code.
 
 asv would else download and install torch for each commit. Here an environment is an empty virtual one whose
-``.pth`` file names, in this order, a folder with the checked-out commit's packages and the folders of the calling
-environment.
+``.pth`` file names, in this order, a folder with the checked-out commit's packages, the folders of the calling
+environment, and what ``.pth`` files in these add: packages that are installed in place, such as a plugin that is being
+written. The project's own such file is left out, as it would bring the working tree's packages.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import subprocess
 import sys
 import sysconfig
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +70,33 @@ class Borrowed(Environment):  # type: ignore[misc]  asv has no types
         return Path(self._path) / "own"
 
     def _lent(self) -> str:
-        theirs = [p for p in sys.path if re.fullmatch(r"(site|dist)-packages", Path(p).name)]
-        return "\n".join([str(self._own), *theirs]) + "\n"
+        folders = [Path(p) for p in sys.path if re.fullmatch(r"(site|dist)-packages", Path(p).name)]
+        project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["name"]
+        return "\n".join([str(self._own), *lent_lines(folders, without=project)]) + "\n"
+
+
+def lent_lines(folders: Sequence[Path], without: str) -> list[str]:
+    """Lines of a ``.pth`` file that add site folders, with what their own such files add; ``without`` a project's.
+
+    A ``.pth`` file is read in a folder of the interpreter's own alone, not in one that another such file names.
+    """
+    left_out = {
+        Path(str(file.locate())).resolve()
+        for found in importlib.metadata.distributions(name=without, path=[str(f) for f in folders])
+        for file in found.files or ()
+        if file.suffix == ".pth"
+    }
+    lines = [str(folder) for folder in folders]
+    for folder in folders:
+        for file in sorted(folder.glob("*.pth")):
+            if file.resolve() in left_out:
+                continue
+            for line in file.read_text().splitlines():
+                if line.startswith(("import ", "import\t")):
+                    lines.append(line)
+                elif line.strip() and not line.startswith("#"):
+                    lines.append(str(folder / line.rstrip()))
+    return lines
 
 
 def lend_packages(source: Path, into: Path) -> None:
