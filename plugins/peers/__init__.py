@@ -58,7 +58,7 @@ def harness_methods() -> list[Method]:
             "penalties:GhostNorms",
             _WEIGHT,
             "parameter-vmap",
-            "opacus' norms of each sample's gradient without the gradients; not differentiable",
+            "opacus' norms of each sample's gradient without these; not differentiable; with wrapping the model",
         ),
         (
             "opacus-sample-gradients",
@@ -66,7 +66,7 @@ def harness_methods() -> list[Method]:
             "penalties:SampleGradients",
             _WEIGHT,
             "parameter-vmap",
-            "norms of each sample's whole gradient as opacus computes it; not differentiable",
+            "norms of each sample's whole gradient as opacus has it; not differentiable; with wrapping the model",
         ),
     ]
     return [

@@ -229,19 +229,27 @@ class AllAtOnce(VariationalDensity):
         if self._layers != 1:
             raise UsageError(f"layers = {self._layers}: the bound from all samples at once is that of one layer")
         mean, log_scale = model.encoder[0](x)
-        posterior = Normal(mean, log_scale.exp(), validate_args=False)
-        latent = mean + log_scale.exp() * noise
-        prior = Normal(torch.zeros_like(mean), torch.ones_like(mean), validate_args=False)
+        scale = log_scale.exp()
+        latent = mean + scale * noise
         output = model.decoder(latent)
         pixels: Distribution = (
             Normal(output, model.log_scale.exp().clamp_min(LEAST_SCALE), validate_args=False)
             if self.likelihood == "gaussian"
             else Bernoulli(logits=output, validate_args=False)
         )
-        log_weights = pixels.log_prob(x).sum(-1) + prior.log_prob(latent).sum(-1) - posterior.log_prob(latent).sum(-1)
+        prior = Normal(torch.zeros_like(mean), torch.ones_like(mean), validate_args=False)
+        posterior = Normal(mean, scale, validate_args=False)
+        terms = [_log_probability(pixels, x), _log_probability(prior, latent), -_log_probability(posterior, latent)]
+        log_weights = torch.stack(terms).sum(dim=0)
         if self.objective == "elbo":
             return log_weights.mean(dim=0)
         return torch.logsumexp(log_weights, dim=0) - math.log(len(noise))
+
+
+def _log_probability(distribution: Distribution, x: Tensor) -> Tensor:
+    """In nats, of independent entries together: summed over the last dimension."""
+    found: Tensor = distribution.log_prob(x)
+    return found.sum(-1)
 
 
 def stage_factor(step: int, steps: int) -> float:

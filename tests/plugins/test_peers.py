@@ -118,3 +118,8 @@ def test_package_that_is_broken_is_not_called_missing(monkeypatch):
 def test_every_peer_names_the_method_whose_result_it_must_have():
     assert all(method.reference for method in peers.harness_methods())
     assert PACKAGES.keys() <= {method.name for method in peers.harness_methods()}
+
+
+@pytest.mark.parametrize("name", ["opacus-ghost-norms", "opacus-sample-gradients"])
+def test_help_says_that_wrapping_the_model_is_timed_too(name):
+    assert "wrapping the model" in METHODS[name].help

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def clone(tmp_path):
-    """A clone with two further commits: one that changes nothing measured, and one that makes an activation work twice."""
+    """A clone with two further commits: one that changes nothing measured, and one where an activation works twice."""
     if not (ROOT / ".git").exists():
         pytest.skip("asv compares commits, and this is no git repository")
     folder = tmp_path / "clone"
