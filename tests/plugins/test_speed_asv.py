@@ -28,7 +28,7 @@ def clone(tmp_path):
     functions = folder / "plugins/squareplus/functions.py"
     text = functions.read_text()
     # Twice the work, forward and backward, and the same result.
-    slow = "_gelu = Gelu.forward\nGelu.forward = lambda self, x: (_gelu(self, x) + _gelu(self, x)) / 2\n"
+    slow = "_own = SquarePlus.forward\nSquarePlus.forward = lambda self, x: (_own(self, x) + _own(self, x)) / 2\n"
     functions.write_text(text + slow)
     _commit(folder, "slow")
     return folder
@@ -52,13 +52,15 @@ def _asv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_a_slow_down_is_told_and_an_unchanged_commit_is_not(clone):
     # A method that fails in each commit costs nothing but its own row.
-    only = ("--bench", r"activation_elements__(gelu|softplus_naive)\.time")
+    only = ("--bench", r"activation_elements__(squareplus|softplus_naive)\.time")
     assert _asv(clone, "machine", "--yes").returncode == 0
     unchanged = _asv(clone, "continuous", "main~2", "main~1", "--factor", "1.5", *only)
     assert "BENCHMARKS NOT SIGNIFICANTLY CHANGED" in unchanged.stdout, unchanged.stdout + unchanged.stderr
     slower = _asv(clone, "continuous", "main~1", "main", "--factor", "1.5", *only)
     assert "PERFORMANCE DECREASED" in slower.stdout, slower.stdout + slower.stderr
-    told = re.findall(r"^\|.*\| *([\d.]+) *\|.*activation_elements__gelu\.time.*1000000", slower.stdout, re.MULTILINE)
+    told = re.findall(
+        r"^\|.*\| *([\d.]+) *\|.*activation_elements__squareplus\.time.*1000000", slower.stdout, re.MULTILINE
+    )
     assert [1.6 < float(ratio) < 4 for ratio in told] == [True], slower.stdout
     assert "softplus_naive" not in slower.stdout.partition("Change")[2]
     assert not list((clone / ".asv/env").glob("*/lib/*/site-packages/torch"))
