@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness_plugins.speed import work
 from harness_plugins.speed.apart import Ended, Limits, run_apart
-from harness_plugins.speed.gate import Fault
+from harness_plugins.speed.gate import Bound, Examined, Fault
 from harness_plugins.speed.timing import Ratio, no_difference, ratio
 
 if TYPE_CHECKING:
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from harness.spec import Method, Workload
     from harness_plugins.speed.machine import Rates
     from harness_plugins.speed.peak import Cost
-    from harness_plugins.speed.timing import Direction, Times
+    from harness_plugins.speed.stopwatch import Direction
+    from harness_plugins.speed.timing import Dropped, Times
     from harness_plugins.speed.work import Place
 
 DIRECTIONS: tuple[Direction, ...] = ("forward", "both")
 #: Seconds of interleaved blocks for each method and direction, about.
 BUDGET = 0.25
+#: Seconds without a word in which a race may be silent, at least: it speaks before each block.
+PATIENCE = 60.0
 #: A method whose call takes longer is shown with the time of that one call.
 SLOW = 2.0
 
@@ -41,6 +44,8 @@ class Row:
     faults: tuple[Fault, ...] = ()
     #: Whose float64 result it was checked against.
     reference: str = ""
+    #: What that says of a plain call on each draw.
+    truths: tuple[tuple[Bound, ...], ...] = ()
     cost: Cost | None = None
     #: Seconds per call of each block, by direction.
     blocks: Mapping[Direction, Sequence[float]] = field(default_factory=dict)
@@ -180,8 +185,10 @@ def _checked(
                     yield reference, replace(rows[reference], status=found.why, cause=cause)
                     return
             else:
+                examined: Examined = found
                 for name in waiting:
-                    yield name, _judged(rows[name], tuple(found[name]))
+                    row = replace(rows[name], truths=examined.truths)
+                    yield name, _judged(row, tuple(examined.faults[name]))
                 return
 
 
@@ -194,26 +201,37 @@ def _judged(row: Row, faults: tuple[Fault, ...]) -> Row:
 
 
 def _raced(place: Place, rows: dict[str, Row], baseline: str, direction: Direction, limits: Limits) -> Control | None:
-    """Put the blocks of one direction into the rows; gives the control, unless nothing could be timed."""
+    """Put the blocks of one direction into the rows; gives the control, unless nothing could be timed.
+
+    A method that ends the process costs itself: the others race again.
+    """
     while racing := [name for name, row in rows.items() if row.status == "timed"]:
         controlled = baseline if baseline in racing else racing[0]
-        longer = replace(limits, seconds=max(limits.seconds, 60.0 * len(racing)))
-        for found in run_apart(work.race, (place, tuple(racing), controlled, direction, BUDGET), longer):
-            if isinstance(found, Ended):
-                for name in racing:
+        longer = replace(limits, seconds=max(limits.seconds, PATIENCE))
+        truths = {name: rows[name].truths for name in racing}
+        running = ""
+        for found in run_apart(work.race, (place, tuple(racing), controlled, direction, BUDGET, truths), longer):
+            if isinstance(found, str):
+                running = found
+            elif isinstance(found, Ended):
+                for name in [running] if running else racing:
                     rows[name] = replace(rows[name], status=found.why, cause=f"while timed: {found.cause}", blocks={})
                 break
-            times: Times = found
-            for name, why in times.dropped.items():
-                fault = Fault("repeated", "realistic", why)
-                faults = (*rows[name].faults, fault)
-                rows[name] = replace(rows[name], status="wrong", cause=why, faults=faults, blocks={})
-            for name, blocks in times.blocks.items():
-                rows[name] = replace(rows[name], blocks={**rows[name].blocks, direction: tuple(blocks)})
-            if times.blocks:
-                base = times.blocks[controlled]
-                return Control(controlled, ratio(base, times.control), no_difference(base, times.control))
+            else:
+                times: Times = found
+                for name, why in times.dropped.items():
+                    rows[name] = _dropped(rows[name], why)
+                for name, blocks in times.blocks.items():
+                    rows[name] = replace(rows[name], blocks={**rows[name].blocks, direction: tuple(blocks)})
+                if times.blocks:
+                    base = times.blocks[controlled]
+                    return Control(controlled, ratio(base, times.control), no_difference(base, times.control))
     return None
+
+
+def _dropped(row: Row, why: Dropped) -> Row:
+    faults = (Fault("repeated", "realistic", why.cause),) if why.status == "wrong" else ()
+    return replace(row, status=why.status, cause=why.cause, faults=(*row.faults, *faults), blocks={})
 
 
 def _with_ratios(point: Point) -> Iterator[Row]:

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import UsageError
 from harness.execute import explain
 from harness.memory import ran_out
 from harness.spec import Code, Method, Workload, resolve
+from harness_plugins.speed.evaluation import (
+    UPSTREAM,
+    NoScalar,
+    Result,
+    Size,
+    Unfinished,
+    draw,
+    evaluate,
+    in_float64,
+    off,
+    weighed,
+)
+from harness_plugins.speed.repeats import skips_repeated_work
+from harness_plugins.speed.second_order import second_order as second_order_fault
 
-Size = Mapping[str, int]
-#: What gradients are multiplied with from above: a backward pass that takes it for 1 is found out.
-UPSTREAM = 0.37
-#: Seconds after which a result is looked at a second time.
-WAIT = 0.05
-#: A repeated input is faster by so much only where work is skipped; caches of the processor give less.
-SKIPPED = 3.0
-#: Calls that are faster than this are too short to tell so.
-SHORTEST = 20e-6
-#: A second derivative that is off by more was not meant to be one.
-SECOND_ORDER_TOLERANCE = 1e-2
+#: Realistic draws that are examined; a race uses the same ones.
+DRAWS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,18 @@ class NotForThisWorkload(UsageError):
     """The workload refuses this method of its role on ordinary inputs, in its own words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one call gave, copied at once: the scalar, the gradients, and the method's own output where it is larger."""
+#: What a number must be and how far from it is allowed.
+Bound = tuple[float, float]
 
-    value: Tensor
-    gradients: tuple[Tensor, ...]
-    output: Tensor | None
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What came of a check: faults by method, and what the reference says of a plain call."""
+
+    faults: dict[str, list[Fault]]
+    #: For each realistic draw the value and then the 2-norm of each gradient; the draws are those of ``draw`` with
+    #: the seeds that follow on the one given.
+    truths: tuple[tuple[Bound, ...], ...]
 
 
 def examine(
@@ -73,7 +81,7 @@ def examine(
     Raises NotForThisWorkload, and ImportError if the method's package is not installed.
     """
     found = examine_all([method], workload, size, device, dtype, seed, reference or method, second_order=second_order)
-    return found[method.name]
+    return found.faults[method.name]
 
 
 def examine_all(
@@ -88,7 +96,7 @@ def examine_all(
     extremes: bool = True,
     second_order: bool = False,
     began: Callable[[str], None] = lambda name: None,
-) -> dict[str, list[Fault]]:
+) -> Examined:
     """The faults of several methods that share a reference, whose results are computed once.
 
     Inputs: two realistic draws in the same memory, so that a method that knows an input by its address is found
@@ -96,10 +104,13 @@ def examine_all(
     reference's under "": where the process ends, that was the cause.
     """
     faults: dict[str, list[Fault]] = {method.name: [] for method in methods}
+    truths: list[tuple[Bound, ...]] = []
     built: dict[str, Any] = {}
+    checked: dict[str, Any] = {}
     for method in methods:
         began(method.name)
         built[method.name] = method.create()
+        checked[method.name] = weighed(built[method.name], seed)
     call = resolve(workload.call)
     kept: tuple[Tensor, ...] | None = None
     for number, (name, code) in enumerate(_input_sets(workload, extremes)):
@@ -112,7 +123,9 @@ def examine_all(
         kept = tensors
         began("")
         try:
-            truth = _evaluate(call, reference.create(), in_float64(tensors), seed)
+            truth = evaluate(call, weighed(reference.create(), seed), in_float64(tensors))
+            if number < DRAWS:
+                truths.append(_plain_truth(call, reference, tensors, truth, workload, dtype))
         except UsageError as error:
             raise NotForThisWorkload(str(error)) from error
         for method in methods:
@@ -121,7 +134,7 @@ def examine_all(
             began(method.name)
             try:
                 found = list(
-                    _compare(call, built[method.name], tensors, truth, workload, dtype, name, seed, wait=number == 0)
+                    _compare(call, checked[method.name], tensors, truth, workload, dtype, name, wait=number == 0)
                 )
             except UsageError as error:
                 if number == 0:
@@ -136,24 +149,11 @@ def examine_all(
         if any(fault.blocks for fault in faults[method.name]):
             continue
         began(method.name)
-        if skipped := _skips_repeated_work(call, built[method.name], workload, size, device, dtype, seed):
-            faults[method.name].append(skipped)
-        if second_order:
-            faults[method.name] += _second_order(call, method, reference, workload, size, device, dtype, seed)
-    return faults
-
-
-def draw(code: Code, size: Size, device: torch.device, dtype: torch.dtype, seed: int) -> tuple[Tensor, ...]:
-    """A workload's inputs. The generator is the CPU's, so that every device gets the same numbers."""
-    generator = torch.Generator().manual_seed(seed)
-    return tuple(resolve(code)(generator, device, dtype, **size))
-
-
-def in_float64(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The very numbers, rounded as they are, in float64."""
-    return tuple(
-        t.detach().to(torch.float64).requires_grad_(t.requires_grad) if t.is_floating_point() else t for t in tensors
-    )
+        if skipped := skips_repeated_work(call, built[method.name], workload, size, device, dtype, seed):
+            faults[method.name].append(Fault("repeated", "realistic", skipped))
+        if second_order and (wrong := second_order_fault(call, method, reference, workload, size, device, dtype, seed)):
+            faults[method.name].append(Fault("second-order", "realistic", wrong, blocks=False))
+    return Examined(faults, tuple(truths))
 
 
 def tolerance_in(workload: Workload, dtype: torch.dtype) -> float:
@@ -161,87 +161,14 @@ def tolerance_in(workload: Workload, dtype: torch.dtype) -> float:
     return workload.tolerance * torch.finfo(dtype).eps / torch.finfo(torch.float32).eps
 
 
-def synchronise(device: torch.device) -> None:
-    """Wait for all that was asked of the device, on all of its streams."""
-    if device.type != "cpu":
-        getattr(torch, device.type).synchronize(device)
-
-
-class Weighed:
-    """A method whose output is kept and, where it has more than one number, multiplied with random weights.
-
-    A workload adds up what a method gives; errors of single elements would cancel, and a backward pass would
-    only ever see ones from above.
-    """
-
-    def __init__(self, method: Any, seed: int) -> None:
-        self._method = method
-        self._seed = seed
-        self.output: Tensor | None = None
-        self.copy: Tensor | None = None
-
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        output = self._method(*arguments, **options)
-        if not isinstance(output, Tensor) or output.numel() < 2 or not output.is_floating_point():
-            return output
-        self.output, self.copy = output, output.detach().clone()
-        generator = torch.Generator().manual_seed(self._seed)
-        weights = 0.5 + torch.rand(output.shape, generator=generator, dtype=torch.float64)
-        # Rounded as float32 numbers are, so that the reference has the same.
-        return output * weights.float().to(output)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._method, name)
-
-
 def _input_sets(workload: Workload, extremes: bool) -> Iterator[tuple[str, Code]]:
-    yield from [("realistic", workload.inputs)] * 3
+    yield from [("realistic", workload.inputs)] * DRAWS
     if extremes:
         yield from workload.extremes.items()
 
 
 def _same_shapes(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
     return [t.shape for t in one] == [t.shape for t in other]
-
-
-def _evaluate(
-    call: Callable[..., Any], method: Any, tensors: Sequence[Tensor], seed: int, wait: bool = False
-) -> Result:
-    """Value and gradients, copied as soon as they are there. Raises _Unfinished if they change afterwards."""
-    weighed = Weighed(method, seed) if callable(method) else None
-    value = call(weighed or method, *tensors)
-    if not isinstance(value, Tensor) or value.numel() != 1:
-        shape = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-        raise _NoScalar(f"the call gave {shape}, not a scalar")
-    copy = value.detach().clone()
-    wanted = [t for t in tensors if t.requires_grad]
-    gradients: Sequence[Tensor] = [torch.zeros_like(t) for t in wanted]
-    if value.requires_grad and wanted:
-        upstream = torch.full_like(value.detach(), UPSTREAM)
-        gradients = torch.autograd.grad(value, wanted, upstream, allow_unused=True, materialize_grads=True)
-    copies = tuple(g.detach().clone() for g in gradients)
-    output = weighed.copy if weighed else None
-    if wait:
-        synchronise(value.device)
-        time.sleep(WAIT)
-        pairs = [(value.detach(), copy), *zip(gradients, copies, strict=True)]
-        if weighed and weighed.output is not None and weighed.copy is not None:
-            pairs.append((weighed.output.detach(), weighed.copy))
-        if not all(torch.equal(now, then) or _both_nan(now, then) for now, then in pairs):
-            raise _Unfinished
-    return Result(copy, copies, output)
-
-
-class _Unfinished(Exception):
-    """A result changed after it had been returned."""
-
-
-class _NoScalar(Exception):
-    """A call gave something else than one number."""
-
-
-def _both_nan(one: Tensor, other: Tensor) -> bool:
-    return torch.equal(one.isnan(), other.isnan()) and torch.equal(one.nan_to_num(), other.nan_to_num())
 
 
 def _compare(
@@ -252,136 +179,73 @@ def _compare(
     workload: Workload,
     dtype: torch.dtype,
     name: str,
-    seed: int,
     wait: bool,
 ) -> Iterator[Fault]:
     before = [t.detach().clone() for t in tensors]
     try:
-        result = _evaluate(call, method, tensors, seed, wait)
+        result = evaluate(call, method, tensors, wait)
         # Inference may take another path than training.
         with torch.no_grad():
-            inference = _evaluate(call, method, tensors, seed)
-    except _Unfinished:
+            inference = evaluate(call, method, tensors)
+    except Unfinished:
         yield Fault("unfinished", name, "its result changed after it had been returned: work was left running")
         return
-    except _NoScalar as error:
+    except NoScalar as error:
         yield Fault("value", name, str(error))
         return
     if not all(torch.equal(t, b) for t, b in zip(tensors, before, strict=True)):
         yield Fault("changed-input", name, "it writes into its inputs")
     tolerance, finfo = tolerance_in(workload, dtype), torch.finfo(dtype)
     gradients = [g.double() for g in truth.gradients]
-    wanted = [t.detach().double() for t in tensors if t.requires_grad]
-    # Rounding the inputs alone moves the value by so much.
-    conditioning = sum(float((x * g).abs().sum()) for x, g in zip(wanted, gradients, strict=True)) / UPSTREAM
-    # And log(1 + x) by so much where x is lost beside the 1. What is learned from is the gradient, which has no such
-    # allowance.
-    slack = 4 * finfo.eps * (1 + conditioning)
+    slack = _slack(tensors, gradients, finfo)
     for what, found in (("value", result.value), ("value without gradients", inference.value)):
-        if fault := _off(found, truth.value, tolerance, slack + finfo.tiny):
+        if fault := off(found, truth.value, tolerance, slack):
             yield Fault("value", name, f"{what} {fault}")
     for output, what in ((result.output, "output"), (inference.output, "output without gradients")):
         if truth.output is None or output is None:
             continue
         if output.shape != truth.output.shape:
             yield Fault("output", name, f"{what} has the shape {list(output.shape)}, not {list(truth.output.shape)}")
-        elif fault := _off(output, truth.output, tolerance, finfo.tiny * math.sqrt(output.numel())):
+        elif fault := off(output, truth.output, tolerance, finfo.tiny * math.sqrt(output.numel())):
             yield Fault("output", name, f"{what} {fault}")
-    largest = max((float(g.norm()) for g in gradients), default=0.0)
-    for position, (found, exact) in enumerate(zip(result.gradients, gradients, strict=True)):
-        floor = finfo.eps * largest + finfo.tiny * math.sqrt(found.numel())
-        if fault := _off(found, exact, tolerance, floor):
+    for position, (found, exact, floor) in enumerate(
+        zip(result.gradients, gradients, _floors(gradients, finfo), strict=True)
+    ):
+        if fault := off(found, exact, tolerance, floor):
             yield Fault("gradient", name, f"gradient of input {position} {fault}")
 
 
-def _off(found: Tensor, truth: Tensor, tolerance: float, slack: float) -> str | None:
-    """What is wrong with a tensor, in words: the 2-norm of its error over that of the truth."""
-    exact = truth.double().to(found.device)
-    if not found.isfinite().all():
-        return "is not finite" if exact.isfinite().all() else None
-    error, size = float((found.double() - exact).norm()), float(exact.norm())
-    if not error > tolerance * size + slack:
-        return None
-    return f"is off by {error / size if size else error:.2g} (relative; allowed {tolerance:.0e})"
+def _slack(tensors: Sequence[Tensor], gradients: Sequence[Tensor], finfo: torch.finfo) -> float:
+    """By how much a value may be off beside the tolerance; ``gradients`` are those of UPSTREAM times the value."""
+    wanted = [t.detach().double() for t in tensors if t.requires_grad]
+    # Rounding the inputs alone moves the value by so much.
+    conditioning = sum(float((x * g).abs().sum()) for x, g in zip(wanted, gradients, strict=True)) / UPSTREAM
+    # And log(1 + x) by so much where x is lost beside the 1. What is learned from is the gradient, which has no such
+    # allowance.
+    return float(4 * finfo.eps * (1 + conditioning) + finfo.tiny)
 
 
-def _skips_repeated_work(
+def _floors(gradients: Sequence[Tensor], finfo: torch.finfo) -> list[float]:
+    """By how much the 2-norm of each gradient's error may stand above the tolerance."""
+    largest = max((float(g.norm()) for g in gradients), default=0.0)
+    return [finfo.eps * largest + finfo.tiny * math.sqrt(g.numel()) for g in gradients]
+
+
+def _plain_truth(
     call: Callable[..., Any],
-    method: Any,
-    workload: Workload,
-    size: Size,
-    device: torch.device,
-    dtype: torch.dtype,
-    seed: int,
-) -> Fault | None:
-    """Whether an input that was just seen is much faster than a new one: a training run never has the same twice."""
-
-    def seconds(tensors: Sequence[Tensor]) -> float:
-        synchronise(device)
-        begin = time.perf_counter()
-        value = call(method, *tensors)
-        if value.requires_grad:
-            torch.autograd.grad(value, [t for t in tensors if t.requires_grad], allow_unused=True)
-        synchronise(device)
-        return time.perf_counter() - begin
-
-    gains: list[float] = []
-    for attempt in range(2):
-        pairs = []
-        for number in range(5):
-            tensors = draw(workload.inputs, size, device, dtype, seed + 100 + 10 * attempt + number)
-            pairs.append((seconds(tensors), seconds(tensors)))
-            if pairs[-1][0] > 1 and number >= 2:
-                break
-        new, same = (median(times) for times in zip(*pairs, strict=True))
-        gains.append(new / same if new > SHORTEST else 1.0)
-        # Once may be the machine's doing.
-        if gains[-1] < SKIPPED:
-            return None
-    found = f"a repeated input is {min(gains):.0f} times as fast as a new one: its work is skipped"
-    return Fault("repeated", "realistic", found)
-
-
-def _second_order(
-    call: Callable[..., Any],
-    method: Method,
     reference: Method,
+    tensors: Sequence[Tensor],
+    truth: Result,
     workload: Workload,
-    size: Size,
-    device: torch.device,
     dtype: torch.dtype,
-    seed: int,
-) -> list[Fault]:
-    """Whether its gradient can be differentiated to a wrong result without a word. An error is a fine answer."""
-    tensors = draw(workload.inputs, size, device, dtype, seed)
-    try:
-        truth = _second_derivatives(call, reference.create(), in_float64(tensors), seed)
-    except (RuntimeError, NotImplementedError, HarnessError):
-        return []
-    try:
-        found = _second_derivatives(call, method.create(), tensors, seed)
-    except (RuntimeError, NotImplementedError, HarnessError):
-        return []
-    largest = max((float(t.norm()) for t in truth), default=0.0)
-    for position, (mine, exact) in enumerate(zip(found, truth, strict=True)):
-        if fault := _off(mine, exact, SECOND_ORDER_TOLERANCE, SECOND_ORDER_TOLERANCE * largest):
-            text = f"second derivative at input {position} {fault}, and nothing says so (mark it once_differentiable)"
-            return [Fault("second-order", "realistic", text, blocks=False)]
-    return []
-
-
-def _second_derivatives(
-    call: Callable[..., Any], method: Any, tensors: Sequence[Tensor], seed: int
-) -> tuple[Tensor, ...]:
-    wanted = [t for t in tensors if t.requires_grad]
-    value = call(Weighed(method, seed) if callable(method) else method, *tensors)
-    # It requires a gradient itself: else a backward pass without a graph would be noticed here, though not by a
-    # user whose inputs are the outputs of another layer.
-    upstream = torch.full_like(value.detach(), UPSTREAM).requires_grad_()
-    first = torch.autograd.grad(value, wanted, upstream, create_graph=True, allow_unused=True, materialize_grads=True)
-    generator = torch.Generator().manual_seed(seed)
-    total = sum((g * torch.randn(g.shape, generator=generator, dtype=torch.float64).to(g)).sum() for g in first)
-    assert isinstance(total, Tensor)
-    # Through the whole graph, as a training step goes: a function that refuses stands beside the way to the inputs.
-    total.backward()  # type: ignore[no-untyped-call]
-    return tuple(torch.zeros_like(t) if t.grad is None else t.grad for t in wanted)
+) -> tuple[Bound, ...]:
+    """What a call that weighs nothing must give: while timed nothing else is known of a result."""
+    if truth.output is not None:
+        truth = evaluate(call, reference.create(), in_float64(tensors))
+    finfo, tolerance = torch.finfo(dtype), tolerance_in(workload, dtype)
+    gradients = [g.double() for g in truth.gradients]
+    value, norms = float(truth.value), [float(g.norm()) for g in gradients]
+    bounds = [(value, tolerance * abs(value) + _slack(tensors, gradients, finfo))]
+    for norm, floor in zip(norms, _floors(gradients, finfo), strict=True):
+        bounds.append((norm / UPSTREAM, (tolerance * norm + floor) / UPSTREAM))
+    return tuple(bounds)

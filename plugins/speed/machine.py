@@ -9,7 +9,7 @@ from statistics import median
 
 import torch
 
-from harness_plugins.speed.gate import synchronise
+from harness_plugins.speed.evaluation import synchronise
 
 #: Numbers that are copied: more than any cache holds. Rows of the square matrices that are multiplied.
 COPIED = {"cpu": 32_000_000, "cuda": 256_000_000}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from harness.memory import PeakMemory
 from harness.spec import Workload, resolve
-from harness_plugins.speed.gate import synchronise
+from harness_plugins.speed.evaluation import synchronise
 
 
 @dataclass(frozen=True, slots=True)

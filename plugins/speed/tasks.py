@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -14,20 +15,22 @@ from harness.errors import UnknownName, UsageError
 from harness.provenance import usable_cores
 from harness.registry import Registry, load_registry
 from harness.run import Run
-from harness.spec import Workload
-from harness_plugins.speed.gate import examine_all
-from harness_plugins.speed.peak import measure_cost
-from harness_plugins.speed.timing import Direction, Stopwatch, ratio, time_methods
+from harness.spec import Method, Scalar, Workload
+from harness_plugins.speed.evaluation import draw, in_float64
+from harness_plugins.speed.gate import Bound, examine_all, tolerance_in
+from harness_plugins.speed.stopwatch import POOL, Direction
+from harness_plugins.speed.timing import Ratio, no_difference, ratio, time_methods
 
-#: Seconds of blocks for each of method, baseline and control.
-BUDGET = 0.7
+#: Seconds of blocks for each of method, baseline and control; the second where the first was too noisy to judge.
+BUDGETS = (0.7, 1.4)
 
 
 def race(method: Any, run: Run) -> dict[str, float]:
     """Time the cell's method against ``against`` on one size of a workload of its role.
 
-    Both must be right on realistic inputs first. Raises UsageError for a workload, size or baseline that the role
-    does not have, and RuntimeError naming what is wrong with a method.
+    Both must be right on realistic inputs first, and have the options that they share in common. Raises UsageError
+    for a workload, size or baseline that the role does not have, and RuntimeError naming what is wrong with a method,
+    or that ``against`` twice was not the same.
     """
     registry = load_registry()
     role = registry.tasks[run.cell.task].role
@@ -37,36 +40,58 @@ def race(method: Any, run: Run) -> dict[str, float]:
     known = [m.name for m in registry.methods.values() if m.role == role]
     if rival_name not in known:
         raise UnknownName("method", rival_name, known, where="against")
-    rival, twin = (registry.methods[rival_name].create() for _ in range(2))
     alone = run.options["direction"] == "alone"
     direction: Direction = "both" if run.options["direction"] == "both" else "forward"
-    if alone:
-        if not callable(method):
-            raise UsageError("direction = 'alone' times a method that is called with the workload's tensors")
-        timed = replace(workload, call=_alone)
-    else:
-        timed = workload
+    if alone and not callable(method):
+        raise UsageError("direction = 'alone' times a method that is called with the workload's tensors")
+    timed = replace(workload, call=_alone) if alone else workload
+    options = run.cell.options
+    rival, twin = (_built(registry.methods[rival_name], options) for _ in range(2))
     with _threads(int(run.options["threads"])):
-        failed = _check(registry, method, run, workload, size)
+        # What is examined is what is raced: compiled, and called in the same way.
         mine, theirs, again = (
             torch.compile(m, dynamic=False) if run.options["compiled"] else m for m in (method, rival, twin)
         )
+        examine = partial(_examine, registry, run, workload, size, alone)
+        failed, truths = examine(registry.methods[run.cell.method], mine)
+        _, rival_truths = examine(registry.methods[rival_name], theirs, extremes=False)
         places = (run.device, run.dtype)
-        built = {"mine": mine, "theirs": theirs}
-        times = time_methods(built, again, "theirs", timed, size, *places, direction, BUDGET, run.seed % 2**31)
-        if times.dropped:
-            raise RuntimeError(f"cannot be timed: {'; '.join(times.dropped.values())}")
-        tensors = Stopwatch(method, workload, size, *places, 0).pool[0]
-        peaks = [measure_cost(m, workload, tensors, str(run.device)).peak_bytes or 1 for m in (method, rival)]
-    base, own = times.blocks["theirs"], times.blocks["mine"]
+        must_be = {"mine": truths, "theirs": rival_truths}
+        for budget in BUDGETS:
+            times = time_methods(
+                {"mine": mine, "theirs": theirs},
+                again,
+                "theirs",
+                timed,
+                size,
+                *places,
+                direction,
+                budget,
+                run.seed % 2**31,
+                must_be,
+            )
+            if times.dropped:
+                raise RuntimeError(f"cannot be timed: {'; '.join(why.cause for why in times.dropped.values())}")
+            base, own = times.blocks["theirs"], times.blocks["mine"]
+            if no_difference(base, times.control):
+                break
+        else:
+            raise RuntimeError(_too_noisy(rival_name, ratio(base, times.control)))
     return {
         "times_baseline": ratio(base, own).times,
         "seconds_per_call": median(own),
         "baseline_seconds_per_call": median(base),
         "control": ratio(base, times.control).times,
-        "peak_ratio": peaks[1] / peaks[0],
         "extremes_failed": failed,
     }
+
+
+def _too_noisy(name: str, control: Ratio) -> str:
+    found = f"{control.times:.3f} [{control.low:.3f}, {control.high:.3f}]"
+    return (
+        f"too noisy to judge: {name} was {found} times as fast as itself, where all of the interval must lie "
+        f"within 5 % of 1; run it again on a machine that does nothing else"
+    )
 
 
 def _alone(method: Any, *tensors: torch.Tensor) -> Any:
@@ -95,19 +120,49 @@ def _size(workload: Workload, text: str) -> dict[str, int]:
     return size
 
 
-def _check(registry: Registry, method: Any, run: Run, workload: Workload, size: dict[str, int]) -> int:
-    """How many extremes the method is wrong on. Raises RuntimeError if it is wrong on realistic inputs."""
-    mine = registry.methods[run.cell.method]
-    other = registry.methods[mine.reference or mine.name]
-    options = {name: value for name, value in run.cell.options.items() if name in other.options}
-    tested = replace(mine, build=lambda **_: method)
-    reference = replace(other, build=lambda **_: other.create(**options))
-    found = examine_all([tested], workload, size, run.device, run.dtype, run.seed % 2**31, reference)[mine.name]
-    wrong = [fault for fault in found if fault.blocks]
+def _built(method: Method, options: Mapping[str, Scalar]) -> Any:
+    """Built with those of a cell's options that it has: what both sides have is set alike."""
+    return method.create(**{name: value for name, value in options.items() if name in method.options})
+
+
+def _examine(
+    registry: Registry,
+    run: Run,
+    workload: Workload,
+    size: dict[str, int],
+    alone: bool,
+    method: Method,
+    built: Any,
+    *,
+    extremes: bool = True,
+) -> tuple[int, Sequence[Sequence[Bound]]]:
+    """How many extremes a built method is wrong on, and what the race must find.
+
+    Raises RuntimeError if it is wrong on realistic inputs.
+    """
+    other = registry.methods[method.reference or method.name]
+    tested = replace(method, build=lambda **_: built)
+    reference = replace(other, build=lambda **_: _built(other, run.cell.options))
+    places = (run.device, run.dtype, run.seed % 2**31)
+    found = examine_all([tested], workload, size, *places, reference, extremes=extremes)
+    wrong = [fault for fault in found.faults[method.name] if fault.blocks]
     for fault in wrong:
         if fault.inputs == "realistic":
-            raise RuntimeError(f"it is wrong and gets no time: {fault.found}")
-    return len({fault.inputs for fault in wrong})
+            raise RuntimeError(f"{method.name} is wrong and gets no time: {fault.found}")
+    truths = found.truths
+    if alone:
+        truths = tuple(_alone_truth(reference, workload, size, *places[:2], places[2] + n) for n in range(POOL))
+    return len({fault.inputs for fault in wrong}), truths
+
+
+@torch.no_grad()
+def _alone_truth(
+    reference: Method, workload: Workload, size: dict[str, int], device: torch.device, dtype: torch.dtype, seed: int
+) -> tuple[Bound, ...]:
+    """What a method gives that is called with nothing around it: the number, or the 2-norm of several."""
+    found = _alone(reference.create(), *in_float64(draw(workload.inputs, size, device, dtype, seed)))
+    exact = float(found.norm()) if found.numel() > 1 else float(found)
+    return ((exact, tolerance_in(workload, dtype) * abs(exact) + 4 * torch.finfo(dtype).eps * (1 + abs(exact))),)
 
 
 @contextmanager

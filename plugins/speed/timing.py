@@ -5,30 +5,27 @@ from __future__ import annotations
 import gc
 import math
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
 from harness.execute import explain
 from harness.judge.intervals import Interval, position, t_interval
-from harness.spec import Workload, resolve
-from harness_plugins.speed.gate import Size, draw, synchronise
+from harness.memory import ran_out
+from harness.spec import Workload
+from harness_plugins.speed.evaluation import Size, draw
+from harness_plugins.speed.gate import Bound
+from harness_plugins.speed.repeats import SKIPPED
+from harness_plugins.speed.stopwatch import POOL, Direction, Stopwatch, Unsteady
 
-Direction = Literal["forward", "both"]
 #: Fewest and most blocks; how much a block takes at least, seconds; most calls in one.
 LEAST_BLOCKS, MOST_BLOCKS = 7, 40
 BLOCK_SECONDS, BLOCK_CALLS = 0.002, 25
-#: Draws of the inputs that calls go through in turn.
-POOL = 3
 #: The same method twice must come out within this factor, or the machine is too noisy to judge.
 SAME = 1.05
-#: Results while timed may differ from those before by so much, relative: sums in another order, never other work.
-STEADY = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +71,19 @@ def interleave(
     budget: float,
     settled: Callable[[Mapping[str, Sequence[float]]], bool] = lambda blocks: True,
     seed: int = 0,
+    began: Callable[[str], None] = lambda name: None,
 ) -> dict[str, list[float]]:
     """Seconds per call of each contestant in each block. A contestant is called and gives its seconds.
 
     In a block each comes once, in random order, with as many calls as make a few milliseconds; what counts of them
     is the median. ``budget`` in seconds decides how many blocks there are; twice as many where that does
-    not settle it.
+    not settle it. ``began`` is told whose calls are next.
     """
     order = random.Random(seed)
-    first = {name: min(call(), call()) for name, call in contestants.items()}
+    first = {}
+    for name, call in contestants.items():
+        began(name)
+        first[name] = min(call(), call())
     calls = {name: min(BLOCK_CALLS, math.ceil(BLOCK_SECONDS / seconds)) for name, seconds in first.items()}
     each = sum(calls[name] * seconds for name, seconds in first.items())
     blocks: dict[str, list[float]] = {name: [] for name in contestants}
@@ -92,79 +93,20 @@ def interleave(
             names = list(contestants)
             order.shuffle(names)
             for name in names:
+                began(name)
                 blocks[name].append(median(contestants[name]() for _ in range(calls[name])))
         if settled(blocks):
             break
     return blocks
 
 
-class Unsteady(Exception):
-    """A result while timed was another one than before: work was skipped or left running."""
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Why a method has no time after all."""
 
-
-class Stopwatch:
-    """One method on a workload's inputs. Each call gets other numbers in the same memory before the clock starts."""
-
-    def __init__(
-        self, method: Any, workload: Workload, size: Size, device: torch.device, dtype: torch.dtype, seed: int
-    ) -> None:
-        self.pool = [draw(workload.inputs, size, device, dtype, seed + number) for number in range(POOL)]
-        self._setup(method, workload, device)
-
-    def _setup(self, method: Any, workload: Workload, device: torch.device) -> None:
-        self._call, self._method, self._device = resolve(workload.call), method, device
-        self._turn = 0
-        self._inputs = [tuple(t.detach().clone().requires_grad_(t.requires_grad) for t in s) for s in self.pool]
-        self._fits = len({tuple(t.shape for t in s) for s in self.pool}) == 1
-        self._expected: dict[tuple[Direction, int], list[float]] = {}
-
-    def rival(self, method: Any, workload: Workload) -> Stopwatch:
-        """Another method on the same numbers."""
-        made = Stopwatch.__new__(Stopwatch)
-        made.pool = self.pool
-        made._setup(method, workload, self._device)
-        return made
-
-    def prepare(self, direction: Direction) -> None:
-        """Compile, make networks, and note what each of the inputs gives."""
-        for number in range(POOL):
-            self._turn = number
-            self._timed(direction)
-        for number in range(POOL):
-            self._turn = number
-            _, result = self._timed(direction)
-            if self._device.type == "cpu":
-                time.sleep(0.001)
-            self._expected[direction, number] = _prints(result)
-
-    def seconds(self, direction: Direction) -> float:
-        """One call. Raises Unsteady if its result is not the one that this input gave before."""
-        turn = self._turn = (self._turn + 1) % POOL
-        seconds, result = self._timed(direction)
-        for now, then in zip(_prints(result), self._expected[direction, turn], strict=True):
-            if not abs(now - then) <= STEADY * abs(then) + 1e-30:
-                raise Unsteady(f"while timed it gave {now:.6g} where it gave {then:.6g} before")
-        return seconds
-
-    def _timed(self, direction: Direction) -> tuple[float, list[Tensor]]:
-        tensors = self._inputs[0 if self._fits else self._turn]
-        for mine, drawn in zip(tensors, self.pool[self._turn], strict=True):
-            mine.data.copy_(drawn.data)
-        wanted = [t for t in tensors if t.requires_grad]
-        grad = direction == "both" and bool(wanted)
-        synchronise(self._device)
-        with torch.set_grad_enabled(grad):
-            begin = time.perf_counter()
-            value = self._call(self._method, *tensors)
-            found = torch.autograd.grad(value, wanted, allow_unused=True) if grad and value.requires_grad else ()
-            synchronise(self._device)
-            seconds = time.perf_counter() - begin
-        return seconds, [value.detach(), *(g for g in found if g is not None)]
-
-
-def _prints(result: Sequence[Tensor]) -> list[float]:
-    """The value and the gradients' norms, read as soon as a call has returned."""
-    return [float(t.double().norm()) if t.numel() > 1 else float(t) for t in result]
+    status: Literal["wrong", "raised", "memory"]
+    #: One sentence.
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +120,7 @@ class Times:
     #: Which method that was.
     controlled: str
     #: Methods that were dropped while timed, with the reason.
-    dropped: Mapping[str, str]
+    dropped: Mapping[str, Dropped]
 
 
 def time_methods(
@@ -192,20 +134,33 @@ def time_methods(
     direction: Direction,
     budget: float,
     seed: int,
+    truths: Mapping[str, Sequence[Sequence[Bound]]] | None = None,
+    began: Callable[[str], None] = lambda name: None,
 ) -> Times:
-    """Interleaved blocks of all methods, with ``twin``, a second copy of the one named ``controlled``, among them."""
+    """Interleaved blocks of all methods, with ``twin``, a second copy of the one named ``controlled``, among them.
+
+    ``truths`` are those of the check (gate.Examined) for each method. ``began`` is told whose calls are next: where
+    the process ends, that was the cause.
+    """
     first = Stopwatch(twin, workload, size, device, dtype, seed)
     watches = {"": first, **{name: first.rival(method, workload) for name, method in built.items()}}
-    dropped: dict[str, str] = {}
+    known = truths or {}
+    dropped: dict[str, Dropped] = {}
+
+    def tell(name: str) -> None:
+        began(name or controlled)
+
     for name, watch in watches.items():
+        tell(name)
         try:
-            watch.prepare(direction)
+            watch.prepare(direction, known.get(name or controlled, ()))
         except Exception as error:  # noqa: BLE001  a method may fail in any way, and costs itself alone
-            dropped[name] = explain(error)
+            dropped[name] = _why(error)
     gc.collect()
     gc.disable()
     try:
-        return _raced(watches, controlled, direction, budget, dropped, seed)
+        times = _raced(watches, controlled, direction, budget, dropped, seed, tell)
+        return _without_memory_of_inputs(times, watches, workload, size, (device, dtype), direction, seed, tell)
     finally:
         gc.enable()
 
@@ -215,33 +170,84 @@ def _raced(
     controlled: str,
     direction: Direction,
     budget: float,
-    dropped: dict[str, str],
+    dropped: dict[str, Dropped],
     seed: int,
+    tell: Callable[[str], None],
 ) -> Times:
-    """Blocks of all that are left, again without one whose result did not stay the same."""
+    """Blocks of all that are left, again without one that failed or whose result did not stay the same."""
     while not {"", controlled} & dropped.keys():
         running = {name: _running(name, watch, direction) for name, watch in watches.items() if name not in dropped}
+
+        def settled(blocks: Mapping[str, Sequence[float]]) -> bool:
+            return no_difference(blocks[controlled], blocks[""])
+
         try:
-            blocks = interleave(running, budget * len(running), lambda b: no_difference(b[controlled], b[""]), seed)
-        except _Dropped as error:
-            dropped[error.name] = error.why
+            blocks = interleave(running, budget * len(running), settled, seed, tell)
+        except _Stopped as stopped:
+            dropped[stopped.name] = stopped.why
         else:
             return Times({n: b for n, b in blocks.items() if n}, blocks[""], controlled, dropped)
     # Its twin is the same method.
-    why = dropped.pop("", "") or dropped[controlled]
-    return Times({}, (), controlled, {controlled: why, **dropped})
+    why = dropped.pop("", None) or dropped[controlled]
+    return Times({}, (), controlled, {**dropped, controlled: why})
 
 
-class _Dropped(Exception):
-    def __init__(self, name: str, why: str) -> None:
+def _without_memory_of_inputs(
+    times: Times,
+    watches: Mapping[str, Stopwatch],
+    workload: Workload,
+    size: Size,
+    place: tuple[torch.device, torch.dtype],
+    direction: Direction,
+    seed: int,
+    tell: Callable[[str], None],
+) -> Times:
+    """The times less those of methods that inputs never seen before slow down.
+
+    The race's inputs have come round many times by now: whatever was kept of them, and from whichever time on, is
+    in use.
+    """
+    dropped: dict[str, Dropped] = dict(times.dropped)
+    suspects = dict.fromkeys(times.blocks, 0.0)
+    # Once may be the machine's doing.
+    for attempt in range(2):
+        first = seed + 1000 + attempt * POOL
+        unseen = [draw(workload.inputs, size, *place, first + number) for number in range(POOL)] if suspects else []
+        gains = {}
+        for name in suspects:
+            tell(name)
+            try:
+                gains[name] = watches[name].gain(direction, unseen)
+            except Exception as error:  # noqa: BLE001  as above
+                dropped[name] = _why(error)
+        suspects = {name: gain for name, gain in gains.items() if gain >= SKIPPED}
+    for name, gain in suspects.items():
+        told = f"inputs of the race are {gain:.0f} times as fast as new ones: its work is skipped"
+        dropped[name] = Dropped("wrong", told)
+    blocks = {name: found for name, found in times.blocks.items() if name not in dropped}
+    if times.controlled in dropped:
+        return Times({}, (), times.controlled, dropped)
+    return Times(blocks, times.control, times.controlled, dropped)
+
+
+class _Stopped(Exception):
+    def __init__(self, name: str, why: Dropped) -> None:
         self.name, self.why = name, why
+
+
+def _why(error: Exception) -> Dropped:
+    if isinstance(error, Unsteady):
+        return Dropped("wrong", str(error))
+    if place := ran_out(error):
+        return Dropped("memory", f"while timed: {place}")
+    return Dropped("raised", f"while timed: {explain(error)}")
 
 
 def _running(name: str, watch: Stopwatch, direction: Direction) -> Callable[[], float]:
     def run() -> float:
         try:
             return watch.seconds(direction)
-        except Unsteady as error:
-            raise _Dropped(name, str(error)) from error
+        except Exception as error:
+            raise _Stopped(name, _why(error)) from error
 
     return run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,10 +10,12 @@ import torch
 from harness.errors import UsageError
 from harness.registry import Registry, load_registry
 from harness_plugins.speed.apart import Send
-from harness_plugins.speed.gate import NotForThisWorkload, Size, draw, examine_all
+from harness_plugins.speed.evaluation import Size, draw
+from harness_plugins.speed.gate import Bound, NotForThisWorkload, examine_all
 from harness_plugins.speed.machine import measure_rates
 from harness_plugins.speed.peak import measure_cost
-from harness_plugins.speed.timing import Direction, time_methods
+from harness_plugins.speed.stopwatch import Direction
+from harness_plugins.speed.timing import time_methods
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def cost(send: Send, place: Place, method: str) -> None:
 
 
 def check(send: Send, place: Place, methods: Sequence[str], reference: str, second_order: bool) -> None:
-    """Sends the name of each method before it runs, "" for the reference, and at last the faults by name."""
+    """Sends the name of each method before it runs, "" for the reference, and at last what came of it, Examined."""
     registry = _begin(place)
     found = examine_all(
         [registry.methods[name] for name in methods],
@@ -80,9 +82,15 @@ def check(send: Send, place: Place, methods: Sequence[str], reference: str, seco
 
 
 def race(
-    send: Send, place: Place, methods: Sequence[str], controlled: str, direction: Direction, budget: float
+    send: Send,
+    place: Place,
+    methods: Sequence[str],
+    controlled: str,
+    direction: Direction,
+    budget: float,
+    truths: Mapping[str, Sequence[Sequence[Bound]]],
 ) -> None:
-    """Sends the Times of one direction."""
+    """Sends the name of each method before it runs, and at last the Times of one direction."""
     registry = _begin(place)
     built = {name: registry.methods[name].create() for name in methods}
     twin = registry.methods[controlled].create()
@@ -98,6 +106,8 @@ def race(
         direction,
         budget,
         place.seed,
+        truths,
+        began=send,
     )
     send(found)
 

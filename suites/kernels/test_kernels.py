@@ -17,7 +17,8 @@ import torch
 import harness
 from harness.errors import HarnessError
 from harness.spec import Method, Workload, resolve
-from harness_plugins.speed.gate import draw, examine, synchronise
+from harness_plugins.speed.evaluation import draw, synchronise
+from harness_plugins.speed.gate import examine
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 #: Methods that take longer for one call, in seconds, are skipped.

@@ -43,6 +43,20 @@ def only_small(x):
 def dies(x):
     os._exit(3)
 
+class FailsLate:
+    # Right while it is examined; fails at its hundredth call.
+    def __init__(self, fail):
+        self.calls, self.fail = 0, fail
+
+    def __call__(self, x):
+        self.calls += 1
+        if self.calls == 100:
+            self.fail()
+        return plain(x)
+
+def leaks():
+    raise ValueError("no handles left")
+
 METHODS = {
     "plain": lambda: plain,
     "twice": lambda: lambda x: plain(plain(x) * 0 + x) + 0 * plain(x),
@@ -51,6 +65,8 @@ METHODS = {
     "missing": missing,
     "greedy": lambda: only_small,
     "dies": lambda: dies,
+    "dies-late": lambda: FailsLate(lambda: os._exit(3)),
+    "leaks": lambda: FailsLate(leaks),
     "hangs": lambda: lambda x: time.sleep(1000),
 }
 
@@ -88,7 +104,8 @@ def test_each_method_has_its_status_and_costs_no_other(ran):
     assert ended.returncode == 1, ended.stderr
     rows = {(p["size"]["n"], r["method"]): r for p in document["points"] for r in p["rows"]}
     status = {
-        name: rows[1000, name]["status"] for name in ("plain", "twice", "wrong", "refused", "missing", "dies", "hangs")
+        name: rows[1000, name]["status"]
+        for name in ("plain", "twice", "wrong", "refused", "missing", "dies", "dies-late", "leaks", "hangs")
     }
     assert status == {
         "plain": "timed",
@@ -97,10 +114,14 @@ def test_each_method_has_its_status_and_costs_no_other(ran):
         "refused": "refused",
         "missing": "not-installed",
         "dies": "crashed",
+        "dies-late": "crashed",
+        "leaks": "raised",
         "hangs": "time",
     }
     assert rows[1000, "greedy"]["status"] == "timed"
     assert rows[4000, "greedy"]["status"] == "memory"
+    assert rows[1000, "dies-late"]["cause"] == "while timed: its process ended with exit status 3"
+    assert rows[1000, "leaks"]["cause"].startswith("while timed: ValueError: no handles left")
     assert "off by 0.01" in rows[1000, "wrong"]["cause"]
     assert rows[1000, "wrong"]["both"]["seconds"] is None
     assert rows[1000, "missing"]["cause"] == "pip install sines"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 
 import harness
 from harness.spec import Method, Workload
+from harness_plugins.efficient_global_pointer.heads import EfficientGlobalPointer
 from harness_plugins.speed import gate, timing
 
 DEVICE, DTYPE = torch.device("cpu"), torch.float32
@@ -223,7 +226,7 @@ def test_while_timed_a_result_that_is_not_what_it_was_drops_the_method_and_no_ot
     built = {"right": right, "lazy": Lazy()}
     times = timing.time_methods(built, right, "right", WORKLOAD, SIZE, DEVICE, DTYPE, "both", 0.02, 0)
     assert set(times.blocks) == {"right"}
-    assert "where it gave" in times.dropped["lazy"]
+    assert "where it gave" in times.dropped["lazy"].cause
 
 
 def test_while_timed_work_that_is_left_running_is_noticed():
@@ -239,3 +242,95 @@ def test_while_timed_work_that_is_left_running_is_noticed():
     built = {"right": right, "late": Late()}
     times = timing.time_methods(built, right, "right", WORKLOAD, SIZE, DEVICE, DTYPE, "forward", 0.02, 0)
     assert set(times.dropped) == {"late"}
+
+
+class StaleSpans(EfficientGlobalPointer):
+    """Keeps its loss and the loss's slope under the address of the states."""
+
+    def loss(self, hidden, mask, spans):
+        kept = self.__dict__.setdefault("_kept", {})
+        if hidden.data_ptr() not in kept:
+            states = hidden.detach().clone().requires_grad_()
+            with torch.enable_grad():
+                value = super().loss(states, mask, spans)
+            kept[hidden.data_ptr()] = value.detach(), *torch.autograd.grad(value, states)
+        value, slope = kept[hidden.data_ptr()]
+        return value + ((hidden - hidden.detach()) * slope).sum()
+
+
+SPANS = replace(harness.workloads()["ner/spans"], extremes={})
+SCORER = harness.methods()["efficient-global-pointer"]
+TEXTS = {"batch": 2, "types": 3, "length": 8, "width": 16}
+
+
+def test_what_a_span_scorer_that_the_workload_makes_keeps_by_address_is_found():
+    reference = harness.methods()[SCORER.reference]
+    found = gate.examine(replace(SCORER, build=StaleSpans), SPANS, TEXTS, DEVICE, DTYPE, 0, reference)
+    assert any(f.blocks and "off by" in f.found for f in found), found
+
+
+def test_a_race_compares_with_what_the_reference_gave_and_not_with_the_method_itself():
+    reference = harness.methods()[SCORER.reference]
+    examined = gate.examine_all([SCORER], SPANS, TEXTS, DEVICE, DTYPE, 0, reference)
+    assert examined.faults[SCORER.name] == []
+    built = {"right": SCORER.create(), "stale": StaleSpans()}
+    truths = dict.fromkeys(built, examined.truths)
+    twin = SCORER.create()
+    times = timing.time_methods(built, twin, "right", SPANS, TEXTS, DEVICE, DTYPE, "both", 0.005, 0, truths)
+    assert set(times.blocks) == {"right"}
+    assert times.dropped["stale"].status == "wrong"
+    assert "where the reference gives" in times.dropped["stale"].cause
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_a_gradient_or_value_that_the_reference_has_not_is_dropped_from_a_race(monkeypatch, direction):
+    monkeypatch.setattr(Formed, "factors", (1.0, 1.001))
+    truths = gate.examine_all([REFERENCE], WORKLOAD, SIZE, DEVICE, DTYPE, 0, REFERENCE).truths
+    built = {"right": right, "slope": Formed.apply, "value": off_by_a_factor}
+    known = dict.fromkeys(built, truths)
+    times = timing.time_methods(built, right, "right", WORKLOAD, SIZE, DEVICE, DTYPE, direction, 0.002, 0, known)
+    assert set(times.dropped) == ({"slope", "value"} if direction == "both" else {"value"})
+
+
+class Remembers:
+    """Right each time, and quick from the given sighting of the same numbers on."""
+
+    def __init__(self, sighting):
+        self.seen, self.sighting = Counter(), sighting
+
+    def __call__(self, first, second):
+        key = hash(first.detach().numpy().tobytes())
+        self.seen[key] += 1
+        if self.seen[key] < self.sighting:
+            time.sleep(0.003)
+        return right(first, second)
+
+
+@pytest.mark.parametrize("sighting", [2, 3, 4, 5])
+def test_work_that_is_skipped_from_some_sighting_on_is_found_by_new_inputs_after_the_race(sighting):
+    slow = Remembers(10**9)
+    built = {"slow": slow, "memo": Remembers(sighting)}
+    times = timing.time_methods(built, slow, "slow", WORKLOAD, SIZE, DEVICE, DTYPE, "forward", 0.02, 0)
+    assert set(times.blocks) == {"slow"}
+    assert "times as fast as new ones: its work is skipped" in times.dropped["memo"].cause
+
+
+def test_a_method_that_fails_in_the_middle_of_a_race_costs_itself_alone():
+    class Leaks:
+        calls = 0
+
+        def __call__(self, first, second):
+            Leaks.calls += 1
+            if Leaks.calls > 12:
+                raise ValueError("no handles left")
+            return right(first, second)
+
+    built = {"right": right, "leaks": Leaks(), "formed": Formed.apply}
+    began = []
+    times = timing.time_methods(
+        built, right, "right", WORKLOAD, SIZE, DEVICE, DTYPE, "both", 0.02, 0, began=began.append
+    )
+    assert set(times.blocks) == {"right", "formed"}
+    assert times.dropped["leaks"].status == "raised"
+    assert times.dropped["leaks"].cause.startswith("while timed: ValueError: no handles left")
+    assert set(began) == set(built)
