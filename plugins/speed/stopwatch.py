@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from harness.spec import Workload, resolve
-from harness_plugins.speed.evaluation import Size, draw, synchronise
+from harness_plugins.speed.clock import timed
+from harness_plugins.speed.evaluation import Size, draw
 from harness_plugins.speed.gate import DRAWS, Bound
 from harness_plugins.speed.repeats import SHORTEST
 
@@ -97,14 +98,14 @@ class Stopwatch:
             mine.data.copy_(other.data)
         wanted = [t for t in tensors if t.requires_grad]
         grad = direction == "both" and bool(wanted)
-        synchronise(self._device)
-        with torch.set_grad_enabled(grad):
-            begin = time.perf_counter()
+
+        def work() -> list[Tensor | None]:
             value = self._call(self._method, *tensors)
             found = torch.autograd.grad(value, wanted, allow_unused=True) if grad and value.requires_grad else ()
-            synchronise(self._device)
-            seconds = time.perf_counter() - begin
-        return seconds, [value.detach(), *found]
+            return [value.detach(), *found]
+
+        with torch.set_grad_enabled(grad):
+            return timed(self._device, work)
 
 
 def _own(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:

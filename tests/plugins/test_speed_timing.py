@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
+import types
 
 import pytest
+import torch
 
+from harness_plugins.speed import clock
 from harness_plugins.speed.growth import exponents
 from harness_plugins.speed.timing import LEAST_BLOCKS, MOST_BLOCKS, Ratio, interleave, no_difference, ratio
 
@@ -87,3 +91,68 @@ def test_exponents_of_two_dimensions_are_recovered_and_undetermined_ones_left_ou
     assert found == pytest.approx({"n": 2.0, "d": 0.5})
     assert exponents([{"n": 10, "d": 4}, {"n": 20, "d": 8}, {"n": 40, "d": 16}], [1, 2, 4]) == {}
     assert exponents([{"n": 10}, {"n": 20}], [1.0, 0.0]) == {}
+
+
+class Device:
+    """A stand-in for a GPU: what was asked of it, in order, on a clock that calls advance."""
+
+    def __init__(self, monkeypatch, left_running: float = 0.0):
+        self.log, self.now, self.left_running = [], 0.0, left_running
+        device, cuda = self, torch.cuda
+
+        class Event:
+            def __init__(self, enable_timing):
+                assert enable_timing
+
+            def record(self):
+                device.log.append("event")
+                self.at = device.now
+
+            def synchronize(self):
+                device.log.append("wait for event")
+
+            def elapsed_time(self, end):
+                return 1e3 * (end.at - self.at)
+
+        def wait(_):
+            device.log.append("wait")
+            device.now += device.left_running if "call" in device.log else 0.0
+
+        def empty(count, dtype, device):
+            self.log.append(f"{count * dtype.itemsize} bytes on {device}")
+            return types.SimpleNamespace(zero_=lambda: self.log.append("clear"))
+
+        properties = types.SimpleNamespace(L2_cache_size=50_000_000)
+        for name, stand_in in (
+            ("Event", Event),
+            ("synchronize", wait),
+            ("get_device_properties", lambda _: properties),
+            ("device", lambda _: contextlib.nullcontext()),
+        ):
+            monkeypatch.setattr(cuda, name, stand_in)
+        monkeypatch.setattr(torch, "empty", empty)
+        monkeypatch.setattr(clock.time, "perf_counter", lambda: device.now)
+        clock._larger_than_cache.cache_clear()
+
+    def work(self):
+        self.log.append("call")
+        self.now += 0.25
+        return "result"
+
+
+def test_on_cuda_events_time_a_call_whose_cache_was_cleared_outside_of_them(monkeypatch):
+    device = Device(monkeypatch)
+    slot = torch.device("cuda:1")
+    assert clock.timed(slot, device.work) == (0.25, "result")
+    once = ["clear", "wait", "event", "call", "event", "wait for event", "wait"]
+    assert device.log == ["100000000 bytes on cuda:1", *once]
+    clock.timed(slot, device.work)
+    assert device.log[8:] == once
+    clock._larger_than_cache.cache_clear()
+
+
+def test_on_cuda_what_is_left_on_another_stream_counts(monkeypatch):
+    device = Device(monkeypatch, left_running=0.5)
+    seconds, _ = clock.timed(torch.device("cuda"), device.work)
+    assert seconds == 0.75
+    clock._larger_than_cache.cache_clear()
