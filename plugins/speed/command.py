@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,7 @@ import typer
 from harness.cli.options import Devices, Json, Plugins, Results, all_plugins, registry, seconds, size
 from harness.cli.output import duration, errors, people, plural, print_json
 from harness.errors import ExitCode, UnknownName, UsageError, nearest
+from harness_plugins.speed.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from harness.registry import Registry
@@ -35,6 +36,8 @@ class Chosen:
     sizes: tuple[dict[str, int], ...]
     methods: tuple[Method, ...]
     baseline: str
+    #: Options of its methods that were set.
+    settings: Settings = ()
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,6 +54,14 @@ def bench(
     only: Annotated[
         list[str] | None,
         typer.Option("--only", metavar="AXIS=VALUE", help="Only this: method=GLOB, or a dimension, as batch=256."),
+    ] = None,
+    sizes: Annotated[
+        list[str] | None,
+        typer.Option("--size", metavar="DIMENSION=N", help="Instead of the listed sizes: batch=16384, or batch=8,16."),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="For the methods that have it: temperature=0.05."),
     ] = None,
     threads: Annotated[
         list[int] | None, typer.Option("--threads", metavar="N", min=1, help="CPU threads (default: all cores).")
@@ -86,7 +97,7 @@ def bench(
     if dtype not in ("float32", "float64", "float16", "bfloat16"):
         raise UnknownName("dtype", dtype, ("float32", "float64", "float16", "bfloat16"), where="--dtype")
     check_devices_exist(devices)
-    chosen = choose(found, names or (), only or (), against)
+    chosen = choose(found, names or (), only or (), against, sizes or (), options or ())
     folder = results_folder(results)
     counts = tuple(dict.fromkeys(threads or [usable_cores()]))
     places = [(one, count) for one in devices for count in (counts if one == "cpu" else counts[:1])]
@@ -98,7 +109,14 @@ def bench(
         raise typer.Exit(ExitCode.CELLS_FAILED)
 
 
-def choose(found: Registry, names: Sequence[str], only: Sequence[str], against: str | None) -> list[Chosen]:
+def choose(
+    found: Registry,
+    names: Sequence[str],
+    only: Sequence[str],
+    against: str | None,
+    own_sizes: Sequence[str] = (),
+    options: Sequence[str] = (),
+) -> list[Chosen]:
     """What a command line asks for. Raises UsageError with the nearest name."""
     from harness_plugins.speed.bench import sizes_of
 
@@ -112,6 +130,8 @@ def choose(found: Registry, names: Sequence[str], only: Sequence[str], against: 
     if against is not None and found.methods[against].role not in {w.role for w in asked}:
         known = [m.name for m in found.methods.values() if m.role in {w.role for w in asked}]
         raise UnknownName("baseline for what is measured", against, known, where="--against")
+    given = _given(own_sizes, only, asked)
+    asked = [replace(w, sizes={**w.sizes, **{k: v for k, v in given.items() if k in w.sizes}}) for w in asked]
     conditions: dict[str, list[str]] = {}
     for axis, values in (_condition(text, asked) for text in only):
         conditions.setdefault(axis, []).extend(values)
@@ -130,7 +150,28 @@ def choose(found: Registry, names: Sequence[str], only: Sequence[str], against: 
             chosen.append(Chosen(workload, tuple(sizes), tuple(kept), baseline))
     if not chosen:
         raise UsageError(f"--only {' --only '.join(only)}: nothing is left of {', '.join(w.name for w in asked)}")
-    return chosen
+    settings = read_settings(options, [method for one in chosen for method in one.methods])
+    return [
+        replace(one, settings=tuple(pair for pair in settings if any(pair[0] in m.options for m in one.methods)))
+        for one in chosen
+    ]
+
+
+def _given(texts: Sequence[str], only: Sequence[str], asked: Sequence[Workload]) -> dict[str, list[int]]:
+    """Values of dimensions that stand for the listed ones."""
+    found: dict[str, list[int]] = {}
+    known = {name for workload in asked for name in workload.sizes}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        parts = values.split(",")
+        if not equals or not all(part.isdecimal() and int(part) > 0 for part in parts):
+            raise UsageError(f"--size {text}: DIMENSION=N is needed, with numbers above 0, such as batch=16384")
+        if name not in known:
+            raise UnknownName("dimension", name, known, where=f"--size {text}")
+        if any(condition.partition("=")[0] == name for condition in only):
+            raise UsageError(f"--size {text}: --only {name}=... picks from the listed sizes; give one of the two")
+        found.setdefault(name, []).extend(int(part) for part in parts)
+    return {name: sorted(set(values)) for name, values in found.items()}
 
 
 def _condition(text: str, asked: Sequence[Workload]) -> tuple[str, list[str]]:
@@ -184,7 +225,8 @@ def _measure(
         for slot, count in places:
             machines.append(Machine(slot, count, machine_rates(slot, count, limits)))
             for one, dimensions in _each(chosen):
-                place = Place(one.workload.name, tuple(dimensions.items()), slot, dtype, count, plugins)
+                size = tuple(dimensions.items())
+                place = Place(one.workload.name, size, slot, dtype, count, plugins, settings=one.settings)
                 label = f"{one.workload.name} {' '.join(f'{k}={v}' for k, v in dimensions.items())}"
                 if not errors().is_terminal:
                     errors().print(f"{label} ({slot}) after {duration(time.monotonic() - begin)}", soft_wrap=True)

@@ -81,6 +81,7 @@ def _point(point: Point, machines: Sequence[Machine]) -> dict[str, Any]:
         "device": place.device,
         "threads": place.threads,
         "dtype": place.dtype,
+        "options": dict(place.settings),
         "baseline": point.baseline,
         "controls": {
             direction: {"method": control.method, **_ratio(control.ratio), "same": control.same}

@@ -38,7 +38,8 @@ def heading(group: Sequence[Point]) -> str:
     """What a group is, in one line."""
     place = group[0].place
     threads = f", {plural(place.threads, 'thread')}" if place.device == "cpu" else ""
-    return f"{place.workload} on {place.device}{threads}, {place.dtype}; against {group[0].baseline}"
+    settings = "".join(f", {name}={value}" for name, value in place.settings)
+    return f"{place.workload} on {place.device}{threads}, {place.dtype}{settings}; against {group[0].baseline}"
 
 
 def size_text(point: Point, among: Sequence[Point]) -> str:

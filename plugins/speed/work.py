@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import torch
 
 from harness.errors import UsageError
-from harness.registry import Registry, load_registry
+from harness.registry import load_registry
+from harness.spec import Method, Workload
 from harness_plugins.speed.apart import Send
 from harness_plugins.speed.evaluation import Size, draw
 from harness_plugins.speed.gate import Bound, NotForThisWorkload, examine_all
 from harness_plugins.speed.machine import measure_rates
 from harness_plugins.speed.peak import measure_cost
+from harness_plugins.speed.settings import Settings, configured
 from harness_plugins.speed.stopwatch import Direction
 from harness_plugins.speed.timing import time_methods
 
@@ -32,6 +34,8 @@ class Place:
     #: Plugins that were named by hand.
     plugins: tuple[str, ...] = ()
     seed: int = 0
+    #: Options that methods are built with.
+    settings: Settings = ()
 
     @property
     def dimensions(self) -> Size:
@@ -54,9 +58,8 @@ def rates(send: Send, device: str, threads: int) -> None:
 
 def cost(send: Send, place: Place, method: str) -> None:
     """Sends the Cost of one method."""
-    registry = _begin(place)
-    workload = registry.workloads[place.workload]
-    built = registry.methods[method].create()
+    workload, methods = _begin(place)
+    built = methods[method].create()
     tensors = draw(workload.inputs, place.dimensions, torch.device(place.device), place.torch_dtype, place.seed)
     try:
         send(measure_cost(built, workload, tensors, place.device))
@@ -66,15 +69,15 @@ def cost(send: Send, place: Place, method: str) -> None:
 
 def check(send: Send, place: Place, methods: Sequence[str], reference: str, second_order: bool) -> None:
     """Sends the name of each method before it runs, "" for the reference, and at last what came of it, Examined."""
-    registry = _begin(place)
+    workload, known = _begin(place)
     found = examine_all(
-        [registry.methods[name] for name in methods],
-        registry.workloads[place.workload],
+        [known[name] for name in methods],
+        workload,
         place.dimensions,
         torch.device(place.device),
         place.torch_dtype,
         place.seed,
-        registry.methods[reference],
+        known[reference],
         second_order=second_order,
         began=send,
     )
@@ -91,10 +94,9 @@ def race(
     truths: Mapping[str, Sequence[Sequence[Bound]]],
 ) -> None:
     """Sends the name of each method before it runs, and at last the Times of one direction."""
-    registry = _begin(place)
-    built = {name: registry.methods[name].create() for name in methods}
-    twin = registry.methods[controlled].create()
-    workload, device = registry.workloads[place.workload], torch.device(place.device)
+    workload, known = _begin(place)
+    built = {name: known[name].create() for name in methods}
+    twin, device = known[controlled].create(), torch.device(place.device)
     found = time_methods(
         built,
         twin,
@@ -112,9 +114,13 @@ def race(
     send(found)
 
 
-def _begin(place: Place) -> Registry:
+def _begin(place: Place) -> tuple[Workload, dict[str, Method]]:
+    """The workload and the methods of its role."""
     torch.set_num_threads(place.threads)
     # The server that this process was forked from may be an engine's, which asks for slower kernels.
     if torch.are_deterministic_algorithms_enabled():
         torch.use_deterministic_algorithms(False)
-    return load_registry(place.plugins)
+    registry = load_registry(place.plugins)
+    workload = registry.workloads[place.workload]
+    mine = [method for method in registry.methods.values() if method.role == workload.role]
+    return workload, {method.name: configured(method, place.settings) for method in mine}

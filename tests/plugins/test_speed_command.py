@@ -12,7 +12,10 @@ import torch
 
 import harness
 from harness.cli import main
+from harness.registry import load_registry
+from harness_plugins.speed import work
 from harness_plugins.speed.apart import Ended, Limits, run_apart
+from harness_plugins.speed.command import choose
 from harness_plugins.speed.gate import NotForThisWorkload, examine
 
 PLUGIN = """
@@ -167,6 +170,13 @@ def test_the_table_names_what_has_no_time_with_its_reason(ran):
         (["activation", "--only", "elements"], "AXIS=VALUE is needed"),
         (["activation", "--against", "softpls"], "unknown method 'softpls'; did you mean 'softplus'?"),
         (["activation", "--against", "infonce"], "unknown baseline for what is measured 'infonce'"),
+        (["activation", "--size", "elements"], "DIMENSION=N is needed"),
+        (["activation", "--size", "elements=0"], "with numbers above 0, such as batch=16384"),
+        (["activation", "--size", "elments=5"], "unknown dimension 'elments'; did you mean 'elements'?"),
+        (["activation", "--size", "elements=5", "--only", "elements=100000"], "give one of the two"),
+        (["contrastive-loss", "--option", "temperature"], "NAME=VALUE is needed"),
+        (["contrastive-loss", "--option", "temprature=1"], "'temprature'; did you mean 'temperature'?"),
+        (["contrastive-loss", "--option", "temperature=warm"], "a value of type float is needed"),
         (["activation", "--dtype", "float23"], "unknown dtype 'float23'; did you mean 'float32'?"),
         (["activation", "--timeout", "soon"], "a length of time is needed"),
         (["activation", "-o", "."], "-o .: that is a folder; a file's name is needed"),
@@ -196,13 +206,38 @@ def test_what_a_process_sent_before_it_failed_is_there():
 
 
 def test_one_axis_given_twice_takes_both_values():
-    from harness.registry import load_registry
-    from harness_plugins.speed.command import choose
-
     only = ("grades=2", "grades=6", "pairs=1024", "method=cosent", "method=cosine-mse")
     (chosen,) = choose(load_registry(), ["matching/pairs"], only, None)
     assert chosen.sizes == ({"pairs": 1024, "grades": 2}, {"pairs": 1024, "grades": 6})
     assert {m.name for m in chosen.methods} == {"cosent", "cosine-mse", "cosent-dense"}
+
+
+def test_sizes_of_ones_own_stand_in_place_of_the_listed_ones_and_meet_those_of_other_dimensions():
+    found = load_registry()
+    (chosen,) = choose(found, ["matching/pairs"], (), None, ["pairs=65536,512", "pairs=512"])
+    grades = found.workloads["matching/pairs"].sizes["grades"]
+    assert chosen.sizes == tuple({"pairs": n, "grades": g} for n in (512, 65536) for g in grades)
+    others = choose(found, ["matching/pairs", "activation"], (), None, ["pairs=512"])
+    listed = found.workloads["activation/elements"].sizes["elements"]
+    assert [s["elements"] for one in others if one.workload.role == "activation" for s in one.sizes] == list(listed)
+
+
+def test_an_option_goes_to_the_methods_that_have_it_and_to_their_references(monkeypatch):
+    found = load_registry()
+    only = ["method=infonce"]
+    chosen = choose(found, ["contrastive-loss", "activation"], [], None, ["batch=8"], ["temperature=0.05"])
+    assert [one.settings for one in chosen if one.workload.role == "activation"] == [()]
+    (chosen,) = choose(found, ["contrastive-loss"], only, None, ["batch=8"], ["temperature=0.05"])
+    seen = []
+
+    def examine(methods, *places, **_):
+        seen.extend(one.create().temperature for one in (*methods, places[-1]))
+
+    monkeypatch.setattr(work, "examine_all", examine)
+    size = tuple(chosen.sizes[0].items())
+    place = work.Place(chosen.workload.name, size, "cpu", "float32", torch.get_num_threads(), (), 0, chosen.settings)
+    work.check([].append, place, ["infonce"], "infonce-dense", False)
+    assert seen == [0.05, 0.05]
 
 
 WORKLOADS = harness.workloads()
