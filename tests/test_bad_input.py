@@ -125,7 +125,8 @@ def test_a_claim_file_that_cannot_be_read_is_told_first_and_what_must_hold_does_
     plugin = harness_cli.write("two_files.py", TWO_FILES)
     suite = harness_cli.write("s.toml", SUITE.replace("[[cross]]", 'claims = ["good/*"]\n[[cross]]') + "seeds = 3\n")
     assert harness_cli.toy(suite, "-p", plugin).code == 0
-    ended = harness_cli("-p", str(Path(__file__).parent / "toy"), "-p", plugin, "claims", suite, "--require", "reproduced")
+    toy = str(Path(__file__).parent / "toy")
+    ended = harness_cli("-p", toy, "-p", plugin, "claims", suite, "--require", "reproduced")
     assert ended.code == 3
     assert "1 reproduced" in ended.out
     assert "warning" in ended.err

@@ -227,8 +227,10 @@ def decided(subject: Subject) -> Iterator[Problem | Note]:
             yield Problem(f"claim {name}: {error}", "correct its test")
             continue
         if not needed or any({c.method for c in cells} != set(test.names) for cells in needed):
-            told = "a suite that names it has only some of its methods" if needed else "no suite that names it has its cells"
-            yield Problem(f"claim {name}: {told}", "cross its methods and settings in the suite")
+            lack = (
+                "a suite that names it lacks some of its methods" if needed else "no suite that names it has its cells"
+            )
+            yield Problem(f"claim {name}: {lack}", "cross its methods and settings in the suite")
             continue
         seeds = {len({c.seed for c in cells}) for cells in needed}
         if test.seeds == 1 and seeds != {1}:

@@ -367,6 +367,7 @@ def _numeric() -> list[Task]:
 def harness_workloads() -> list[Workload]:
     """Hidden states as wide as BERT's, with few and many types."""
     here = f"{_HERE}.workload"
+    extremes = ("positives dominate", "huge scores", "one token", "no spans")
     return [
         Workload(
             name="ner/spans",
@@ -377,12 +378,7 @@ def harness_workloads() -> list[Workload]:
             baseline="efficient-global-pointer-dense",
             bytes=f"{here}:least_bytes",
             flops=f"{here}:least_flops",
-            extremes={
-                "positives dominate": f"{here}:positives_dominate",
-                "huge scores": f"{here}:huge_scores",
-                "one token": f"{here}:one_token",
-                "no spans": f"{here}:no_spans",
-            },
+            extremes={name: f"{here}:{name.replace(' ', '_')}" for name in extremes},
             # At scores of hundreds float32's own spacing moves a gradient by 3e-5.
             tolerance=1e-4,
             help="the loss of a batch of texts from hidden states, forward and backward",
