@@ -37,7 +37,7 @@ def _cases() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize(("workload", "method", "size"), _cases())
+@pytest.mark.parametrize(("workload", "method", "size"), list(_cases()))
 def test_kernel(benchmark: Any, workload: Workload, method: Method, size: dict[str, int], device: str) -> None:
     place = torch.device(device)
     call, tensors = resolve(workload.call), draw(workload.inputs, size, place, torch.float32, 0)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -115,3 +118,18 @@ def test_the_least_is_near_to_what_the_best_kernel_does(name, methods):
     workload = REGISTRY.workloads[name]
     done = min(operations(workload, method, SIZES[name]) for method in methods)
     assert done <= 1.5 * resolve(workload.flops)(**SIZES[name])
+
+
+def test_pytest_benchmark_shows_the_same_workloads(tmp_path):
+    chosen = "suites/kernels/test_kernels.py::test_kernel[softplus-activation/elements elements=100000-cpu]"
+    kept = ["--benchmark-storage", str(tmp_path), "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", chosen, "--benchmark-only", *kept],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "activation: activation/elements, elements=100000, cpu" in done.stdout
+    assert "1 passed" in done.stdout
