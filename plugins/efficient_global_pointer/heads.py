@@ -92,9 +92,9 @@ class GlobalPointer(PointerHead):
     def scores(self, hidden: Tensor) -> Tensor:
         both = self.dense(hidden).unflatten(-1, (self.types, 2 * self.size))
         query, key = self._rotated(*both.split(self.size, dim=-1))
-        # As one product of [L, d] with [d, L] for each text and type.
-        scores: Tensor = query.transpose(1, 2) @ key.permute(0, 2, 3, 1)
-        return scores / math.sqrt(self.size)
+        # As one product of [L, d] with [d, L] for each text and type; queries are fewer than scores to divide.
+        scores: Tensor = (query / math.sqrt(self.size)).transpose(1, 2) @ key.permute(0, 2, 3, 1)
+        return scores
 
 
 class SharedPointer(PointerHead):

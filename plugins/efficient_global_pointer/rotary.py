@@ -24,6 +24,10 @@ def rotate(vectors: Tensor) -> Tensor:
         raise ValueError(f"rotate: vectors of shape {tuple(vectors.shape)}: an even last dimension is needed")
     shape = (1, length, *[1] * (vectors.dim() - 3), size // 2)
     cosine, sine = (table.view(shape) for table in _tables(length, size, vectors.dtype, vectors.device))
+    if vectors.dtype in (torch.float32, torch.float64):
+        # A plane's turn is one complex product: one pass over memory, and one backward.
+        planes = torch.view_as_complex(vectors.reshape(*vectors.shape[:-1], size // 2, 2).contiguous())
+        return torch.view_as_real(planes * torch.complex(cosine, sine)).flatten(-2)
     even, odd = vectors[..., ::2], vectors[..., 1::2]
     return torch.stack([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1).flatten(-2)
 
