@@ -6,7 +6,8 @@ HarnessError            something a person can act on; the command line prints i
 │   ├── FileError       a suite or claim file that cannot be read as one
 │   └── DatasetError    a data set whose files are damaged or are not what they should be
 ├── RecordNotKept       the results folder cannot be written any more; the run stops, what is recorded stays
-└── DatasetMissing      a data set, or what reads it, is nowhere on this machine; its cells are skipped, not failed
+└── CannotRunHere       a cell lacks something on this machine now: it is skipped, not failed, and tried again later
+    └── DatasetMissing  a data set is nowhere on this machine
 """
 
 from __future__ import annotations
@@ -74,8 +75,12 @@ class RecordNotKept(HarnessError):
     exit_code = ExitCode.CELLS_FAILED
 
 
-class DatasetMissing(HarnessError):
-    """A data set, or what reads it, is nowhere on this machine; the message says how to get it."""
+class CannotRunHere(HarnessError):
+    """A cell lacks something on this machine now, a package or quiet; the message says what would help."""
+
+
+class DatasetMissing(CannotRunHere):
+    """A data set is nowhere on this machine; the message says how to get it."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

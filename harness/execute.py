@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cell import Cell
 from harness.datasets import load
-from harness.errors import DatasetMissing, HarnessError, UnknownName, UsageError
+from harness.errors import CannotRunHere, HarnessError, UnknownName, UsageError
 from harness.memory import PeakMemory, at_most, ran_out
 from harness.records import Record, Status
 from harness.run import Run
@@ -59,7 +59,7 @@ def execute(
             metrics = check_metrics(task, code(built, run))
     except KeyboardInterrupt:
         raise
-    except DatasetMissing as error:
+    except CannotRunHere as error:
         status, cause = "skipped", str(error)
     except BaseException as error:  # noqa: BLE001  a method may fail in any way; that is its result
         status, cause = "failed", explain(error, memory_limit)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -82,14 +84,15 @@ class CommandLine:
 
 
 @pytest.fixture
-def harness_cli(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[CommandLine]:
+def harness_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
     for name in ("HARNESS_DATA", "HARNESS_RESULTS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("HARNESS_TRACKING", "off")
-    yield CommandLine(tmp_path, monkeypatch, tmp_path_factory.mktemp("t"))
+    # Ray's sockets stand in it, whose paths may have 107 bytes.
+    short = Path(tempfile.mkdtemp(prefix="h"))
+    yield CommandLine(tmp_path, monkeypatch, short)
+    shutil.rmtree(short, ignore_errors=True)
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
             del sys.modules[name]

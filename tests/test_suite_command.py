@@ -95,10 +95,10 @@ methods = ["needy"]
 NEEDS_MORE = """
 import os
 import harness
-from harness.errors import DatasetMissing
+from harness.errors import CannotRunHere
 def build():
     if "PACKAGE" not in os.environ:
-        raise DatasetMissing("a package is needed")
+        raise CannotRunHere("a package is needed")
     return abs
 @harness.hookimpl
 def harness_methods():

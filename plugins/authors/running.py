@@ -34,8 +34,8 @@ def tasks(subject: Subject) -> Iterator[Problem | Note]:
         records = _twice(cells, subject.registry)
         for cell in cells:
             first, second = records[cell.id]
-            if first.status == "skipped":
-                yield Note(f"task {cell.task} was not run: {first.cause}")
+            if missing := next((r.cause for r in (first, second) if r.status == "skipped"), None):
+                yield Note(f"task {cell.task} was not run, or not twice: {missing}")
             elif not first.good and waiting[cell.task]:
                 failed[cell.task] = first
                 continue

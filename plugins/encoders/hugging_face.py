@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.errors import UsageError
+from harness.errors import CannotRunHere, UsageError
 from harness_plugins.encoders.tokens import Span, Tokens
 
 WEIGHTS = "model.safetensors"
@@ -98,7 +98,7 @@ def _load(name: str) -> tuple[Any, Any]:
         transformers: Any = importlib.import_module("transformers")
         damaged: Any = importlib.import_module("safetensors").SafetensorError
     except ImportError:
-        raise UsageError(f"encoder hf:{name} needs transformers: pip install 'harness[text]'") from None
+        raise CannotRunHere(f"encoder hf:{name} needs transformers: pip install 'harness[text]'") from None
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     folder = Path(name).expanduser()
@@ -114,7 +114,8 @@ def _load(name: str) -> tuple[Any, Any]:
         tokenizer = transformers.AutoTokenizer.from_pretrained(place, use_fast=True, **where)
         model = transformers.AutoModel.from_pretrained(place, use_safetensors=True, **where)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, damaged) as error:
-        raise UsageError(f"encoder hf:{name}: {_reason(name, folder, error)}") from None
+        kind = UsageError if folder.exists() else CannotRunHere
+        raise kind(f"encoder hf:{name}: {_reason(name, folder, error)}") from None
     if not tokenizer.is_fast:
         raise UsageError(f"encoder hf:{name}: its tokenizer tells no character offsets; a fast one is needed")
     return model, tokenizer

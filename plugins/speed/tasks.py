@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from harness.errors import UnknownName, UsageError
+from harness.errors import CannotRunHere, UnknownName, UsageError
 from harness.provenance import usable_cores
 from harness.registry import Registry, load_registry
 from harness.run import Run
@@ -29,8 +29,8 @@ def race(method: Any, run: Run) -> dict[str, float]:
     """Time the cell's method against ``against`` on one size of a workload of its role.
 
     Both must be right on realistic inputs first, and have the options that they share in common. Raises UsageError
-    for a workload, size or baseline that the role does not have, and RuntimeError naming what is wrong with a method,
-    or that ``against`` twice was not the same.
+    for a workload, size or baseline that the role does not have, RuntimeError naming what is wrong with a method, and
+    CannotRunHere where ``against`` twice was not the same.
     """
     registry = load_registry()
     role = registry.tasks[run.cell.task].role
@@ -76,7 +76,7 @@ def race(method: Any, run: Run) -> dict[str, float]:
             if no_difference(base, times.control):
                 break
         else:
-            raise RuntimeError(_too_noisy(rival_name, ratio(base, times.control)))
+            raise CannotRunHere(_too_noisy(rival_name, ratio(base, times.control)))
     return {
         "times_baseline": ratio(base, own).times,
         "seconds_per_call": median(own),

@@ -10,7 +10,7 @@ import torch
 from plugin_run import DATASETS, METHODS, TASKS, make_run
 
 from harness import datasets
-from harness.errors import DatasetMissing, UsageError
+from harness.errors import CannotRunHere, DatasetMissing, UsageError
 from harness.spec import resolve
 from harness_plugins.encoders.encoder import make_encoder, pool
 from harness_plugins.encoders.hugging_face import chosen
@@ -101,9 +101,9 @@ def test_pickled_weights_are_never_read(tiny_bert, tmp_path):
 
 def test_model_that_is_not_in_the_cache_is_not_downloaded(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    with pytest.raises(UsageError, match=r"not in Hugging Face's cache .*'hf download nobody/nothing'"):
+    with pytest.raises(CannotRunHere, match=r"not in Hugging Face's cache .*'hf download nobody/nothing'"):
         make("nobody/nothing@main")
-    with pytest.raises(UsageError, match="not in Hugging Face's cache"):
+    with pytest.raises(CannotRunHere, match="not in Hugging Face's cache"):
         make("nobody/nothing")
 
 

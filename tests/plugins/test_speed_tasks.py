@@ -7,6 +7,7 @@ import types
 import pytest
 import torch
 
+from harness.errors import CannotRunHere
 from harness.registry import load_registry
 from harness_plugins.speed import gate, tasks
 from harness_plugins.speed.gate import Examined, Fault
@@ -106,7 +107,7 @@ def test_alone_a_race_must_find_what_the_reference_gives_when_nothing_stands_aro
 
 def test_a_machine_that_is_too_noisy_is_tried_with_twice_the_blocks_and_then_told(watched):
     watched["control"] = [1.2, 1.2, 1.2]
-    with pytest.raises(RuntimeError, match=r"too noisy to judge: softplus was 0\.833 \[0\.833, 0\.833\] times"):
+    with pytest.raises(CannotRunHere, match=r"too noisy to judge: softplus was 0\.833 \[0\.833, 0\.833\] times"):
         race("activation", "relu", against="softplus")
     assert watched["budgets"] == [0.7, 1.4]
 
