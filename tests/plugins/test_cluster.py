@@ -98,20 +98,23 @@ def cluster(folder: Path, nodes: int) -> Iterator[tuple[Any, list[Any]]]:
 def test_a_node_that_dies_costs_another_try_and_no_cell(suite, harness_cli, monkeypatch):
     for name, value in ray_environment(harness_cli).items():
         monkeypatch.setenv(name, value)
-    with cluster(harness_cli._short, nodes=2) as (made, workers):
-        process = suite("--engine", "ray", "--address", made.address, seeds=10, seconds=1.0)
-        path = harness_cli.folder / "results" / "records.jsonl"
-        deadline = time.monotonic() + 200
-        # By then both nodes are at work, however long one of them took to start.
-        while not (path.exists() and path.read_text().count("\n") >= 8) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        made.remove_node(workers[0], allow_graceful=False)
-        code, err = ended(process)
-    assert code == 0, err
-    found = records(harness_cli.folder, "results").values()
-    assert len(found) == 20
-    assert {record["status"] for record in found} == {"done"}
-    assert max(record["attempts"] for record in found) == 2
+    # On a busy machine a node may go before it has begun anything; then nothing is lost, and it is tried once more.
+    for results in ("first", "second", "third"):
+        with cluster(harness_cli._short, nodes=2) as (made, workers):
+            process = suite("--engine", "ray", "--address", made.address, "--results", results, seeds=6, seconds=1.0)
+            path = harness_cli.folder / results / "records.jsonl"
+            deadline = time.monotonic() + 200
+            while not (path.exists() and path.read_text().count("\n") >= 4) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            made.remove_node(workers[0], allow_graceful=False)
+            code, err = ended(process)
+        assert code == 0, err
+        found = records(harness_cli.folder, results).values()
+        assert len(found) == 12
+        assert {record["status"] for record in found} == {"done"}
+        if (attempts := max(record["attempts"] for record in found)) > 1:
+            break
+    assert attempts == 2
     assert "is tried again: its node or the process on it was lost" in err
 
 
