@@ -131,6 +131,8 @@ def test_a_claim_file_that_cannot_be_read_is_told_first_and_what_must_hold_does_
     assert "1 reproduced" in ended.out
     assert "warning" in ended.err
     assert "torn.toml: not valid TOML" in ended.err
+    told = harness_cli("-p", toy, "-p", plugin, "doctor", "--json").document["amiss"]
+    assert any("torn.toml: not valid TOML" in one for one in told)
     suite = harness_cli.write("s.toml", SUITE.replace("[[cross]]", 'claims = ["torn/*"]\n[[cross]]'))
     told = fails(harness_cli.toy(suite, "-p", plugin), "torn.toml: not valid TOML", "names a claim 'torn/*'")
     assert told.index("torn.toml") < told.index("torn/*")

@@ -150,6 +150,38 @@ test = { kind = "reaches", metric = "noise", task = "toy/total", method = "plain
     assert seeds["plain"] > seeds["lifted"] == set(range(5))
 
 
+def test_looks_take_seeds_in_their_order_whenever_they_ended_and_a_later_reader_is_told(harness_cli):
+    harness_cli.write(
+        "mean.toml",
+        """
+[[claim]]
+id = "mean/noise"
+says = "the mean is anything"
+source = { article = "tests" }
+test = { kind = "reaches", metric = "noise", task = "toy/total", method = "plain", value = 0.0, tol = 1000.0 }
+""",
+    )
+    plugin = harness_cli.write(
+        "mean.py",
+        "import harness, pathlib\n@harness.hookimpl\ndef harness_claims():\n"
+        "    return [pathlib.Path(__file__).parent / 'mean.toml']\n",
+    )
+    suite = harness_cli.write(
+        "noise.toml",
+        'title = "N"\nclaims = ["mean/*"]\n[[cross]]\ntask = "toy/total"\nmethods = ["plain"]\nseeds = 3\n',
+    )
+    harness_cli.toy(suite, "-p", plugin, "--seeds", "10", "--only", "seed=9")
+    harness_cli.toy(suite, "-p", plugin, "--seeds", "10", "--jobs", "1")
+    noise = {r["seed"]: r["metrics"]["noise"] for r in harness_cli.records}
+    toy = str(Path(__file__).parent / "toy")
+    look = harness_cli("-p", toy, "-p", plugin, "claims", suite, "--until-decided", "--json")
+    assert look.document[0]["estimate"] == pytest.approx(sum(noise[seed] for seed in range(5)) / 5)
+    assert "note" not in look.err
+    later = harness_cli("-p", toy, "-p", plugin, "claims", suite, "--json")
+    assert later.document[0]["estimate"] == pytest.approx(sum(noise.values()) / 10)
+    assert "records of more seeds than it asks for" in later.err
+
+
 def test_plan_prints_the_cells_and_runs_none(harness_cli):
     before = harness_cli.toy("toy", "--plan", "--json").document
     assert before["to_run"] == len(before["cells"]) == 16

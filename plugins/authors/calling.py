@@ -228,7 +228,7 @@ def _of_baseline(
         found = _faults(baseline, workload, device, methods[baseline.reference or baseline.name])
     except (UsageError, ImportError):
         return {}
-    return {(fault.check, fault.inputs): fault.found for fault in found}
+    return {(fault.check, fault.inputs): fault.found for fault in reversed(found)}
 
 
 def _faults(method: Method, workload: Workload, device: torch.device, truth: Method) -> list[Fault]:

@@ -15,8 +15,7 @@ from harness_plugins.peers.packages import imported
 class GhostNorms:
     """opacus' ghost norms: a layer's squared norm from its input and its output's gradient (arXiv 2110.05679).
 
-    The model is wrapped and unwrapped in each call, as it is another one each time: a ninth of the time for 64 rows
-    through three layers of 128, less for larger ones.
+    The model is wrapped and unwrapped in each call, as it is another one each time; that is timed with it.
 
     Raises ImportError where opacus is not installed.
     """

@@ -60,6 +60,8 @@ FAULTS = [
     ("reference", INIT, 'help="focal', 'reference="cross-entropy", help="focal', "is off by"),
     ("reference", LOSS, "F.log_softmax(logits, dim=1)", "logits.softmax(dim=1).log()",
      "sure inputs: value is not finite"),
+    ("reference", "workload.py", "return loss(logits, target)", "return (loss(logits, target) + 1e6) - 1e6",
+     "; so is the baseline's, cross-entropy: value is off by"),
     ("deterministic", LOSS, RETURN, RETURN + " + torch.rand((), generator=G)", "another result the second time"),
     ("global-state", LOSS, RETURN, "return F.dropout(-(rest**self.gamma * log_p), 0.0).mean() + 0 * torch.rand(())",
      "the global generator of torch"),
