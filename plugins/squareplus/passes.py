@@ -2,7 +2,7 @@
 
 With h = |x| / 2 and c = b / 4,
 
-    y = relu(x) + c / (h + sqrt(h^2 + c)),    dy/dx = y^2 / (y^2 + c),
+    y = m where x >= 0, otherwise c / m,  m = h + sqrt(h^2 + c);    dy/dx = y^2 / (y^2 + c),
 
 both without a difference. The second needs y alone, which the next layer mostly keeps anyway.
 """
@@ -10,6 +10,7 @@ both without a difference. The second needs y alone, which the next layer mostly
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import warnings
 from typing import Any
@@ -36,10 +37,10 @@ class SquarePlusPasses(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, b: float, compiled: bool) -> Tensor:
-        if compiled and (found := _by_compiler(0, x, b / 4, _limit(x))) is not None:
+        if compiled and (found := _by_compiler(0, x, b / 4)) is not None:
             return found
         if not _looked_at(x):
-            return value(x, b / 4, _limit(x))
+            return value(x, b / 4)
         wide = _wide(x.dtype)
         if not _divisible(x):
             taken = x.to(wide)
@@ -94,27 +95,30 @@ class SquarePlusPasses(torch.autograd.Function):
         return sloped(tangent, y, 2 / math.sqrt(ctx.b))
 
 
+# Each call asks for it; to find it anew takes as long as a pass over 30,000 numbers.
+SquarePlusPasses.forward.__signature__ = inspect.signature(SquarePlusPasses.forward)  # type: ignore[attr-defined]
+
+
 def _in_few_passes(x: Tensor, quarter: float, mean: Tensor, out: Tensor) -> Tensor:
     """``value`` of a tensor whose numbers can be looked at, into ``out``; ``mean`` is room for the denominator."""
     torch.abs(x, out=out)
-    limit = _limit(x)
     # Not a number is not below it either.
-    if x.numel() and not out.amax() <= limit:
-        return out.copy_(value(x, quarter, limit))
+    if x.numel() and not out.amax() <= LARGEST_SQUARED[x.dtype]:
+        return out.copy_(value(x, quarter))
     over = x.new_full((), quarter)
     torch.addcmul(over, x, x, value=0.25, out=mean).sqrt_().add_(out, alpha=0.5)
     return torch.clamp(x, min=0, out=out).addcdiv_(over, mean)
 
 
-def value(x: Tensor, quarter: float, limit: float) -> Tensor:
-    """squareplus of a whole tensor, with ``quarter`` = b / 4; what h^2 is above ``limit`` is not used."""
+def value(x: Tensor, quarter: float) -> Tensor:
+    """squareplus of a whole tensor, with ``quarter`` = b / 4."""
     wide = _widened(x)
     # Halved before anything is added: |x| + sqrt(x^2 + b) itself overflows at the end of the range.
     half = (wide * 0.5).abs()
-    # Compiled, a choice takes half the time of the clamp and the maximum that would do the same.
-    mean = torch.where(half > limit, half, (half.square() + quarter).sqrt()) + half
+    # Compiled, a choice takes half the time of a clamp or a maximum.
+    mean = torch.where(half > LARGEST_SQUARED[wide.dtype], half, (half.square() + quarter).sqrt()) + half
     # A number over a tensor would be the number times a reciprocal, which may underflow where the quotient does not.
-    return (torch.relu(wide) + torch.div(mean.new_full((), quarter), mean)).to(x.dtype)
+    return torch.where(wide >= 0, mean, torch.div(mean.new_full((), quarter), mean)).to(x.dtype)
 
 
 def sloped(gradient: Tensor, y: Tensor, factor: float) -> Tensor:
@@ -185,10 +189,6 @@ def _in_a_row(gradient: Tensor) -> Tensor:
 def _size() -> int:
     """Elements of a piece that all threads share."""
     return PIECE * torch.get_num_threads()
-
-
-def _limit(x: Tensor) -> float:
-    return LARGEST_SQUARED[_wide(x.dtype)]
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:

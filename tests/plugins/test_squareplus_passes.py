@@ -42,9 +42,10 @@ def test_pieces_give_what_the_whole_tensor_gives(count, dtype):
     x, gradient = drawn(count, dtype)
     y = SquarePlus(3.0)(x)
     y.backward(gradient)
-    whole = passes.value(x.detach(), 0.75, passes.LARGEST_SQUARED[torch.promote_types(dtype, torch.float32)])
-    assert torch.equal(y, whole)
-    assert torch.equal(x.grad, passes.sloped(gradient, whole, 2 / math.sqrt(3.0)))
+    whole = passes.value(x.detach(), 0.75)
+    # From 0 on the one adds relu(x) to c / m and the other takes m, which round differently.
+    torch.testing.assert_close(y.detach(), whole, rtol=2 * torch.finfo(dtype).eps, atol=0)
+    assert torch.equal(x.grad, passes.sloped(gradient, y.detach(), 2 / math.sqrt(3.0)))
 
 
 @pytest.mark.parametrize("b", [1e-30, 1e-6, 4.0, 1e12, 1e30])
