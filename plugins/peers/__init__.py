@@ -50,7 +50,7 @@ def harness_methods() -> list[Method]:
             "ranking:sentence_transformers_cosent",
             _SCALE,
             "cosent-dense",
-            "sentence-transformers' CoSENT loss, which sorts the labels too",
+            "sentence-transformers' CoSENT loss: all pairs before 6.2, sorted labels since",
         ),
         (
             "opacus-ghost-norms",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from torch import Tensor
@@ -15,7 +16,11 @@ def sentence_transformers_cosent(scale: float = 20.0) -> Callable[[Tensor, Tenso
 
     Raises ImportError where the package is not installed.
     """
-    losses = imported("sentence_transformers.sentence_transformer.losses", "sentence-transformers")
+    package = "sentence_transformers"
+    imported(package, "sentence-transformers")
+    # Before 6 the losses stood at the top; there they still are, with a warning.
+    place = f"{package}.sentence_transformer"
+    losses = imported(f"{place if find_spec(place) else package}.losses", "sentence-transformers")
 
     def given(cosine: Tensor, _: Tensor) -> Tensor:
         """The similarity of embeddings that are similarities already."""
