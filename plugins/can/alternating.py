@@ -128,11 +128,10 @@ def refine_by_loop(sure: Tensor, unsure: Tensor, prior: Tensor, alpha: float, it
     >>> refine_by_loop(torch.tensor([[0.05, 0.95]]), torch.tensor([[0.5, 0.5]]), torch.tensor([0.5, 0.5]), 1.0, 1)
     tensor([[0.7250, 0.2750]])
     """
-    refined = []
-    for row in unsure:
-        stacked = torch.cat([sure, row[None]])
-        # A copy: a view would keep the whole matrix alive.
-        refined.append(refine_stacked(stacked, prior, alpha, iterations)[-1].clone())
+    # Copies, as views would keep whole matrices alive; all made first, as each would split what the last matrix left free.
+    refined = [torch.empty_like(row) for row in unsure]
+    for row, copy in zip(unsure, refined, strict=True):
+        copy.copy_(refine_stacked(torch.cat([sure, row[None]]), prior, alpha, iterations)[-1])
     return torch.stack(refined) if refined else unsure
 
 

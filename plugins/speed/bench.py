@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from harness_plugins.speed.timing import Dropped, Times
     from harness_plugins.speed.work import Place
 
-DIRECTIONS: tuple[Direction, ...] = ("forward", "both")
 #: Seconds of interleaved blocks for each method and direction, about.
 BUDGET = 0.25
 #: Seconds without a word in which a race may be silent, at least: it speaks before each block.
@@ -83,6 +82,10 @@ class Point:
     rows: tuple[Row, ...]
     controls: Mapping[Direction, Control] = field(default_factory=dict)
 
+    def ranked(self, row: Row) -> float | None:
+        """The seconds that a row is ranked by; None where it has no time or is wrong."""
+        return None if row.status == "wrong" else row.seconds(self.place.directions[-1])
+
     @property
     def noisy(self) -> tuple[Direction, ...]:
         """Directions in which the machine was too noisy to judge."""
@@ -130,7 +133,7 @@ def measure(
     for reference, names in families.items():
         rows.update(_checked(place, rows, names, reference, smallest, limits, told))
     controls: dict[Direction, Control] = {}
-    for direction in DIRECTIONS:
+    for direction in place.directions:
         told(f"time, {direction if direction == 'forward' else 'forward and backward'}")
         if control := _raced(place, rows, baseline, direction, limits):
             controls[direction] = control
@@ -166,7 +169,7 @@ def _checked(
     waiting = list(names)
     while waiting:
         running = ""
-        for found in run_apart(work.check, (place, tuple(waiting), reference, smallest), limits):
+        for found in run_apart(work.check, (place, tuple(waiting), reference, smallest and place.backward), limits):
             if isinstance(found, str):
                 running = found
                 told(f"check of {found or f'{reference} in float64'}")
@@ -238,7 +241,7 @@ def _with_ratios(point: Point) -> Iterator[Row]:
     base = next((row for row in point.rows if row.method == point.baseline), None)
     for row in point.rows:
         found: dict[Direction, Ratio] = {}
-        for direction in DIRECTIONS:
+        for direction in point.place.directions:
             mine, theirs = row.seconds(direction), base.seconds(direction) if base else None
             if base is None or mine is None or theirs is None or row.status == "wrong":
                 continue

@@ -63,6 +63,9 @@ def bench(
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="For the methods that have it: temperature=0.05."),
     ] = None,
+    forward: Annotated[
+        bool, typer.Option("--forward", help="Forward alone: gradients are neither checked nor timed.")
+    ] = False,
     threads: Annotated[
         list[int] | None, typer.Option("--threads", metavar="N", min=1, help="CPU threads (default: all cores).")
     ] = None,
@@ -102,7 +105,14 @@ def bench(
     counts = tuple(dict.fromkeys(threads or [usable_cores()]))
     places = [(one, count) for one in devices for count in (counts if one == "cpu" else counts[:1])]
     points, machines, environment = _measure(
-        found, chosen, places, dtype, all_plugins(context, plugin), seconds(timeout) or TIMEOUT, size(limit)
+        found,
+        chosen,
+        places,
+        dtype,
+        all_plugins(context, plugin),
+        seconds(timeout) or TIMEOUT,
+        size(limit),
+        not forward,
     )
     _deliver(points, machines, environment, folder, output, as_json)
     if any(row.status in ("wrong", "raised", "crashed") for point in points for row in point.rows):
@@ -202,6 +212,7 @@ def _measure(
     plugins: tuple[str, ...],
     timeout: float,
     memory: int | None,
+    backward: bool,
 ) -> tuple[list[Point], list[Machine], dict[str, Any]]:
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -226,7 +237,7 @@ def _measure(
             machines.append(Machine(slot, count, machine_rates(slot, count, limits)))
             for one, dimensions in _each(chosen):
                 size = tuple(dimensions.items())
-                place = Place(one.workload.name, size, slot, dtype, count, plugins, settings=one.settings)
+                place = Place(one.workload.name, size, slot, dtype, count, plugins, 0, one.settings, backward)
                 label = f"{one.workload.name} {' '.join(f'{k}={v}' for k, v in dimensions.items())}"
                 if not errors().is_terminal:
                     errors().print(f"{label} ({slot}) after {duration(time.monotonic() - begin)}", soft_wrap=True)

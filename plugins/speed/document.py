@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.spec import resolve
 from harness_plugins.speed.apart import Ended
-from harness_plugins.speed.bench import DIRECTIONS, Point, Row
+from harness_plugins.speed.bench import Point, Row
 from harness_plugins.speed.growth import exponents
 from harness_plugins.speed.machine import Rates
 
@@ -42,7 +42,8 @@ def shares(point: Point, row: Row, machines: Sequence[Machine]) -> tuple[float, 
         (m.rates for m in machines if (m.device, m.threads) == (point.place.device, point.place.threads)), None
     )
     seconds = row.seconds("both")
-    if not isinstance(found, Rates) or seconds is None:
+    # Workloads count forward and backward together.
+    if not isinstance(found, Rates) or seconds is None or not point.place.backward:
         return None
     size = point.place.dimensions
     moved = resolve(point.workload.bytes)(point.place.torch_dtype.itemsize, **size)
@@ -51,16 +52,16 @@ def shares(point: Point, row: Row, machines: Sequence[Machine]) -> tuple[float, 
 
 
 def growth(points: Sequence[Point]) -> list[dict[str, Any]]:
-    """Fitted exponents of time (forward and backward) and memory for each method and place."""
-    series: dict[tuple[str, str, int, str], list[tuple[Mapping[str, int], Row]]] = {}
+    """Fitted exponents of time (both, or forward alone) and memory for each method and place."""
+    series: dict[tuple[str, str, int, str], list[tuple[Point, Row]]] = {}
     for point in points:
         for row in point.rows:
             key = (point.place.workload, point.place.device, point.place.threads, row.method)
-            series.setdefault(key, []).append((point.place.dimensions, row))
+            series.setdefault(key, []).append((point, row))
     found = []
     for (workload, device, threads, method), rows in series.items():
-        times = [(size, s) for size, row in rows if (s := row.seconds("both")) is not None and row.status != "wrong"]
-        peaks = [(size, float(row.cost.peak_bytes or 0)) for size, row in rows if row.cost is not None]
+        times = [(point.place.dimensions, s) for point, row in rows if (s := point.ranked(row)) is not None]
+        peaks = [(point.place.dimensions, float(row.cost.peak_bytes or 0)) for point, row in rows if row.cost]
         time, memory = (exponents(*_apart(values)) for values in (times, peaks))
         if time or memory:
             where = {"workload": workload, "device": device, "threads": threads, "method": method}
@@ -92,7 +93,7 @@ def _point(point: Point, machines: Sequence[Machine]) -> dict[str, Any]:
 
 
 def _row(point: Point, row: Row, machines: Sequence[Machine]) -> dict[str, Any]:
-    reached = shares(point, row, machines)
+    reached, place = shares(point, row, machines), point.place
     return {
         "method": row.method,
         "status": row.status,
@@ -107,7 +108,7 @@ def _row(point: Point, row: Row, machines: Sequence[Machine]) -> dict[str, Any]:
                 "blocks": list(row.blocks.get(direction, ())),
                 "against_baseline": _ratio(row.ratios[direction]) if direction in row.ratios else None,
             }
-            for direction in DIRECTIONS
+            for direction in place.directions
         },
         "copy_share": reached[0] if reached else None,
         "matmul_share": reached[1] if reached else None,

@@ -44,11 +44,13 @@ def page(points: Sequence[Point]) -> str:
 
 
 def _section(group: Sequence[Point]) -> str:
-    methods = list(dict.fromkeys(row.method for point in group for row in point.rows if _time(row) is not None))
+    methods = list(dict.fromkeys(row.method for point in group for row in point.rows if point.ranked(row) is not None))
     if not methods:
         return ""
     panels = [
-        _panel(group, methods, "forward and backward", _time, seconds_text),
+        _panel(
+            group, methods, "forward and backward" if group[0].place.backward else "forward", Point.ranked, seconds_text
+        ),
         _panel(group, methods, "peak memory", _peak, lambda count: memory(round(count))),
     ]
     key = "".join(f"<li>{_sample(number)} {escape(method)}</li>" for number, method in enumerate(methods))
@@ -56,24 +58,20 @@ def _section(group: Sequence[Point]) -> str:
     return f'<h2>{escape(heading(group))}</h2><div class="panels">{figures}</div><ul class="key">{key}</ul>'
 
 
-def _time(row: Row) -> float | None:
-    return None if row.status == "wrong" else row.seconds("both")
-
-
-def _peak(row: Row) -> float | None:
-    return float(row.cost.peak_bytes) if _time(row) is not None and row.cost and row.cost.peak_bytes else None
+def _peak(point: Point, row: Row) -> float | None:
+    return float(row.cost.peak_bytes) if point.ranked(row) is not None and row.cost and row.cost.peak_bytes else None
 
 
 def _panel(
     group: Sequence[Point],
     methods: Sequence[str],
     title: str,
-    of: Callable[[Row], float | None],
+    of: Callable[[Point, Row], float | None],
     told: Callable[[float], str],
 ) -> str:
     name, across = _across(group)
     root = svg.picture(_WIDTH, _HEIGHT, f"{heading(group)}: {title}")
-    values = [value for point in group for row in point.rows if (value := of(row)) is not None]
+    values = [value for point in group for row in point.rows if (value := of(point, row)) is not None]
     svg.label(root, _LEFT, 12, title, "side", "start")
     if not values:
         svg.label(root, _WIDTH / 2, _HEIGHT / 2, "nothing was measured")
@@ -92,7 +90,7 @@ def _panel(
             (across(point), value, point)
             for point in group
             for row in point.rows
-            if row.method == method and (value := of(row)) is not None
+            if row.method == method and (value := of(point, row)) is not None
         ]
         found.sort(key=lambda one: one[0])
         svg.path(root, [(x(at), y(value)) for at, value, _ in found], f"curve {_kind(number)}", method)

@@ -34,8 +34,9 @@ def skips_repeated_work(
         synchronise(device)
         begin = time.perf_counter()
         value = call(method, *tensors)
-        if value.requires_grad:
-            torch.autograd.grad(value, [t for t in tensors if t.requires_grad], allow_unused=True)
+        wanted = [t for t in tensors if t.requires_grad]
+        if value.requires_grad and wanted:
+            torch.autograd.grad(value, wanted, allow_unused=True)
         synchronise(device)
         return time.perf_counter() - begin
 

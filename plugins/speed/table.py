@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _COLUMNS = ("method", "forward", "times", "both", "times ", "90 % interval", "memory", "copy", "matmul")
+_FORWARD_COLUMNS = ("method", "forward", "times", "90 % interval", "memory")
 
 
 def show(console: Console, points: Sequence[Point], machines: Sequence[Machine]) -> None:
@@ -80,13 +81,13 @@ def _three(number: float) -> str:
 def _show_group(console: Console, group: Sequence[Point], machines: Sequence[Machine]) -> None:
     from rich.markup import escape
 
-    made = table(*_COLUMNS, title=heading(group), right=_COLUMNS[1:], no_wrap=True)
+    columns = _COLUMNS if group[0].place.backward else _FORWARD_COLUMNS
+    made = table(*columns, title=heading(group), right=columns[1:], no_wrap=True)
     for point in group:
         made.add_row(f"[bold]{escape(size_text(point, group))}[/]")
-        order = sorted(point.rows, key=lambda row: row.seconds("both") or math.inf)
-        for row in order:
-            if row.seconds("both") is not None and row.status != "wrong":
-                made.add_row(*_cells(point, row, machines))
+        timed = [(seconds, row) for row in point.rows if (seconds := point.ranked(row)) is not None]
+        for _, row in sorted(timed, key=lambda pair: pair[0]):
+            made.add_row(*_cells(point, row, machines))
     console.print(made)
     for line in [*_without_time(group), *_controls(group), *_notes(group), *_growth(group)]:
         console.print(line, soft_wrap=True)
@@ -97,14 +98,20 @@ def _cells(point: Point, row: Row, machines: Sequence[Machine]) -> list[str]:
     reached = shares(point, row, machines)
     base = row.method == point.baseline
     forward, both = row.ratios.get("forward"), row.ratios.get("both")
-    return [
+    first = [
         f"  {row.method}",
         seconds_text(row.seconds("forward")),
-        "" if base else _times(forward),
+        ("1" if not point.place.backward else "") if base else _times(forward),
+    ]
+    peak = memory(row.cost.peak_bytes if row.cost else None)
+    if not point.place.backward:
+        return [*first, "" if base else _interval(forward), peak]
+    return [
+        *first,
         seconds_text(row.seconds("both")),
         "1" if base else _times(both),
         "" if base else _interval(both),
-        memory(row.cost.peak_bytes if row.cost else None),
+        peak,
         f"{100 * reached[0]:.0f} %" if reached else "",
         f"{100 * reached[1]:.0f} %" if reached else "",
     ]

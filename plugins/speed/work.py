@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
 from harness.errors import UsageError
 from harness.registry import load_registry
-from harness.spec import Method, Workload
+from harness.spec import Code, Method, Workload, resolve
 from harness_plugins.speed.apart import Send
 from harness_plugins.speed.evaluation import Size, draw
 from harness_plugins.speed.gate import Bound, NotForThisWorkload, examine_all
@@ -36,6 +36,13 @@ class Place:
     seed: int = 0
     #: Options that methods are built with.
     settings: Settings = ()
+    #: Whether anything is differentiated.
+    backward: bool = True
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """What is timed; the last is what a method is ranked by."""
+        return ("forward", "both") if self.backward else ("forward",)
 
     @property
     def dimensions(self) -> Size:
@@ -122,5 +129,14 @@ def _begin(place: Place) -> tuple[Workload, dict[str, Method]]:
         torch.use_deterministic_algorithms(False)
     registry = load_registry(place.plugins)
     workload = registry.workloads[place.workload]
+    if not place.backward:
+        inputs, extremes = _constant(workload.inputs), {name: _constant(c) for name, c in workload.extremes.items()}
+        workload = replace(workload, inputs=inputs, extremes=extremes)
     mine = [method for method in registry.methods.values() if method.role == workload.role]
     return workload, {method.name: configured(method, place.settings) for method in mine}
+
+
+def _constant(code: Code) -> Callable[..., tuple[torch.Tensor, ...]]:
+    """The same inputs, none of which wants a gradient."""
+    drawn = resolve(code)
+    return lambda *arguments, **size: tuple(tensor.detach() for tensor in drawn(*arguments, **size))

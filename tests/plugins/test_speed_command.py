@@ -64,6 +64,7 @@ METHODS = {
     "plain": lambda: plain,
     "twice": lambda: lambda x: plain(plain(x) * 0 + x) + 0 * plain(x),
     "wrong": lambda: lambda x: plain(x) * 1.01,
+    "no-slope": lambda: lambda x: plain(x.detach()) + 0 * x,
     "refused": lambda: refused,
     "missing": missing,
     "greedy": lambda: only_small,
@@ -238,6 +239,26 @@ def test_an_option_goes_to_the_methods_that_have_it_and_to_their_references(monk
     place = work.Place(chosen.workload.name, size, "cpu", "float32", torch.get_num_threads(), (), 0, chosen.settings)
     work.check([].append, place, ["infonce"], "infonce-dense", False)
     assert seen == [0.05, 0.05]
+
+
+@pytest.mark.slow
+def test_forward_alone_asks_for_no_gradient_and_shows_none(tmp_path):
+    (tmp_path / "sines.py").write_text(PLUGIN)
+    only = ("--only", "method=no-slope", "--size", "n=1000", "--threads", "1")
+    both = bench(tmp_path, "sine", "-p", "sines.py", *only)
+    assert both.returncode == 1
+    assert "wrong no-slope: gradient of input 0 is off" in both.stdout
+    forward = bench(tmp_path, "sine", "-p", "sines.py", *only, "--forward", "-o", "forward.json")
+    assert forward.returncode == 0, forward.stdout
+    assert "both" not in forward.stdout and "matmul" not in forward.stdout
+    (point,) = json.loads((tmp_path / "forward.json").read_text())["points"]
+    rows = {row["method"]: row for row in point["rows"]}
+    assert set(point["controls"]) == {"forward"}
+    assert rows["no-slope"]["status"] == "timed"
+    assert rows["no-slope"]["forward"]["seconds"] > 0
+    assert "both" not in rows["no-slope"] and rows["plain"]["matmul_share"] is None
+    pages = sorted((tmp_path / "results/bench").glob("*.html"))
+    assert "forward and backward" not in pages[-1].read_text()
 
 
 WORKLOADS = harness.workloads()
