@@ -10,13 +10,15 @@ A column that is zero in every row stays zero, where the published code divides 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from harness.errors import UsageError
 
-#: Bytes that the factors of one chunk of unsure rows may take.
-CHUNK_BYTES = 64 * 2**20
+#: Bytes that the factors of one chunk of unsure rows may take: on a CPU about what its caches hold.
+CHUNK_BYTES_ON_CPU, CHUNK_BYTES = 8 * 2**20, 256 * 2**20
 #: Below this a power of a probability is taken as lost: above it float64 still has all its digits.
 SMALLEST = 1e-290
 #: Share of a sum that lost terms may have made.
@@ -42,14 +44,13 @@ def refine_by_factors(sure: Tensor, unsure: Tensor, prior: Tensor, alpha: float,
     """
     # With alpha = 1 every step has the same powers: one copy is enough.
     exponents = [alpha**step for step in range(1, iterations + 1)]
-    by_exponent = {exponent: sure**exponent for exponent in exponents}
+    by_exponent = {exponent: _Power.of(sure, exponent) for exponent in exponents}
     powers = [by_exponent[exponent] for exponent in exponents]
-    underflown = [(power < SMALLEST) & (sure > 0) for power in powers]
-    lost = [mask.double() if mask.any() else None for mask in underflown]
-    width = max(1, CHUNK_BYTES // (8 * (len(sure) * (iterations > 1) + 4 * sure.shape[1])))
+    room = CHUNK_BYTES_ON_CPU if sure.device.type == "cpu" else CHUNK_BYTES
+    width = max(1, room // (8 * (len(sure) * (iterations > 1) + 4 * sure.shape[1])))
     refined = []
     for chunk in torch.split(unsure, width):
-        rows, good = _scale(powers, lost, chunk, prior, alpha)
+        rows, good = _scale(powers, chunk, prior, alpha)
         if not good.all():
             redone = [refine_by_logarithms(sure, row, prior, alpha, iterations) for row in chunk[~good]]
             rows = rows.index_copy(0, (~good).nonzero()[:, 0], torch.stack(redone))
@@ -57,34 +58,58 @@ def refine_by_factors(sure: Tensor, unsure: Tensor, prior: Tensor, alpha: float,
     return torch.cat(refined) if refined else unsure
 
 
-def _scale(
-    powers: list[Tensor], lost: list[Tensor | None], unsure: Tensor, prior: Tensor, alpha: float
-) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Power:
+    """The sure rows raised to one exponent, and what all chunks need of them."""
+
+    #: [n, C].
+    values: Tensor
+    #: [C] each: the columns' sums, and how many of their entries are above 0.
+    sums: Tensor
+    counts: Tensor
+    #: [n, C]: ones where a power was rounded to nothing or nearly so; None where none was.
+    lost: Tensor | None
+
+    @classmethod
+    def of(cls, sure: Tensor, exponent: float) -> _Power:
+        values = _raised(sure, exponent)
+        lost = None
+        if not values.detach().amin() >= SMALLEST:
+            underflown = (values < SMALLEST) & (sure > 0)
+            lost = underflown.double() if underflown.any() else None
+        return cls(values, values.sum(dim=0), (values > 0).sum(dim=0), lost)
+
+
+def _raised(values: Tensor, exponent: float) -> Tensor:
+    return values if exponent == 1 else values**exponent
+
+
+def _scale(powers: list[_Power], unsure: Tensor, prior: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     """One chunk's new rows [J, C], and for each whether no rounding to zero can have touched it [J]."""
     rows = unsure
     good = torch.ones(len(unsure), dtype=torch.bool, device=unsure.device)
     # None stands for factors of one, before the first step has made any.
     row_scale: Tensor | None = None
     column_scale: Tensor | None = None
-    for step, (power, gone) in enumerate(zip(powers, lost, strict=True)):
-        raised = rows**alpha
+    least = greatest = unsure.new_zeros(())
+    for step, power in enumerate(powers):
+        gone = power.lost
+        raised = _raised(rows, alpha)
         faint = (rows > 0) & (raised < SMALLEST)
         rows = raised
         # What may be missing from each column's sum, in units of SMALLEST.
-        missing = power.new_zeros(()) if gone is None else gone.sum(dim=0)
+        missing = rows.new_zeros(()) if gone is None else gone.sum(dim=0)
         if row_scale is None or column_scale is None:
-            sums = power.sum(dim=0).expand_as(rows)
+            sums = power.sums.expand_as(rows)
         else:
             # A scale of zero is that of a class which no row has.
             nothing = column_scale == 0
-            row_scale, column_scale = row_scale**alpha, column_scale**alpha
-            least, greatest = row_scale.aminmax(dim=1)
-            good = good & (least > SMALLEST) & (greatest < 1 / SMALLEST)
+            row_scale, column_scale = _raised(row_scale, alpha), _raised(column_scale, alpha)
+            good = good & (greatest**-alpha > SMALLEST) & (least**-alpha < 1 / SMALLEST)
             good = good & (nothing | ((column_scale > SMALLEST) & (column_scale < 1 / SMALLEST))).all(dim=1)
-            sums = column_scale * (row_scale @ power)
+            sums = column_scale * (row_scale @ power.values)
             # Each product of a scale and a power may have been rounded to zero as well.
-            products = (power > 0).sum(dim=0)
-            missing = column_scale * (products if gone is None else row_scale @ gone + products)
+            missing = column_scale * (power.counts if gone is None else row_scale @ gone + power.counts)
         sums = sums + rows
         good = good & (missing * SMALLEST <= LOST * sums).all(dim=1)
         factor = torch.where(sums > 0, prior / sums, torch.zeros_like(sums))
@@ -97,11 +122,15 @@ def _scale(
         if step + 1 == len(powers):
             break
         column_scale = factor if column_scale is None else column_scale * factor
-        inner = column_scale @ power.T
-        absent = rows.shape[1] if gone is None else column_scale @ gone.T + rows.shape[1]
-        good = good & (inner * LOST >= absent * SMALLEST).all(dim=1)
+        inner = column_scale @ power.values.T
+        least, greatest = inner.detach().aminmax(dim=1)
+        if gone is None:
+            good = good & (least * LOST >= rows.shape[1] * SMALLEST)
+        else:
+            absent = column_scale @ gone.T + rows.shape[1]
+            good = good & (inner * LOST >= absent * SMALLEST).all(dim=1)
         # A sure row's own scale cancels when the row is made to sum to one.
-        row_scale = 1 / inner
+        row_scale = inner.reciprocal_()
     return rows, good
 
 
@@ -128,7 +157,7 @@ def refine_by_loop(sure: Tensor, unsure: Tensor, prior: Tensor, alpha: float, it
     >>> refine_by_loop(torch.tensor([[0.05, 0.95]]), torch.tensor([[0.5, 0.5]]), torch.tensor([0.5, 0.5]), 1.0, 1)
     tensor([[0.7250, 0.2750]])
     """
-    # Copies, as views would keep whole matrices alive; all made first, as each would split what the last matrix left free.
+    # Copies, as views would keep whole matrices alive; made first, or each would split the room that a matrix left.
     refined = [torch.empty_like(row) for row in unsure]
     for row, copy in zip(unsure, refined, strict=True):
         copy.copy_(refine_stacked(torch.cat([sure, row[None]]), prior, alpha, iterations)[-1])

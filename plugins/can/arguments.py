@@ -41,13 +41,15 @@ def check(probabilities: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _check_rows(rows: Tensor, argument: str, row: str, each: str, dtype: torch.dtype) -> None:
+    sums = rows.sum(dim=1)
+    off = (sums - 1).abs() > max(SUM_TOLERANCE, 2 * torch.finfo(dtype).eps)
+    # What is not a number is the least, and what is infinite has such a sum: nothing is wrong.
+    if not off.any() and rows.detach().amin() >= 0:
+        return
     for wrong, told in ((~rows.isfinite(), "not finite"), (rows < 0, "negative")):
         if wrong.any():
             i, j = (int(index) for index in wrong.nonzero()[0])
             where = row.format(i) + " has "
             raise UsageError(f"{argument}: {where}{rows[i, j].item():g} at class {j}, which is {told}")
-    sums = rows.sum(dim=1)
-    off = (sums - 1).abs() > max(SUM_TOLERANCE, 2 * torch.finfo(dtype).eps)
-    if off.any():
-        i = int(off.nonzero()[0])
-        raise UsageError(f"{argument}: {row.format(i)} sums to {sums[i].item():g}, {each} must sum to 1")
+    i = int(off.nonzero()[0])
+    raise UsageError(f"{argument}: {row.format(i)} sums to {sums[i].item():g}, {each} must sum to 1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import mpmath
 import numpy as np
 import pytest
@@ -175,13 +177,28 @@ def test_lost_power_that_makes_up_a_sure_row_s_sum_is_noticed():
     flat = [[0.333, 0.333, 0.333, 1e-3]]
     peaked = (0.994 * torch.eye(4, dtype=torch.float64)[:3] + 0.002).tolist()
     sure = torch.tensor([*flat, *peaked], dtype=torch.float64)
-    powers = [sure**100, sure**110]
-    lost = [((power < alternating.SMALLEST) & (sure > 0)).double() for power in powers]
+    first, second = (alternating._Power.of(sure, exponent) for exponent in (100, 110))
     row = torch.tensor([[0.3, 0.3, 0.4, 0.0]], dtype=torch.float64)
-    assert lost[0].sum() == 1
+    assert first.lost.sum() == 1
     # The second step is left without losses, so that the first one's alone can be noticed.
-    _, good = alternating._scale(powers, [lost[0], None], row, torch.full((4,), 0.25, dtype=torch.float64), 1.1)
+    powers = [first, replace(second, lost=None)]
+    _, good = alternating._scale(powers, row, torch.full((4,), 0.25, dtype=torch.float64), 1.1)
     assert not good.any()
+
+
+@pytest.mark.parametrize(
+    ("rarest", "alpha", "what"),
+    [(1e-280, 1.0, "the sum that a sure row is divided by"), (1e-268, 1.1, "the power of its scale")],
+)
+def test_scale_that_leaves_the_range_is_noticed(rarest, alpha, what):
+    """A sure row of nothing but the rarest class: all that it is scaled by is as large as its prior is small."""
+    sure = torch.eye(3, dtype=torch.float64)
+    prior = torch.tensor([rarest, 0.5, 0.5], dtype=torch.float64)
+    row = torch.tensor([[0.3, 0.3, 0.4]], dtype=torch.float64)
+    powers = [alternating._Power.of(sure, alpha**step) for step in (1, 2)]
+    assert not alternating._scale(powers, row, prior, alpha)[1].any(), what
+    usual = torch.tensor([0.2, 0.4, 0.4], dtype=torch.float64)
+    assert alternating._scale(powers, row, usual, alpha)[1].all()
 
 
 def test_fallback_is_not_taken_where_what_is_lost_does_not_count(monkeypatch):
@@ -217,7 +234,7 @@ def test_class_that_no_row_has_stays_at_zero():
 def test_chunks_do_not_show(iterations, monkeypatch):
     known, asked, prior = drawn(1, 40, 23, 6)
     whole = alternating.refine_by_factors(known, asked, prior, 1.0, iterations)
-    monkeypatch.setattr(alternating, "CHUNK_BYTES", 8 * 64 * 5)
+    monkeypatch.setattr(alternating, "CHUNK_BYTES_ON_CPU", 8 * 64 * 5)
     torch.testing.assert_close(
         alternating.refine_by_factors(known, asked, prior, 1.0, iterations), whole, rtol=1e-13, atol=0
     )
