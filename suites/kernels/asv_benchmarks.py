@@ -118,7 +118,7 @@ class Kernel:
 
     def track_peak_memory(self, device: str, size: str) -> int:  # noqa: ARG002
         """Bytes beyond the inputs, forward and backward."""
-        memory = PeakMemory(device)
+        memory = PeakMemory(device, exact=True)
         memory.start()
         self._once()
         return max(memory.stop() or 0, LEAST_PEAK)

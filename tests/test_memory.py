@@ -1,0 +1,43 @@
+"""The peak memory of a call, where buffers that were freed before must not hide what it takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+MEASURED = """
+import json
+import torch
+from harness.memory import PeakMemory
+
+x = torch.ones(1_000_000)
+
+def call():
+    a = x + 1
+    b = a * 2
+    c = a + b
+    del a, b
+    return c * 2
+
+peaks = []
+for _ in range(5):
+    # Holes of many sizes, as earlier calls leave them.
+    kept = [torch.ones(100_000 * n) for n in range(1, 12)]
+    del kept[::2]
+    memory = PeakMemory("cpu", exact=True)
+    memory.start()
+    call()
+    peaks.append(memory.stop())
+print(json.dumps(peaks))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process its high-water mark")
+def test_exact_peak_is_what_is_alive_at_once_whatever_was_freed_before():
+    ended = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True, timeout=60)
+    peaks = json.loads(ended.stdout)
+    # Three buffers of 4 MB; the kernel counts pages in lots.
+    assert all(peak == pytest.approx(12e6, rel=0.05) for peak in peaks), peaks
