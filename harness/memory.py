@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
 #: glibc's number of the setting: from how many bytes on a buffer is a mapping of its own.
 _MMAP_THRESHOLD = -3
 
