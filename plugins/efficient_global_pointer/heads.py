@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
 
 from harness_plugins.efficient_global_pointer.multilabel import MultilabelLoss
 from harness_plugins.efficient_global_pointer.partition import span_loss
@@ -103,12 +104,11 @@ class SharedPointer(PointerHead):
     The loss is taken from the parts of the scores, without the tensor of all cells.
     """
 
-    def pointers(self, hidden: Tensor) -> Tensor:
-        """The layer's output [B, L, 2 d]: queries at even, keys at odd places."""
-        both: Tensor = self.shared(hidden)
-        return both
+    #: Gives end and start of each type in turn; the subclasses differ in what it sees.
+    by_type: nn.Linear
 
     def make(self, generator: torch.Generator | None) -> None:
+        """The layer's outputs are queries at even, keys at odd places."""
         self.shared = linear(self.width, 2 * self.size, generator)
 
     def parts(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -116,15 +116,26 @@ class SharedPointer(PointerHead):
 
         The score is query_i . key_j + start[a, i] + end[a, j]; the key has the factor 1 / sqrt(d) in it.
         """
-        both = self.pointers(hidden)
-        query, key = self._rotated(both[..., ::2], both[..., 1::2])
-        typed = self.typing(hidden, both).transpose(1, 2) / 2
-        end, start = typed[:, ::2], typed[:, 1::2]
-        return query, key / math.sqrt(self.size), start, end
+        # Weights are put in order and scaled, being fewer than what they give.
+        scale = math.sqrt(self.size)
+        weight, bias = (torch.cat([p[::2], p[1::2] / scale]) for p in (self.shared.weight, self.shared.bias))
+        both = F.linear(hidden, weight, bias)
+        pair = both.view(*both.shape[:-1], 2, self.size)
+        query, key = (rotate(pair) if self.rope else pair).unbind(2)
+        end, start = self.typing(hidden, both).transpose(1, 2).chunk(2, dim=1)
+        return query, key, start, end
 
     def typing(self, hidden: Tensor, both: Tensor) -> Tensor:
-        """Scores of each token as an end and as a start of each type, [B, L, 2 T], alternating."""
+        """What each token adds as an end of each type, then as a start, [B, L, 2 T].
+
+        ``both`` [B, L, 2 d] are the queries and then the keys of ``parts``, not rotated.
+        """
         raise NotImplementedError
+
+    def by_side(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the layer for the types, whose outputs alternate, with all ends first, halved."""
+        weight, bias = self.by_type.weight, self.by_type.bias
+        return torch.cat([weight[::2], weight[1::2]]) / 2, torch.cat([bias[::2], bias[1::2]]) / 2
 
     def scores(self, hidden: Tensor) -> Tensor:
         query, key, start, end = self.parts(hidden)
@@ -150,8 +161,8 @@ class EfficientGlobalPointer(SharedPointer):
         self.by_type = linear(2 * self.size, 2 * self.types, generator)
 
     def typing(self, hidden: Tensor, both: Tensor) -> Tensor:  # noqa: ARG002
-        scores: Tensor = self.by_type(both)
-        return scores
+        weight, bias = self.by_side()
+        return F.linear(both, torch.cat([weight[:, ::2], weight[:, 1::2] * math.sqrt(self.size)], dim=1), bias)
 
 
 class DenseEfficientGlobalPointer(EfficientGlobalPointer):
@@ -177,8 +188,7 @@ class StepOneGlobalPointer(SharedPointer):
         self.by_type = linear(self.width, 2 * self.types, generator)
 
     def typing(self, hidden: Tensor, both: Tensor) -> Tensor:  # noqa: ARG002
-        scores: Tensor = self.by_type(hidden)
-        return scores
+        return F.linear(hidden, *self.by_side())
 
 
 #: The two without rotation.

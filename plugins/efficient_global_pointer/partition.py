@@ -9,20 +9,41 @@ The sum over all i <= j of exp(s_a) is U_a^T E V_a with U = exp(u), V = exp(v) a
 all types. The positives are never subtracted from it, which would leave nothing but rounding where they dominate:
 E is zero at each cell that is positive for any type, and these few cells are added one by one for the types that they
 are negatives of. Only positive numbers are ever added.
+
+Samples are taken in the order of their lengths, a few of about the same length together, and no further than the
+longest of these; of E only blocks of rows are made, each from the diagonal on.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from harness_plugins.efficient_global_pointer.positives import (
+    Cells,
+    Parts,
+    Texts,
+    add_cells,
+    cell_scores,
+    find_cells,
+    sort_texts,
+)
+
 #: Elements of E that are made at once: on a CPU they stay in its cache, any other device is given enough to do.
-AT_ONCE_ON_CPU, AT_ONCE = 2**18, 2**26
+AT_ONCE_ON_CPU, AT_ONCE = 2**20, 2**26
+#: Most blocks of rows, and fewest rows of one: smaller ones take longer to ask for than they spare.
+BLOCKS, ROWS = 4, 64
+
+#: Exponentials are taken to the base 2: the library behind torch's exp takes a hundred times as long where a result is
+#: subnormal or zero.
+_BITS = 1 / math.log(2)
 
 
 def span_loss(query: Tensor, key: Tensor, start_bias: Tensor, end_bias: Tensor, mask: Tensor, spans: Tensor) -> Tensor:
@@ -54,36 +75,10 @@ def span_loss(query: Tensor, key: Tensor, start_bias: Tensor, end_bias: Tensor, 
     inputs = (query, key, *biases)
     if not all(tensor.is_floating_point() for tensor in inputs):
         raise ValueError(f"query, key and biases have dtypes {[t.dtype for t in inputs]}: all must be floating-point")
-    cells = _positive_cells(spans, mask.bool(), start_bias.shape[1])
+    texts = sort_texts(mask.bool())
+    cells = find_cells(spans, texts, start_bias.shape[1])
     wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
-    return _SpanLoss.apply(*inputs, mask.bool(), cells, wanted)  # type: ignore[no-any-return,no-untyped-call]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Cells:
-    """The P distinct cells that are positive for some type, in the order of their samples."""
-
-    #: [P] each: where the cell stands.
-    sample: Tensor
-    start: Tensor
-    end: Tensor
-    #: [P, T]: the types it is positive for.
-    positive: Tensor
-    #: How many cells come before each sample, and P: B + 1 numbers.
-    before: list[int]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Parts:
-    """Query, key [B, L, d], start and end [B, T, L]: the four inputs in one dtype, or their gradients."""
-
-    query: Tensor
-    key: Tensor
-    start: Tensor
-    end: Tensor
-
-    def of(self, rows: slice, dtype: torch.dtype) -> _Parts:
-        return _Parts(*(part[rows].to(dtype) for part in (self.query, self.key, self.start, self.end)))
+    return _SpanLoss.apply(*inputs, texts, cells, wanted)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _SpanLoss(torch.autograd.Function):
@@ -96,23 +91,19 @@ class _SpanLoss(torch.autograd.Function):
         key: Tensor,
         start_bias: Tensor,
         end_bias: Tensor,
-        mask: Tensor,
-        cells: _Cells,
+        texts: Texts,
+        cells: Cells,
         wanted: bool,
     ) -> Tensor:
         inputs = (query, key, start_bias, end_bias)
         dtype = reduce(torch.promote_types, [tensor.dtype for tensor in inputs])
         wide = torch.promote_types(dtype, torch.float32)
-        # What stands at other tokens must not matter, not even if it is no number.
-        other = ~mask
-        parts = _Parts(
-            *(t.to(wide).masked_fill(other[:, :, None], 0) for t in inputs[:2]),
-            *(t.to(wide).masked_fill(other[:, None], -torch.inf) for t in inputs[2:]),
-        )
-        gradients = _Parts(*(torch.zeros_like(t, dtype=wide) for t in inputs)) if wanted else None
+        gradients = None
+        if wanted:
+            gradients = Parts(*(torch.zeros(t.shape, dtype=wide, device=t.device) for t in inputs))
         # Autocast would round the scores, which are exponents, to half precision.
         with torch.autocast(query.device.type, enabled=False):
-            value = _mean_loss(parts, mask, cells, gradients)
+            value = _mean_loss(Parts(*inputs), texts, cells, gradients, wide)
         if gradients is not None:
             ctx.save_for_backward(gradients.query, gradients.key, gradients.start, gradients.end)
         ctx.dtypes = [tensor.dtype for tensor in inputs]
@@ -127,156 +118,178 @@ class _SpanLoss(torch.autograd.Function):
         return *((upstream * gradient).to(dtype) for gradient, dtype in kept), None, None, None
 
 
-def _mean_loss(parts: _Parts, mask: Tensor, cells: _Cells, gradients: _Parts | None) -> Tensor:
+def _mean_loss(parts: Parts, texts: Texts, cells: Cells, gradients: Parts | None, wide: torch.dtype) -> Tensor:
     """The loss, float64; its gradients are added to ``gradients``."""
-    samples, types, length = parts.start.shape
-    named = _named_scores(parts, cells)
-    log_positive = _log_sums(torch.where(cells.positive, -named, -torch.inf), cells)
+    samples, types = parts.start.shape[:2]
+    named = cell_scores(parts, cells)
+    # A cell belongs to the one sum or the other of each type: first come the B x T of negatives, then of positives.
+    sums = (cells.positive * samples + cells.rank[:, None]) * types + torch.arange(types, device=named.device)
+    exponents = torch.where(cells.positive, -named, named)
+    log_sums = _log_sums(exponents, sums, 2 * samples * types)
+
+    negatives = _Negatives(parts, texts, cells, log_sums[: samples * types].view(samples, types), gradients)
+    at_once = AT_ONCE_ON_CPU if named.device.type == "cpu" else AT_ONCE
     # What no cell names is added below.
-    log_negative = _log_sums(torch.where(cells.positive, -torch.inf, named), cells)
-    tokens = mask.sum(1)
-    unnamed = tokens * (tokens + 1) // 2 > tokens.new_tensor(cells.before).diff()
+    named_of = zip(texts.tokens, pairwise(cells.before), strict=True)
+    unnamed = [tokens * (tokens + 1) // 2 > after - before for tokens, (before, after) in named_of]
+    missing = torch.tensor(unnamed, device=named.device)[:, None].expand(samples, types).clone()
+    first = 0
+    while first < samples and (longest := texts.lengths[first]):
+        last = min(samples, first + max(1, at_once // longest**2))
+        negatives.add(first, last, missing, wide)
+        first = last
+    if missing.any():
+        for rank in missing.any(1).nonzero()[:, 0].tolist():
+            negatives.add(rank, rank + 1, missing, torch.float64)
+        for rank, kind in missing.nonzero().tolist():
+            negatives.add_each(rank, kind)
 
-    negatives = _Negatives(parts, cells, log_negative, gradients, samples * types)
-    at_once = max(1, (AT_ONCE_ON_CPU if mask.device.type == "cpu" else AT_ONCE) // length**2)
-    missing = unnamed[:, None].expand(samples, types).clone()
-    for first in range(0, samples, at_once):
-        negatives.add(slice(first, first + at_once), missing, parts.start.dtype)
-    for sample in missing.any(1).nonzero()[:, 0].tolist():
-        negatives.add(slice(sample, sample + 1), missing, torch.float64)
-    for sample, kind in missing.nonzero().tolist():
-        negatives.add_each(sample, kind)
-
+    losses = _softplus(log_sums)
     if gradients is not None:
-        share = torch.where(
-            cells.positive,
-            -(-named - _softplus(log_positive)[cells.sample]).exp(),
-            (named - _softplus(log_negative)[cells.sample]).exp(),
-        )
-        _add_named(gradients, parts, cells, share / (samples * types))
-    return (_softplus(log_negative) + _softplus(log_positive)).mean()
+        share = (exponents - losses[sums]).exp_() / (samples * types)
+        add_cells(gradients, parts, cells, torch.where(cells.positive, -share, share))
+    return losses.sum() / (samples * types)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Negatives:
-    """Sums over the negatives of every sample and type, as far as they are known."""
+    """Sums over the negatives of every rank and type, as far as they are known."""
 
-    parts: _Parts
-    cells: _Cells
+    parts: Parts
+    texts: Texts
+    cells: Cells
     #: [B, T] float64: log of the sum over all negatives; at first over those cells that are positive for another type.
     log_sums: Tensor
-    gradients: _Parts | None
-    #: What the gradients are divided by.
-    count: int
+    gradients: Parts | None
 
-    def add(self, rows: slice, missing: Tensor, dtype: torch.dtype) -> None:
-        """Add the factorised sums of these samples to the pairs (sample, type) that are ``missing`` [B, T].
+    def add(self, first: int, last: int, missing: Tensor, dtype: torch.dtype) -> None:
+        """Add the factorised sums of the ranks from ``first`` to before ``last`` to the pairs that are ``missing``.
 
-        A pair whose sum ``dtype`` cannot hold stays missing, the others are crossed out.
+        A pair (rank, type) of ``missing`` [B, T] whose sum ``dtype`` cannot hold stays so, the others are crossed out.
         """
-        part = self.parts.of(rows, dtype)
-        length = part.start.shape[2]
-        scores = self._scores(part, rows)
-        top = _finite(scores.amax((1, 2)))
-        exponentials = scores.sub_(top[:, None, None]).exp_()
-        start, end = _finite(part.start.amax(2)), _finite(part.end.amax(2))
-        from_start, to_end = (part.start - start[:, :, None]).exp_(), (part.end - end[:, :, None]).exp_()
-        onward = from_start @ exponentials
-        total = (onward * to_end).sum(2)
+        part = self._part(first, last, dtype)
+        blocks, exponentials = self._scores(part, first, last)
+        tops = _finite(torch.cat([block.amax(2) for _, block in blocks], dim=1))
+        for row, block in blocks:
+            block.sub_(tops[:, row : row + block.shape[1], None])
+        exponentials.exp2_()
+        from_start, to_end = part.start.mul_(_BITS).add_(tops[:, None]), part.end.mul_(_BITS)
+        start, end = _finite(from_start.amax(2)), _finite(to_end.amax(2))
+        from_start.sub_(start[:, :, None]).exp2_()
+        to_end.sub_(end[:, :, None]).exp2_()
+        onward = torch.cat([to_end[:, :, row:] @ block.mT for row, block in blocks], dim=2)
+        total = (onward * from_start).sum(2)
         # What underflows is less than tiny for each of L^2 terms: together it must not be seen beside the sum.
         limits = torch.finfo(dtype)
-        sound = missing[rows] & ~(total < length**2 * limits.tiny / limits.eps)
-        log_total = total.double().log() + top[:, None] + start + end
-        log_sum = torch.logaddexp(self.log_sums[rows], log_total)
-        self.log_sums[rows] = torch.where(sound, log_sum, self.log_sums[rows])
-        missing[rows] &= ~sound
+        sound = missing[first:last] & ~(total < part.query.shape[1] ** 2 * limits.tiny / limits.eps)
+        log_total = total.double().log() + (start.double() + end) / _BITS
+        log_sum = torch.logaddexp(self.log_sums[first:last], log_total)
+        self.log_sums[first:last] = torch.where(sound, log_sum, self.log_sums[first:last])
+        missing[first:last] &= ~sound
         if self.gradients is None:
             return
-        weight = (log_total - _softplus(log_sum)).exp() / (self.count * total)
-        weight = torch.where(sound, weight, 0.0).to(dtype)[:, :, None]
-        weighted = from_start * weight
-        slope = (weighted.mT @ to_end).mul_(exponentials)
-        self.gradients.query[rows] += slope @ part.key
-        self.gradients.key[rows] += slope.mT @ part.query
-        self.gradients.start[rows] += weighted.mul_(to_end @ exponentials.mT)
-        self.gradients.end[rows] += to_end.mul_(weight).mul_(onward)
+        weight = (log_total - _softplus(log_sum)).exp() / (self.log_sums.numel() * total)
+        weighted = from_start.mul_(torch.where(sound, weight, 0.0).to(dtype)[:, :, None])
+        of_query, of_key, to_column = [], torch.zeros_like(part.key), torch.zeros_like(to_end)
+        for row, block in blocks:
+            rows = slice(row, row + block.shape[1])
+            to_column[:, :, row:] += weighted[:, :, rows] @ block
+            slope = (weighted[:, :, rows].mT @ to_end[:, :, row:]).mul_(block)
+            of_query.append(slope @ part.key[:, row:])
+            of_key[:, row:] += slope.mT @ part.query[:, rows]
+        self._put(first, last, Parts(torch.cat(of_query, dim=1), of_key, weighted.mul_(onward), to_end.mul_(to_column)))
 
-    def add_each(self, sample: int, kind: int) -> None:
+    def add_each(self, rank: int, kind: int) -> None:
         """Add one pair's negatives score by score, where no factor of theirs fits into float64."""
-        rows = slice(sample, sample + 1)
-        part = self.parts.of(rows, torch.float64)
+        part = self._part(rank, rank + 1, torch.float64)
         start, end = part.start[0, kind], part.end[0, kind]
-        scores = self._scores(part, rows)[0] + start[:, None] + end
-        log_sum = torch.logaddexp(self.log_sums[sample, kind], scores.flatten().logsumexp(0))
-        self.log_sums[sample, kind] = log_sum
+        length = len(start)
+        scores = (part.query[0] @ part.key[0].mT).add_(start[:, None]).add_(end)
+        scores += scores.new_full((length, length), -torch.inf).tril_(-1)
+        mine = self._mine(rank, rank + 1)
+        scores[self.cells.start[mine], self.cells.end[mine]] = -torch.inf
+        log_sum = torch.logaddexp(self.log_sums[rank, kind], scores.flatten().logsumexp(0))
+        self.log_sums[rank, kind] = log_sum
         if self.gradients is None:
             return
-        slope = (scores - _softplus(log_sum)).exp_().div_(self.count)
-        self.gradients.query[sample] += slope @ part.key[0]
-        self.gradients.key[sample] += slope.mT @ part.query[0]
-        self.gradients.start[sample, kind] += slope.sum(1)
-        self.gradients.end[sample, kind] += slope.sum(0)
+        slope = (scores - _softplus(log_sum)).exp_().div_(self.log_sums.numel())
+        sample = int(self.texts.order[rank])
+        self.gradients.query[sample, :length] += slope @ part.key[0]
+        self.gradients.key[sample, :length] += slope.mT @ part.query[0]
+        self.gradients.start[sample, kind, :length] += slope.sum(1)
+        self.gradients.end[sample, kind, :length] += slope.sum(0)
 
-    def _scores(self, part: _Parts, rows: slice) -> Tensor:
-        """q k^T of these samples [b, L, L], minus infinity below the diagonal and where a type has a positive."""
-        length = part.query.shape[1]
-        lower = part.query.new_full((length, length), -torch.inf).tril_(-1)
-        scores = torch.baddbmm(lower, part.query, part.key.mT)
-        cells = self.cells
-        mine = slice(cells.before[rows.start], cells.before[min(rows.stop, len(cells.before) - 1)])
-        scores[cells.sample[mine] - rows.start, cells.start[mine], cells.end[mine]] = -torch.inf
-        return scores
-
-
-def _positive_cells(spans: Tensor, mask: Tensor, types: int) -> _Cells:
-    """The distinct cells of ``spans`` [S, 4]. Raises ValueError naming the first row that is no span."""
-    samples, length = mask.shape
-    if spans.dim() != 2 or spans.shape[1] != 4 or spans.is_floating_point():
-        raise ValueError(f"spans {list(spans.shape)} of {spans.dtype}: integers [S, 4] are needed")
-    sample, kind, start, end = spans.to(mask.device, torch.long).unbind(1)
-    limits = ((sample, samples), (kind, types), (start, length), (end, length))
-    inside = torch.stack([(column >= 0) & (column < size) for column, size in limits]).all(0) & (start <= end)
-    corner = (sample.where(inside, 0), start.where(inside, 0), end.where(inside, 0))
-    sound = inside & mask[corner[0], corner[1]] & mask[corner[0], corner[2]]
-    if not sound.all():
-        row = int((~sound).nonzero()[0])
-        raise ValueError(
-            f"spans {list(spans.shape)}: row {row} is {spans[row].tolist()}, but (sample, type, start, end) must lie"
-            f" below {(samples, types, length, length)}, start <= end, and begin and end at tokens of the mask"
+    def _part(self, first: int, last: int, dtype: torch.dtype) -> Parts:
+        """The inputs of these ranks up to the longest's last token, without what stands at other tokens."""
+        length, rows = self.texts.lengths[first], self.texts.order[first:last]
+        query, key = (
+            tensor[:, :length].index_select(0, rows).to(dtype) for tensor in (self.parts.query, self.parts.key)
         )
-    cell, which = torch.unique((sample * length + start) * length + end, return_inverse=True)
-    positive = torch.zeros(len(cell), types, dtype=torch.bool, device=mask.device)
-    positive[which, kind] = True
-    of = cell // length**2
-    before = torch.searchsorted(of, torch.arange(samples + 1, device=of.device)).tolist()
-    return _Cells(of, cell // length % length, cell % length, positive, before)
+        start, end = (
+            tensor[:, :, :length].index_select(0, rows).to(dtype) for tensor in (self.parts.start, self.parts.end)
+        )
+        # What stands there must not matter, not even if it is no number.
+        if min(self.texts.tokens[first:last]) < length:
+            other = ~self.texts.mask[:, :length].index_select(0, rows)
+            places = other.flatten().nonzero()[:, 0]
+            for tensor in (query, key):
+                tensor.view(-1, tensor.shape[2]).index_fill_(0, places, 0)
+            for tensor in (start, end):
+                tensor.masked_fill_(other[:, None], -torch.inf)
+        return Parts(query, key, start, end)
+
+    def _scores(self, part: Parts, first: int, last: int) -> tuple[list[tuple[int, Tensor]], Tensor]:
+        """q k^T in bits, block by block of rows with the row that each begins at; and all of them as one row.
+
+        A block [b, rows, columns] has the columns from its first row on. It is minus infinity below the diagonal and
+        where a type has a positive.
+        """
+        samples, length, _ = part.query.shape
+        size = max(ROWS, -(-length // BLOCKS))
+        starts = range(0, length, size)
+        areas = [samples * min(size, length - row) * (length - row) for row in starts]
+        memory = part.query.new_empty(sum(areas))
+        blocks = [
+            (row, block.view(samples, -1, length - row))
+            for row, block in zip(starts, torch.split(memory, areas), strict=True)
+        ]
+        lower = part.query.new_full((min(size, length),) * 2, -torch.inf).tril_(-1)
+        for row, block in blocks:
+            rows = block.shape[1]
+            block.baddbmm_(part.query[:, row : row + rows], part.key[:, row:].mT, beta=0, alpha=_BITS)
+            block[:, :, :rows] += lower[:rows, :rows]
+        mine = self._mine(first, last)
+        rank, start, end = self.cells.rank[mine] - first, self.cells.start[mine], self.cells.end[mine]
+        begun = start // size * size
+        left = length - begun
+        inside = (rank * left.clamp_max(size) + start - begun) * left + end - begun
+        memory[samples * (begun * length - begun * (begun - size) // 2) + inside] = -torch.inf
+        return blocks, memory
+
+    def _mine(self, first: int, last: int) -> slice:
+        """The cells of these ranks."""
+        return slice(self.cells.before[first], self.cells.before[last])
+
+    def _put(self, first: int, last: int, of: Parts) -> None:
+        """Put the gradients of these ranks where they belong; to a single rank's they are added."""
+        assert self.gradients is not None
+        length, rows = of.query.shape[1], self.texts.order[first:last]
+        # Several ranks are only ever taken together in their first pass.
+        put = torch.Tensor.index_copy_ if last - first > 1 else torch.Tensor.index_add_
+        for place, value in (
+            (self.gradients.query[:, :length], of.query),
+            (self.gradients.key[:, :length], of.key),
+            (self.gradients.start[:, :, :length], of.start),
+            (self.gradients.end[:, :, :length], of.end),
+        ):
+            put(place, 0, rows, value.to(place.dtype))
 
 
-def _named_scores(parts: _Parts, cells: _Cells) -> Tensor:
-    """The scores of the cells under every type [P, T], float64."""
-    query, key = parts.query[cells.sample, cells.start].double(), parts.key[cells.sample, cells.end].double()
-    biases = parts.start.mT[cells.sample, cells.start].double() + parts.end.mT[cells.sample, cells.end].double()
-    return (query * key).sum(1, keepdim=True) + biases
-
-
-def _add_named(gradients: _Parts, parts: _Parts, cells: _Cells, slope: Tensor) -> None:
-    """Add what the cells' scores, whose gradient is ``slope`` [P, T], give to the inputs' gradients."""
-    sample, start, end = cells.sample, cells.start, cells.end
-    slope = slope.to(parts.query.dtype)
-    of_all = slope.sum(1, keepdim=True)
-    gradients.query.index_put_((sample, start), of_all * parts.key[sample, end], accumulate=True)
-    gradients.key.index_put_((sample, end), of_all * parts.query[sample, start], accumulate=True)
-    gradients.start.mT.index_put_((sample, start), slope, accumulate=True)
-    gradients.end.mT.index_put_((sample, end), slope, accumulate=True)
-
-
-def _log_sums(values: Tensor, cells: _Cells) -> Tensor:
-    """Log of the summed exponentials of ``values`` [P, T] over the cells of each sample [B, T]."""
-    shape = len(cells.before) - 1, values.shape[1]
-    top = values.new_full(shape, -torch.inf)
-    top = _finite(top.scatter_reduce_(0, cells.sample[:, None].expand_as(values), values, "amax"))
-    sums = torch.zeros_like(top).index_add_(0, cells.sample, (values - top[cells.sample]).exp())
-    return sums.log() + top
+def _log_sums(values: Tensor, sums: Tensor, count: int) -> Tensor:
+    """Log of the summed exponentials of all ``values`` that belong to each of ``count`` ``sums``."""
+    values, sums = values.flatten(), sums.flatten()
+    top = _finite(values.new_full((count,), -torch.inf).scatter_reduce_(0, sums, values, "amax"))
+    return torch.zeros_like(top).index_add_(0, sums, (values - top[sums]).exp_()).log_().add_(top)
 
 
 def _softplus(x: Tensor) -> Tensor:
