@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.hookspecs import hookimpl
 from harness.spec import Dataset, Method, Metric, Option, Paper, Task, Workload
 from harness_plugins.efficient_global_pointer.corpora import DATASETS, NESTED, TYPES
+from harness_plugins.efficient_global_pointer.workloads import WORKLOADS
 from harness_plugins.encoders import ENCODER, TRAINING
 
 #: What "harness check" is told not to ask, and why.
@@ -365,25 +366,8 @@ def _numeric() -> list[Task]:
 
 @hookimpl
 def harness_workloads() -> list[Workload]:
-    """Hidden states as wide as BERT's, with few and many types."""
-    here = f"{_HERE}.workload"
-    extremes = ("positives dominate", "huge scores", "one token", "no spans")
-    return [
-        Workload(
-            name="ner/spans",
-            role=_SCORER,
-            sizes={"batch": [16], "types": [9, 50], "length": [128, 256, 512], "width": [768]},
-            inputs=f"{here}:inputs",
-            call=f"{here}:call",
-            baseline="efficient-global-pointer-dense",
-            bytes=f"{here}:least_bytes",
-            flops=f"{here}:least_flops",
-            extremes={name: f"{here}:{name.replace(' ', '_')}" for name in extremes},
-            # At scores of hundreds float32's own spacing moves a gradient by 3e-5.
-            tolerance=1e-4,
-            help="the loss of a batch of texts from hidden states, forward and backward",
-        )
-    ]
+    """Hidden states as wide as BERT's, and the loss alone, with few and many types."""
+    return list(WORKLOADS)
 
 
 @hookimpl

@@ -56,17 +56,20 @@ class PointerHead(Scorer):
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Logits [B, T, L, L] of hidden [B, L, D]; minus infinity outside of the mask [B, L] and below the diagonal."""
-        return self.scores(hidden).masked_fill(~allowed_cells(mask)[:, None], -torch.inf)
+        return _only_spans(self.scores(hidden), mask)
 
     def loss(self, hidden: Tensor, mask: Tensor, spans: Tensor) -> Tensor:
         """Mean loss over texts and types; spans are rows (text, type, start, end). ValueError names a bad one."""
         check_spans(hidden, mask, spans, self.types)
-        logits = self(hidden, mask)
+        return self.loss_of_logits(self(hidden, mask), spans)
+
+    def loss_of_logits(self, logits: Tensor, spans: Tensor) -> Tensor:
+        """The same from logits [B, T, L, L] and spans that are known to be some."""
         flat = logits.flatten(2).flatten(0, 1)
         if not self.form.sparse:
             return self.form.rows(flat, multi_hot(spans, tuple(logits.shape)).flatten(2).flatten(0, 1)).mean()
         text, kind, start, end = torch.unique(spans, dim=0).T
-        return self.form.sparse_rows(flat, text * self.types + kind, start * logits.shape[-1] + end).mean()
+        return self.form.sparse_rows(flat, text * logits.shape[1] + kind, start * logits.shape[-1] + end).mean()
 
     def _rotated(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         return (rotate(query), rotate(key)) if self.rope else (query, key)
@@ -138,12 +141,17 @@ class SharedPointer(PointerHead):
         return torch.cat([weight[::2], weight[1::2]]) / 2, torch.cat([bias[::2], bias[1::2]]) / 2
 
     def scores(self, hidden: Tensor) -> Tensor:
-        query, key, start, end = self.parts(hidden)
-        return (query @ key.transpose(1, 2))[:, None] + start[..., :, None] + end[..., None, :]
+        return _sum_of_parts(*self.parts(hidden))
 
     def loss(self, hidden: Tensor, mask: Tensor, spans: Tensor) -> Tensor:
         """Mean loss over texts and types; spans are rows (text, type, start, end). ValueError names a bad one."""
-        return span_loss(*self.parts(hidden), mask, spans)
+        return self.loss_of_parts(*self.parts(hidden), mask, spans)
+
+    def loss_of_parts(
+        self, query: Tensor, key: Tensor, start: Tensor, end: Tensor, mask: Tensor, spans: Tensor
+    ) -> Tensor:
+        """The same from what ``parts`` gives, for any number of types."""
+        return span_loss(query, key, start, end, mask, spans)
 
 
 class EfficientGlobalPointer(SharedPointer):
@@ -168,9 +176,12 @@ class EfficientGlobalPointer(SharedPointer):
 class DenseEfficientGlobalPointer(EfficientGlobalPointer):
     """Efficient GlobalPointer trained on the scores of all cells, as published: takes any form of the loss."""
 
-    def loss(self, hidden: Tensor, mask: Tensor, spans: Tensor) -> Tensor:
-        """Mean loss over texts and types; spans are rows (text, type, start, end). ValueError names a bad one."""
-        return PointerHead.loss(self, hidden, mask, spans)
+    def loss_of_parts(
+        self, query: Tensor, key: Tensor, start: Tensor, end: Tensor, mask: Tensor, spans: Tensor
+    ) -> Tensor:
+        """The same from what ``parts`` gives, for any number of types."""
+        check_spans(query, mask, spans, start.shape[1])
+        return self.loss_of_logits(_only_spans(_sum_of_parts(query, key, start, end), mask), spans)
 
 
 class StepOneGlobalPointer(SharedPointer):
@@ -194,3 +205,11 @@ class StepOneGlobalPointer(SharedPointer):
 #: The two without rotation.
 global_pointer_no_rope = partial(GlobalPointer, rope=False)
 efficient_global_pointer_no_rope = partial(EfficientGlobalPointer, rope=False)
+
+
+def _sum_of_parts(query: Tensor, key: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    return (query @ key.transpose(1, 2))[:, None] + start[..., :, None] + end[..., None, :]
+
+
+def _only_spans(scores: Tensor, mask: Tensor) -> Tensor:
+    return scores.masked_fill(~allowed_cells(mask)[:, None], -torch.inf)

@@ -37,7 +37,7 @@ def inputs(
 
     Drawn in float64 on the generator's device and then rounded: every dtype and device gets the same numbers.
     """
-    hidden, mask, spans = _drawn(generator, batch, types, length, width)
+    hidden, mask, spans = draw_texts(generator, batch, types, length, width)
     return _as(device, dtype, hidden, mask, spans, types)
 
 
@@ -51,7 +51,7 @@ def huge_scores(
     width: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """States ten times as large: scores of hundreds of nats."""
-    hidden, mask, spans = _drawn(generator, batch, types, length, width)
+    hidden, mask, spans = draw_texts(generator, batch, types, length, width)
     return _as(device, dtype, 10 * hidden, mask, spans, types)
 
 
@@ -69,7 +69,7 @@ def positives_dominate(
     One query and one key are set for each span, in a direction of its own, all others are zero. For another kind of
     scorer these are merely other states.
     """
-    hidden, mask, spans = _drawn(generator, batch, types, length, width)
+    hidden, mask, spans = draw_texts(generator, batch, types, length, width)
     head = _fresh(EfficientGlobalPointer(types, width, rope=False), types, width, torch.float64, torch.device("cpu"))
     wanted = torch.zeros(batch, length, 2 * SIZE, dtype=torch.float64)
     cells = torch.unique(spans[:, [0, 2, 3]].cpu(), dim=0)
@@ -98,7 +98,7 @@ def one_token(
     width: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Everything masked but one token of each text, which is an entity of the first type in every other one."""
-    hidden, mask, _ = _drawn(generator, batch, types, length, width)
+    hidden, mask, _ = draw_texts(generator, batch, types, length, width)
     only = torch.zeros_like(mask)
     only[:, length // 2] = True
     texts = torch.arange(0, batch, 2, device=mask.device)
@@ -117,7 +117,7 @@ def no_spans(
     width: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Texts without an entity."""
-    hidden, mask, spans = _drawn(generator, batch, types, length, width)
+    hidden, mask, spans = draw_texts(generator, batch, types, length, width)
     return _as(device, dtype, hidden, mask, spans[:0], types)
 
 
@@ -133,25 +133,41 @@ def call(scorer: SpanScorer, hidden: Tensor, mask: Tensor, spans: Tensor, types:
 
 
 def least_bytes(itemsize: int, batch: int, types: int, length: int, width: int) -> int:  # noqa: ARG001
-    """States read once, their gradient written once. No score needs to reach memory."""
-    return 2 * batch * length * width * itemsize
+    """States of texts' tokens read once, all states' gradient written once. No score needs to reach memory."""
+    return round(batch * (mean_tokens(length) + length) * width * itemsize)
 
 
 def least_flops(batch: int, types: int, length: int, width: int) -> int:
-    """Efficient GlobalPointer's products, forward and backward to the states.
+    """Efficient GlobalPointer's products, forward and backward to the states, for texts of average length.
 
     States with the weights of query and key, once forward and once back, as weights are not differentiated; queries
-    with keys, half of the pairs, and for each type what its starts and ends add to those pairs' exponentials, once
+    with keys, pairs in order alone, and for each type what its starts and ends add to those pairs' exponentials, once
     forward and twice back, as both factors are differentiated.
     """
-    projected = 2 * batch * length * width * 2 * SIZE
-    paired = batch * length**2 * (SIZE + types)
-    return 2 * projected + 3 * paired
+    projected = 2 * batch * mean_tokens(length) * width * 2 * SIZE
+    paired = 2 * batch * mean_cells(length) * (SIZE + types)
+    return round(2 * projected + 3 * paired)
 
 
-def _drawn(
+def mean_tokens(length: int) -> float:
+    """Tokens of a text, on average."""
+    return (length + (length + 1) // 2) / 2
+
+
+def mean_cells(length: int) -> float:
+    """Cells (start, end) of a text, on average.
+
+    >>> mean_cells(2)  # texts of one token and of two
+    2.0
+    """
+    lengths = range((length + 1) // 2, length + 1)
+    return sum(n * (n + 1) // 2 for n in lengths) / len(lengths)
+
+
+def draw_texts(
     generator: torch.Generator, batch: int, types: int, length: int, width: int
 ) -> tuple[Tensor, Tensor, Tensor]:
+    """States [batch, length, width] of variance 1 in float64, a mask of texts that fill half or more, and spans."""
     place = generator.device
     hidden = torch.randn(batch, length, width, generator=generator, dtype=torch.float64, device=place)
 

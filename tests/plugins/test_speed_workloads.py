@@ -19,7 +19,8 @@ from harness_plugins.speed import evaluation, gate
 SIZES = {
     "contrastive/two-view-batch": {"batch": 256, "dimension": 64},
     "density/importance-weights": {"samples": 50, "dimension": 784, "batch": 4},
-    "ner/spans": {"batch": 2, "types": 9, "length": 128, "width": 768},
+    "ner/pointer-loss": {"batch": 16, "types": 9, "length": 512, "dimension": 64},
+    "ner/spans": {"batch": 16, "types": 9, "length": 128, "width": 768},
     "penalty/mlp-batch": {"batch": 64, "width": 128, "depth": 4},
     "penalty/sample-norms": {"batch": 64, "width": 128, "depth": 4},
 }
@@ -27,6 +28,7 @@ SIZES = {
 KERNELS = [
     ("contrastive/two-view-batch", ("flatnce", "infonce", "infonce-dense")),
     ("density/importance-weights", ("iwae", "dreg", "vae-k", "iwae-plain")),
+    ("ner/pointer-loss", ("efficient-global-pointer", "efficient-global-pointer-dense")),
     ("ner/spans", ("efficient-global-pointer", "efficient-global-pointer-dense")),
     ("penalty/mlp-batch", ("input", "parameter", "input-vmap", "parameter-vmap")),
     ("penalty/sample-norms", ("input", "parameter", "parameter-vmap")),
