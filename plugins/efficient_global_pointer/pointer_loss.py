@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from harness.errors import UsageError
-from harness_plugins.efficient_global_pointer.heads import SharedPointer
 from harness_plugins.efficient_global_pointer.spans import SpanScorer
 from harness_plugins.efficient_global_pointer.workload import draw_texts, mean_cells, mean_tokens
 
@@ -118,9 +117,11 @@ def call(
     scorer: SpanScorer, query: Tensor, key: Tensor, start: Tensor, end: Tensor, mask: Tensor, spans: Tensor
 ) -> Tensor:
     """The scorer's loss of these parts. UsageError for one whose scores are not made of them."""
-    if not isinstance(scorer, SharedPointer):
-        raise UsageError(f"{type(scorer).__name__} has no query and key that all types share: no loss of such parts")
-    return scorer.loss_of_parts(query, key, start, end, mask, spans)
+    loss_of_parts = getattr(scorer, "loss_of_parts", None)
+    if loss_of_parts is None:
+        raise UsageError("its scores have no query and key that all types share: there is no loss of such parts")
+    value: Tensor = loss_of_parts(query, key, start, end, mask, spans)
+    return value
 
 
 def least_bytes(itemsize: int, batch: int, types: int, length: int, dimension: int) -> int:

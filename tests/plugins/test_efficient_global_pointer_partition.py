@@ -85,6 +85,75 @@ def test_samples_taken_together_or_one_by_one_are_the_same(at_once, monkeypatch)
     compare(*drawn(samples=5, spread=3.0, count=12), tolerance=1e-12)
 
 
+def cell_by_cell(query, key, start_bias, end_bias, mask, spans):
+    """The loss by loops over samples, types, starts and ends, in Python's own numbers: a value, no graph."""
+    query, key, start, end = (tensor.tolist() for tensor in (query, key, start_bias, end_bias))
+    gold, tokens = {tuple(row) for row in spans.tolist()}, mask.tolist()
+    losses = []
+    for sample, kinds in enumerate(start):
+        places = [place for place, real in enumerate(tokens[sample]) if real]
+        for kind in range(len(kinds)):
+            against, favour = [], []
+            for i in places:
+                for j in (place for place in places if place >= i):
+                    score = sum(a * b for a, b in zip(query[sample][i], key[sample][j], strict=True))
+                    score += start[sample][kind][i] + end[sample][kind][j]
+                    (favour if (sample, kind, i, j) in gold else against).append(score)
+            for scores in (against, [-score for score in favour]):
+                top = max([0.0, *scores])
+                losses.append(top + math.log(math.exp(-top) + math.fsum(math.exp(score - top) for score in scores)))
+    return 2 * math.fsum(losses) / len(losses)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 64])
+@pytest.mark.parametrize("length", [1, 5, 13])
+@pytest.mark.parametrize("spread", [1.0, 30.0])
+def test_blocks_of_any_number_of_rows_are_the_whole(rows, length, spread, monkeypatch):
+    monkeypatch.setattr(partition, "ROWS", rows)
+    monkeypatch.setattr(partition, "BLOCKS", 13)
+    monkeypatch.setattr(partition, "AT_ONCE_ON_CPU", 3 * length**2)
+    inputs, mask, spans = drawn(samples=5, length=length, spread=spread, count=20, seed=length)
+    compare(inputs, mask, spans, tolerance=1e-12)
+    assert span_loss(*inputs, mask, spans).item() == pytest.approx(cell_by_cell(*inputs, mask, spans), rel=1e-12)
+
+
+def short_texts(lengths, length, dtype=torch.float64):
+    """Inputs with texts of these lengths, each with two spans where there is a token."""
+    inputs, _, _ = drawn(samples=len(lengths), types=3, length=length, spread=3.0, dtype=dtype)
+    mask = torch.arange(length) < torch.tensor(lengths)[:, None]
+    rows = [[text, kind, n // 2, n - 1] for text, n in enumerate(lengths) if n for kind in (0, 2)]
+    return inputs, mask, torch.tensor(rows)
+
+
+@pytest.mark.parametrize("at_once", [1, 2 * 41 * 41, 10**6])
+@pytest.mark.parametrize("rows", [4, 64])
+def test_texts_much_shorter_than_the_tensor_and_of_any_order_of_lengths(at_once, rows, monkeypatch):
+    monkeypatch.setattr(partition, "AT_ONCE_ON_CPU", at_once)
+    monkeypatch.setattr(partition, "ROWS", rows)
+    inputs, mask, spans = short_texts([3, 41, 0, 1, 12, 40, 2, 12], length=57)
+    compare(inputs, mask, spans, tolerance=1e-12)
+    assert span_loss(*inputs, mask, spans).item() == pytest.approx(cell_by_cell(*inputs, mask, spans), rel=1e-12)
+    compare(*short_texts([3, 41, 0, 1, 12, 40, 2, 12], length=57, dtype=torch.float32), tolerance=1e-6)
+
+
+def test_no_more_is_made_than_the_blocks_of_the_longest_text(monkeypatch):
+    made = []
+    whole = partition._Negatives._scores
+
+    def counted(*given):
+        blocks, memory = whole(*given)
+        made.append(memory.numel())
+        return blocks, memory
+
+    monkeypatch.setattr(partition._Negatives, "_scores", counted)
+    monkeypatch.setattr(partition, "ROWS", 4)
+    inputs, mask, spans = short_texts([8, 40, 8, 8], length=64)
+    monkeypatch.setattr(partition, "AT_ONCE_ON_CPU", 40**2)
+    span_loss(*inputs, mask, spans)
+    # Rows from 0, 10, 20 and 30 on of the first; those from 0 and 4 on of three others.
+    assert made == [10 * (40 + 30 + 20 + 10), 3 * 4 * (8 + 4)]
+
+
 @pytest.mark.parametrize("margin", [20.0, 40.0, 100.0, 1000.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_positives_may_dominate_by_any_margin(margin, dtype):
