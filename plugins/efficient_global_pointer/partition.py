@@ -37,7 +37,7 @@ from harness_plugins.efficient_global_pointer.positives import (
 )
 
 #: Elements of E that are made at once: on a CPU they stay in its cache, any other device is given enough to do.
-AT_ONCE_ON_CPU, AT_ONCE = 2**20, 2**26
+AT_ONCE_ON_CPU, AT_ONCE = 2**19, 2**26
 #: Most blocks of rows, and fewest rows of one: smaller ones take longer to ask for than they spare.
 BLOCKS, ROWS = 4, 64
 
@@ -190,14 +190,15 @@ class _Negatives:
             return
         weight = (log_total - _softplus(log_sum)).exp() / (self.log_sums.numel() * total)
         weighted = from_start.mul_(torch.where(sound, weight, 0.0).to(dtype)[:, :, None])
-        of_query, of_key, to_column = [], torch.zeros_like(part.key), torch.zeros_like(to_end)
+        of_key, to_column = torch.zeros_like(part.key), torch.zeros_like(to_end)
         for row, block in blocks:
             rows = slice(row, row + block.shape[1])
             to_column[:, :, row:] += weighted[:, :, rows] @ block
             slope = (weighted[:, :, rows].mT @ to_end[:, :, row:]).mul_(block)
-            of_query.append(slope @ part.key[:, row:])
-            of_key[:, row:] += slope.mT @ part.query[:, rows]
-        self._put(first, last, Parts(torch.cat(of_query, dim=1), of_key, weighted.mul_(onward), to_end.mul_(to_column)))
+            of_key[:, row:].add_(slope.mT @ part.query[:, rows])
+            # No later block needs these queries: their gradient takes their place.
+            part.query[:, rows] = slope @ part.key[:, row:]
+        self._put(first, last, Parts(part.query, of_key, weighted.mul_(onward), to_end.mul_(to_column)))
 
     def add_each(self, rank: int, kind: int) -> None:
         """Add one pair's negatives score by score, where no factor of theirs fits into float64."""
