@@ -36,7 +36,7 @@ from harness_plugins.efficient_global_pointer.positives import (
     sort_texts,
 )
 
-#: Elements of E that are made at once: on a CPU they stay in its cache, any other device is given enough to do.
+#: Elements of E that are made at once: on a CPU about what its cache holds, any other device is given enough to do.
 AT_ONCE_ON_CPU, AT_ONCE = 2**19, 2**26
 #: Most blocks of rows, and fewest rows of one: smaller ones take longer to ask for than they spare.
 BLOCKS, ROWS = 4, 64
