@@ -205,7 +205,12 @@ class VariationalDensity:
 
         Memory stays at one chunk's activations however large K is. Needs ``start`` or ``fit``.
         """
-        log_weights = bounded_log_weights(self.model.terms, x, noise)
+        model = self.model
+
+        def weigh(noise: Tensor, x: Tensor, *proposal: Tensor) -> Tensor:
+            return model.weigh(x, (proposal[0], proposal[1]), noise)
+
+        log_weights = bounded_log_weights(weigh, noise, (x, *model.proposal(x)), model.parameters())
         return log_weights.mean(dim=0) if self.objective == "elbo" else log_mean_exp(log_weights)
 
     def active_units(self, x: Tensor, *, generator: torch.Generator | None = None) -> int:

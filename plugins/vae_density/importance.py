@@ -7,12 +7,12 @@ equation 8). Its expectation L_K is a lower bound of log p(x) that rises with K;
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from harness_plugins.vae_density.checks import require_positive
 
@@ -133,17 +133,91 @@ def stream_estimates(
     )
 
 
-def bounded_log_weights(log_weights: Callable[[Tensor, Tensor], Tensor], x: Tensor, noise: Tensor) -> Tensor:
+def bounded_log_weights(
+    log_weights: Callable[..., Tensor], noise: Tensor, rows: tuple[Tensor, ...], parameters: Iterable[Tensor]
+) -> Tensor:
     """Log weights [K, N] that can be differentiated, of which only one chunk's intermediate results ever exist.
 
-    ``log_weights(x, noise)`` gives them for ``x`` [N, D] and ``noise`` [k, N, L]; each chunk of the noise is
-    computed again in the backward pass. Costs a second forward pass and saves all activations but a chunk's.
+    ``log_weights(noise, *rows)`` gives them for ``noise`` [k, N, L]; the first of ``rows`` is x [N, D]. A gradient
+    reaches the noise, the rows and those ``parameters`` that ``log_weights`` uses. A weight depends on no noise but
+    its own, so that its slope there is found on the way forward, chunk by chunk, and kept instead of activations: as
+    many numbers as the noise has. Only for a gradient of rows or parameters is each chunk computed again on the way
+    back. More than one chunk can be differentiated once.
     """
-    most = max(1, weights_at_once(x) // len(x))
+    most = max(1, weights_at_once(rows[0]) // len(rows[0]))
     if len(noise) <= most:
-        return log_weights(x, noise)
-    parts = [
-        checkpoint(log_weights, x, part, use_reentrant=False, preserve_rng_state=False)
-        for part in torch.split(noise, most)
-    ]
-    return torch.cat(parts)
+        return log_weights(noise, *rows)
+    sloped = torch.is_grad_enabled() and noise.requires_grad
+    values: list[Tensor] = []
+    slopes: list[Tensor] = []
+    for part in torch.split(noise.detach(), most):
+        with torch.set_grad_enabled(sloped):
+            value = log_weights(part.requires_grad_(sloped), *rows)
+        values.append(value.detach())
+        if sloped:
+            slopes += torch.autograd.grad(value.sum(), part)
+    weights: Tensor = _AtRows.apply(torch.cat(values), log_weights, most, noise.detach(), len(rows), *rows, *parameters)  # type: ignore[no-untyped-call]
+    if sloped:
+        weights = _AtNoise.apply(weights, torch.cat(slopes), noise)  # type: ignore[no-untyped-call]
+    return weights
+
+
+class _AtNoise(torch.autograd.Function):
+    """Hands weights [K, N] on; a gradient goes back to them, and by the known ``slopes`` [K, N, L] to the noise.
+
+    It is apart from ``_AtRows`` for autograd to leave that one out where the noise's gradient alone is asked for.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor, slopes: Tensor, noise: Tensor) -> Tensor:  # noqa: ARG004
+        ctx.save_for_backward(slopes)
+        return weights.view_as(weights)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        _require_first_derivative()
+        (slopes,) = ctx.saved_tensors
+        return upstream, None, upstream[..., None] * slopes
+
+
+class _AtRows(torch.autograd.Function):
+    """Hands weights [K, N] on; chunks of them are computed again for the gradient of rows and parameters."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        weights: Tensor,
+        log_weights: Callable[..., Tensor],
+        most: int,
+        noise: Tensor,
+        count: int,
+        *inputs: Tensor,
+    ) -> Tensor:
+        ctx.log_weights, ctx.most, ctx.count = log_weights, most, count
+        ctx.save_for_backward(noise, *inputs)
+        return weights.view_as(weights)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        _require_first_derivative()
+        noise, *inputs = ctx.saved_tensors
+        needs = ctx.needs_input_grad[-len(inputs) :]
+        rows = [row.detach().requires_grad_(need) for row, need in zip(inputs[: ctx.count], needs, strict=False)]
+        inputs[: ctx.count] = rows
+        wanted = [tensor for tensor, need in zip(inputs, needs, strict=True) if need]
+        total: list[Tensor | None] = [None] * len(wanted)
+        for part, share in zip(torch.split(noise, ctx.most), torch.split(upstream, ctx.most), strict=True):
+            with torch.enable_grad():
+                value = ctx.log_weights(part, *rows)
+            found = torch.autograd.grad(value, wanted, share, allow_unused=True)
+            total = [new if old is None else old.add_(new) for old, new in zip(total, found, strict=True)]
+        gradients = iter(total)
+        return None, None, None, None, None, *(next(gradients) if need else None for need in needs)
+
+
+def _require_first_derivative() -> None:
+    # torch's once_differentiable lets a second derivative pass as zero where the incoming gradient is a constant.
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "log weights in chunks cannot be differentiated twice (create_graph=True): take fewer samples or rows"
+        )

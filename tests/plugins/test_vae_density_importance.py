@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness_plugins.vae_density import importance
-from harness_plugins.vae_density.importance import Stream, bounded_log_weights, stream_estimates, weights_at_once
+from harness_plugins.vae_density.estimator import VariationalDensity
+from harness_plugins.vae_density.importance import Stream, stream_estimates, weights_at_once
 from harness_plugins.vae_density.networks import Autoencoder, Sizes
 
 
@@ -128,19 +130,96 @@ def test_memory_grows_neither_with_samples_nor_with_rows(monkeypatch):
         assert max(sizes) <= 600
 
 
-@pytest.mark.parametrize("layers", [1, 2])
-def test_bounded_weights_have_the_value_and_gradient_of_the_plain_ones(layers, monkeypatch):
-    monkeypatch.setitem(importance.PIXELS_AT_ONCE, "cpu", 6 * 3 * 4)
-    model = network(6, layers=layers)
+def bounded(layers=1, likelihood="bernoulli", samples=10, trained=True):
+    """An estimator whose chunks are four samples of three rows, those rows and noise for them."""
+    estimator = VariationalDensity("iwae", hidden=5, latent=2, layers=layers, likelihood=likelihood)
     generator = torch.Generator().manual_seed(0)
     x = (torch.rand(3, 6, generator=generator, dtype=torch.float64) < 0.5).double()
-    results = []
-    for weigh in (model.terms, lambda *given: bounded_log_weights(model.terms, *given)):
-        noise = model.noise(10, 3, torch.Generator().manual_seed(1), x).requires_grad_()
-        weights = weigh(x, noise)
-        torch.logsumexp(weights, 0).sum().backward()
-        results.append([weights.detach(), noise.grad, *(p.grad.clone() for p in model.parameters())])
-        model.zero_grad()
-    assert results[0][0].shape == (10, 3)
-    for plain, bounded in zip(*results, strict=True):
-        torch.testing.assert_close(bounded, plain, rtol=1e-12, atol=1e-12)
+    model = estimator.start(x, generator).requires_grad_(trained)
+    return estimator, x, model.noise(samples, 3, generator, x).requires_grad_()
+
+
+@pytest.fixture
+def four_at_once(monkeypatch):
+    monkeypatch.setitem(importance.PIXELS_AT_ONCE, "cpu", 6 * 3 * 4)
+
+
+@pytest.mark.usefixtures("four_at_once")
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "grey-bernoulli"])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("samples", [10, 4])
+def test_bound_in_chunks_has_the_value_and_every_gradient_of_all_weights_at_once(samples, layers, likelihood):
+    estimator, x, noise = bounded(layers, likelihood, samples)
+    x.requires_grad_()
+    model = estimator.model
+    # Not ones: an upstream gradient that is left out or taken from another row is seen.
+    upstream = torch.tensor([0.3, -2.0, 1.1], dtype=torch.float64)
+    wanted = [noise, x, *model.parameters()]
+    plain = torch.logsumexp(model.terms(x, noise), 0) - math.log(samples)
+    found = estimator.bound(x, noise)
+    torch.testing.assert_close(found, plain, rtol=1e-13, atol=1e-13)
+    expected = torch.autograd.grad(plain, wanted, upstream, materialize_grads=True)
+    for _ in range(2):  # the graph may be gone through again
+        gradients = torch.autograd.grad(found, wanted, upstream, materialize_grads=True, retain_graph=True)
+        for mine, theirs in zip(gradients, expected, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.usefixtures("four_at_once")
+def test_gradient_of_the_noise_needs_no_second_pass_and_that_of_the_weights_one():
+    estimator, x, noise = bounded()
+    rows = []
+    estimator.model.decoder.register_forward_hook(lambda *passed: rows.append(len(passed[2])))
+    value = estimator.bound(x, noise).sum()
+    assert rows == [4, 4, 2]
+    torch.autograd.grad(value, noise, retain_graph=True)
+    assert rows == [4, 4, 2]
+    torch.autograd.grad(value, estimator.model.decoder[-1].weight)
+    assert rows == [4, 4, 2] * 2
+
+
+@pytest.mark.usefixtures("four_at_once")
+def test_bound_in_chunks_keeps_no_activation():
+    """What waits for the way back grows with the noise and nothing wider; without gradients nothing does."""
+    estimator, x, noise = bounded(samples=400)
+    waiting = weakref.WeakSet()
+
+    class Kept:
+        def __init__(self, saved):
+            self.saved = saved
+            waiting.add(self)
+
+    with torch.autograd.graph.saved_tensors_hooks(Kept, lambda kept: kept.saved):
+        value = estimator.bound(x, noise)
+    # The noise, its slopes and the weights [400, 3] themselves; a hidden layer alone would be 400 x 3 x 5.
+    assert 2 * noise.numel() <= sum(kept.saved.numel() for kept in waiting) < 4 * noise.numel()
+    with torch.no_grad():
+        assert torch.equal(estimator.bound(x, noise), value)
+
+
+@pytest.mark.usefixtures("four_at_once")
+def test_only_what_asks_for_a_gradient_gets_one():
+    estimator, x, noise = bounded(trained=False)
+    (gradient,) = torch.autograd.grad(estimator.bound(x, noise).sum(), noise)
+    (plain,) = torch.autograd.grad(torch.logsumexp(estimator.model.terms(x, noise), 0).sum(), noise)
+    torch.testing.assert_close(gradient, plain, rtol=1e-12, atol=1e-12)
+    assert not estimator.bound(x, noise.detach()).requires_grad
+    last = estimator.model.decoder[-1]
+    last.bias.requires_grad_()
+    estimator.bound(x, noise.detach()).sum().backward()
+    (plain,) = torch.autograd.grad(torch.logsumexp(estimator.model.terms(x, noise), 0).sum(), last.bias)
+    torch.testing.assert_close(last.bias.grad, plain, rtol=1e-12, atol=1e-12)
+    assert last.weight.grad is None
+
+
+@pytest.mark.usefixtures("four_at_once")
+def test_second_derivative_of_chunks_and_weights_changed_in_between_are_refused():
+    estimator, x, noise = bounded()
+    for wanted in (noise, estimator.model.decoder[-1].weight):
+        with pytest.raises(RuntimeError, match="cannot be differentiated twice"):
+            torch.autograd.grad(estimator.bound(x, noise).sum(), wanted, create_graph=True)
+    value = estimator.bound(x, noise).sum()
+    with torch.no_grad():
+        estimator.model.decoder[-1].weight.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        value.backward()
