@@ -64,22 +64,19 @@ def backward(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction,
     layers = layers_of(model)
     check_rows(x, target)
     _keep_freed_memory(x)
+    hidden: list[Tensor] = []
+    outputs: list[Tensor] = []
+
+    def keep(layer: nn.Linear, before: Tensor, after: Tensor) -> None:  # noqa: ARG001
+        hidden.append(before)
+        outputs.append(after)
+
     with torch.enable_grad():
         start = x if x.requires_grad else x.detach().requires_grad_()
-        current, hidden, outputs, biases = start, [], [], []
-        for layer in layers:
-            if isinstance(layer, nn.Linear):
-                _check_width(current, layer)
-                hidden.append(current)
-                current = layer(current)
-                outputs.append(current)
-                biases.append(int(layer.bias is not None))
-            else:
-                # An activation that works in place would overwrite the z that the gradient is taken at.
-                current = layer(current.clone() if getattr(layer, "inplace", False) else current)
-        losses = checked_losses(loss_fn(current, target), len(x))
+        losses = checked_losses(loss_fn(_forward(layers, start, keep), target), len(x))
         at_input, *at_outputs = torch.autograd.grad(losses.sum(), [start, *outputs], create_graph=differentiable)
-    found = Backward(tuple(hidden), tuple(at_outputs), at_input, tuple(biases))
+    biases = tuple(int(layer.bias is not None) for layer in layers if isinstance(layer, nn.Linear))
+    found = Backward(tuple(hidden), tuple(at_outputs), at_input, biases)
     return found if differentiable else _detached(found)
 
 
@@ -98,9 +95,30 @@ def gradient_norms(
     >>> gradient_norms(model, torch.tensor([[1.0, 2.0]]), torch.tensor([10.0]), half_square)
     Norms(input=tensor([25.]), parameter=tensor([6.]))
     """
-    norms = backward(model, x, target, loss_fn, differentiable).norms
+    if differentiable:
+        norms = backward(model, x, target, loss_fn, differentiable).norms
+    else:
+        norms = _norms_on_the_way(model, x, target, loss_fn)
     check_finite(norms.input + norms.parameter, model)
     return norms
+
+
+def _norms_on_the_way(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) -> Norms:
+    """``backward(...).norms`` of what never exists at once: each layer's share is taken as its gradient passes."""
+    layers = layers_of(model)
+    check_rows(x, target)
+    _keep_freed_memory(x)
+    parts: list[Tensor] = []
+
+    def watch(layer: nn.Linear, before: Tensor, after: Tensor) -> None:
+        factor = _squares(before.detach()) + int(layer.bias is not None)
+        after.register_hook(lambda delta: parts.append(_squares(delta) * factor))  # type: ignore[no-untyped-call]
+
+    with torch.enable_grad():
+        start = x.detach().requires_grad_()
+        losses = checked_losses(loss_fn(_forward(layers, start, watch), target), len(x))
+        (at_input,) = torch.autograd.grad(losses.sum(), start)
+    return Norms(_squares(at_input), torch.stack(parts).sum(dim=0))
 
 
 def gradient_norms_vmap(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) -> Norms:
@@ -140,6 +158,21 @@ def input_norms(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFuncti
     norms = _squares(at_input)
     check_finite(norms, model)
     return norms
+
+
+def _forward(
+    layers: tuple[nn.Module, ...], current: Tensor, at_linear: Callable[[nn.Linear, Tensor, Tensor], None]
+) -> Tensor:
+    """The MLP's output; ``at_linear(layer, before, after)`` is told what each linear layer takes and gives."""
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            _check_width(current, layer)
+            before, current = current, layer(current)
+            at_linear(layer, before, current)
+        else:
+            # An activation that works in place would overwrite the z that the gradient is taken at.
+            current = layer(current.clone() if getattr(layer, "inplace", False) else current)
+    return current
 
 
 def check_rows(x: Tensor, target: Tensor) -> None:

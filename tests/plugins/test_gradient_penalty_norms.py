@@ -13,7 +13,7 @@ from plugin_run import METHODS
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness_plugins.gradient_penalty.gradient_norms import gradient_norms, gradient_norms_vmap
+from harness_plugins.gradient_penalty.gradient_norms import check_rows, gradient_norms, gradient_norms_vmap
 from harness_plugins.gradient_penalty.network import ACTIVATIONS, mlp
 from harness_plugins.gradient_penalty.penalties import squared_spectral_norm
 
@@ -111,6 +111,26 @@ def test_layers_without_bias_images_and_activations_in_place_are_right():
     torch.testing.assert_close(found.input, expected[0])
     torch.testing.assert_close(found.parameter, expected[1])
     assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("first", [nn.Identity(), nn.ReLU(inplace=True)])
+def test_activations_in_place_leave_norms_and_penalty_as_they_are(first):
+    generator = torch.Generator().manual_seed(0)
+    layers = [first, nn.Linear(5, 6), nn.SiLU(inplace=True), nn.Linear(6, 3)]
+    model = nn.Sequential(*layers).double()
+    model.load_state_dict({key: torch.randn(p.shape, generator=generator) for key, p in model.state_dict().items()})
+    x, target = batch()
+    before = x.clone()
+    found = gradient_norms(model, x, target, cross_entropy)
+    assert torch.equal(x, before)
+    expected = norms_by_loop(nn.Sequential(type(first)(), layers[1], nn.SiLU(), layers[3]), x, target, cross_entropy)
+    torch.testing.assert_close(found.input, expected[0])
+    torch.testing.assert_close(found.parameter, expected[1])
+    assert value_at("parameter", model, x, target, 1.0).item() == pytest.approx(expected[1].mean().item(), rel=1e-12)
+
+
+def test_large_rows_whose_sum_is_infinite_are_finite():
+    check_rows(torch.full((2, 2), 3e38), torch.zeros(2))
 
 
 class Products(TorchDispatchMode):
