@@ -11,9 +11,6 @@ from torch import Tensor, nn
 
 from harness_plugins.gradient_penalty.network import layers_of
 
-#: Bytes of a block that a CPU's allocator is shown, see ``_keep_freed_memory``.
-BLOCK_BYTES = 2**24
-
 #: ``loss_fn(output [B, ...], target [B, ...])`` gives one loss for each row, [B], that depends on no other row:
 #: ``partial(torch.nn.functional.cross_entropy, reduction="none")``, for one.
 LossFunction = Callable[[Tensor, Tensor], Tensor]
@@ -63,7 +60,6 @@ def backward(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction,
     """
     layers = layers_of(model)
     check_rows(x, target)
-    _keep_freed_memory(x)
     hidden: list[Tensor] = []
     outputs: list[Tensor] = []
 
@@ -107,7 +103,6 @@ def _norms_on_the_way(model: nn.Module, x: Tensor, target: Tensor, loss_fn: Loss
     """``backward(...).norms`` of what never exists at once: each layer's share is taken as its gradient passes."""
     layers = layers_of(model)
     check_rows(x, target)
-    _keep_freed_memory(x)
     parts: list[Tensor] = []
 
     def watch(layer: nn.Linear, before: Tensor, after: Tensor) -> None:
@@ -150,7 +145,6 @@ def input_norms(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFuncti
     """
     check_rows(x, target)
     _check_no_batch_norm(model)
-    _keep_freed_memory(x)
     with torch.enable_grad():
         start = x if x.requires_grad else x.detach().requires_grad_()
         losses = checked_losses(loss_fn(model(start), target), len(x))
@@ -214,16 +208,6 @@ def check_finite(norms: Tensor, model: nn.Module) -> None:
             )
     row = int((~finite).nonzero()[0])
     raise FloatingPointError(f"the squared gradient norms, shape {list(norms.shape)}: row {row} is not finite")
-
-
-def _keep_freed_memory(x: Tensor) -> None:
-    """Let the next call find this call's memory: where activations are about 1 MB, a third of the time is at stake.
-
-    glibc returns free memory beyond twice the largest block it has seen freed, and the system hands it out again page
-    by page. A block that nobody writes to takes no memory itself; what glibc keeps from then on is at most 32 MB.
-    """
-    if x.device.type == "cpu":
-        torch.empty(BLOCK_BYTES, dtype=torch.uint8)
 
 
 def _check_width(current: Tensor, layer: nn.Linear) -> None:

@@ -145,6 +145,7 @@ def time_methods(
     ``truths`` are those of the check (gate.Examined) for each method. ``began`` is told whose calls are next: where
     the process ends, that was the cause.
     """
+    _settle(device)
     first = Stopwatch(twin, workload, size, device, dtype, seed)
     watches = {"": first, **{name: first.rival(method, workload) for name, method in built.items()}}
     known = truths or {}
@@ -166,6 +167,17 @@ def time_methods(
         return _without_memory_of_inputs(times, watches, workload, size, (device, dtype), direction, seed, tell)
     finally:
         gc.enable()
+
+
+def _settle(device: torch.device) -> None:
+    """Let memory be as it is in a process that has been at work for a while.
+
+    glibc hands what is freed back to the system, which gives it again page by page, unless it is smaller than the
+    largest block of at most 32 MB that was ever freed: here the first method to free one would be timed before and
+    after. Nobody writes to this block, so that it takes no memory itself.
+    """
+    if device.type == "cpu":
+        torch.empty(2**25 - 2**16, dtype=torch.uint8)
 
 
 def _raced(
