@@ -1,12 +1,11 @@
 """Kernels side by side in pytest-benchmark's tables: ``pytest suites/kernels --benchmark-only``.
 
-One group for each role and size, from the registry's workloads. Sizes are the smallest and the middle one of each
-dimension; ``harness bench`` has all, pairs the times and measures memory.
+One group for each role and size, from the registry's workloads. Two sizes: every dimension's smallest, and every
+dimension's middle one; ``harness bench`` has all, pairs the times and measures memory.
 """
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -27,8 +26,8 @@ SLOW = 2.0
 
 def _cases() -> Iterator[Any]:
     for workload in harness.workloads().values():
-        few = [dict.fromkeys((values[0], values[len(values) // 2])) for values in workload.sizes.values()]
-        for values in itertools.product(*few):
+        few = zip(*((values[0], values[len(values) // 2]) for values in workload.sizes.values()), strict=True)
+        for values in dict.fromkeys(few):
             size = dict(zip(workload.sizes, values, strict=True))
             label = " ".join(f"{k}={v}" for k, v in size.items())
             for method in harness.methods().values():
