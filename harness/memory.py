@@ -8,22 +8,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-#: glibc's number of the setting: from how many bytes on a buffer is a mapping of its own.
-_MMAP_THRESHOLD = -3
-
 
 class PeakMemory:
     """Highest memory between start and stop, above the level at the start: CUDA's allocator, or resident set.
 
-    On Linux the kernel's high-water mark is reset at the start; elsewhere the figure is None. Buffers that are freed
-    may stay with the process and be used again, unseen: ``exact`` lets glibc give each back at once, from the start
-    until the process ends, which makes allocations slower.
+    On Linux the kernel's high-water mark is reset at the start; elsewhere the figure is None. It is exact where freed
+    blocks go back to the system: ``keep_freed_blocks``.
     """
 
-    def __init__(self, slot: str, exact: bool = False) -> None:
+    def __init__(self, slot: str) -> None:
         self._cuda = slot.startswith("cuda")
         self._slot = slot
-        self._exact = exact
         self._before: int | None = None
 
     def start(self) -> None:
@@ -37,10 +32,7 @@ class PeakMemory:
             self._before = torch.cuda.memory_allocated(self._slot)
             return
         try:
-            libc = ctypes.CDLL(None)
-            if self._exact:
-                libc.mallopt(_MMAP_THRESHOLD, 2**16)
-            libc.malloc_trim(0)
+            ctypes.CDLL(None).malloc_trim(0)
             Path("/proc/self/clear_refs").write_text("5")
         except (OSError, AttributeError):
             return
@@ -55,6 +47,21 @@ class PeakMemory:
 
             return max(0, torch.cuda.max_memory_allocated(self._slot) - self._before)
         return max(0, _status("self")["VmHWM"] - self._before)
+
+
+def keep_freed_blocks(up_to: int) -> None:
+    """Let glibc keep freed blocks of up to so many bytes, 32 MB at most, and hand larger ones back to the system.
+
+    By itself it keeps what is below the largest block of at most 32 MB that was ever freed, so that neither time nor
+    memory of a call is what it is in a process that has been at work for a while. Another C library is left alone.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    # From how many bytes on a block is a mapping of its own, and how many free ones at the end are too many.
+    mallopt(-3, up_to)
+    mallopt(-1, 2 * up_to)
 
 
 @contextmanager

@@ -14,10 +14,11 @@ import torch
 
 from harness.execute import explain
 from harness.judge.intervals import Interval, position, t_interval
-from harness.memory import ran_out
+from harness.memory import keep_freed_blocks, ran_out
 from harness.spec import Workload
 from harness_plugins.speed.evaluation import Size, draw
 from harness_plugins.speed.gate import Bound
+from harness_plugins.speed.peak import MOST_KEPT
 from harness_plugins.speed.repeats import SKIPPED
 from harness_plugins.speed.stopwatch import POOL, Direction, Stopwatch, Unsteady
 
@@ -145,7 +146,8 @@ def time_methods(
     ``truths`` are those of the check (gate.Examined) for each method. ``began`` is told whose calls are next: where
     the process ends, that was the cause.
     """
-    _settle(device)
+    # As in a process that has been at work for a while: else the first method to free a large block would decide it.
+    keep_freed_blocks(MOST_KEPT)
     first = Stopwatch(twin, workload, size, device, dtype, seed)
     watches = {"": first, **{name: first.rival(method, workload) for name, method in built.items()}}
     known = truths or {}
@@ -167,17 +169,6 @@ def time_methods(
         return _without_memory_of_inputs(times, watches, workload, size, (device, dtype), direction, seed, tell)
     finally:
         gc.enable()
-
-
-def _settle(device: torch.device) -> None:
-    """Let memory be as it is in a process that has been at work for a while.
-
-    glibc hands what is freed back to the system, which gives it again page by page, unless it is smaller than the
-    largest block of at most 32 MB that was ever freed: here the first method to free one would be timed before and
-    after. Nobody writes to this block, so that it takes no memory itself.
-    """
-    if device.type == "cpu":
-        torch.empty(2**25 - 2**16, dtype=torch.uint8)
 
 
 def _raced(

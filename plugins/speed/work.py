@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import torch
 
 from harness.errors import UsageError
+from harness.memory import keep_freed_blocks
 from harness.registry import load_registry
 from harness.spec import Code, Method, Workload, resolve
 from harness_plugins.speed.apart import Send
 from harness_plugins.speed.evaluation import Size, draw
 from harness_plugins.speed.gate import Bound, NotForThisWorkload, examine_all
 from harness_plugins.speed.machine import measure_rates
-from harness_plugins.speed.peak import measure_cost
+from harness_plugins.speed.peak import LEAST_KEPT, measure_cost
 from harness_plugins.speed.settings import Settings, configured
 from harness_plugins.speed.stopwatch import Direction
 from harness_plugins.speed.timing import time_methods
@@ -65,6 +66,8 @@ def rates(send: Send, device: str, threads: int) -> None:
 
 def cost(send: Send, place: Place, method: str) -> None:
     """Sends the Cost of one method."""
+    # Before there is a large block to be freed.
+    keep_freed_blocks(LEAST_KEPT)
     workload, methods = _begin(place)
     built = methods[method].create()
     tensors = draw(workload.inputs, place.dimensions, torch.device(place.device), place.torch_dtype, place.seed)
