@@ -24,7 +24,7 @@ try:
     from harness.memory import keep_freed_blocks
 except ImportError:
     # A commit from before there was such a setting.
-    def keep_freed_blocks(up_to: int) -> None:  # noqa: D103, ARG001
+    def keep_freed_blocks(up_to: int) -> None:  # noqa: ARG001
         return
 
 
