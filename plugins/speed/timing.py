@@ -14,11 +14,10 @@ import torch
 
 from harness.execute import explain
 from harness.judge.intervals import Interval, position, t_interval
-from harness.memory import keep_freed_blocks, ran_out
+from harness.memory import ran_out
 from harness.spec import Workload
 from harness_plugins.speed.evaluation import Size, draw
 from harness_plugins.speed.gate import Bound
-from harness_plugins.speed.peak import MOST_KEPT
 from harness_plugins.speed.repeats import SKIPPED
 from harness_plugins.speed.stopwatch import POOL, Direction, Stopwatch, Unsteady
 
@@ -146,8 +145,6 @@ def time_methods(
     ``truths`` are those of the check (gate.Examined) for each method. ``began`` is told whose calls are next: where
     the process ends, that was the cause.
     """
-    # As in a process that has been at work for a while: else the first method to free a large block would decide it.
-    keep_freed_blocks(MOST_KEPT)
     first = Stopwatch(twin, workload, size, device, dtype, seed)
     watches = {"": first, **{name: first.rival(method, workload) for name, method in built.items()}}
     known = truths or {}

@@ -15,7 +15,7 @@ from harness_plugins.speed.apart import Send
 from harness_plugins.speed.evaluation import Size, draw
 from harness_plugins.speed.gate import Bound, NotForThisWorkload, examine_all
 from harness_plugins.speed.machine import measure_rates
-from harness_plugins.speed.peak import LEAST_KEPT, measure_cost
+from harness_plugins.speed.peak import LEAST_KEPT, MOST_KEPT, measure_cost
 from harness_plugins.speed.settings import Settings, configured
 from harness_plugins.speed.stopwatch import Direction
 from harness_plugins.speed.timing import time_methods
@@ -104,6 +104,8 @@ def race(
     truths: Mapping[str, Sequence[Sequence[Bound]]],
 ) -> None:
     """Sends the name of each method before it runs, and at last the Times of one direction."""
+    # As in a process that has been at work for a while: else the first method to free a large block would decide it.
+    keep_freed_blocks(MOST_KEPT)
     workload, known = _begin(place)
     built = {name: known[name].create() for name in methods}
     twin, device = known[controlled].create(), torch.device(place.device)
