@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
 import signal
@@ -139,10 +140,19 @@ def test_a_full_disk_stops_the_run_with_a_sentence_and_loses_nothing(planted, ti
     assert json.loads(rescued[0].read_text())["seed"] in range(30)
 
 
+def age(path):
+    """Seconds since a file was written; endless for one that is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
+
+
 def test_a_results_folder_that_vanishes_stops_the_run_and_the_last_record_is_rescued(planted):
     process = planted.start(planted.suite("none", seeds=20, seconds=1.0), "--jobs", "1")
     begun(planted, process)
-    while not list(planted.folder.glob("results/running/*")):
+    # One that began a moment ago: where none runs, there is no record that could be lost.
+    while not any(age(path) < 0.5 for path in planted.folder.glob("results/running/*")):
         assert process.poll() is None
         time.sleep(0.01)
     shutil.rmtree(planted.folder / "results")
