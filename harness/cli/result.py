@@ -37,12 +37,15 @@ def print_result(result: SuiteResult) -> None:
         _print_estimates([s for s in known if s.task == task], result)
     _print_trouble(result)
     print_claims(result)
-    recorded = [record for cell in session.cells if (record := result.records.get(cell.id))]
+    recorded = [(cell, record) for cell in session.cells if (record := result.records.get(cell.id))]
     left = len(session.cells) - len(recorded)
     told = f"{plural(result.ran, 'cell')} run in {duration(result.seconds)}" if result.ran else "nothing to run"
     if not result.ran and left:
         told = "no cell has ended"
-    told += f", {len(recorded) - result.ran} recorded before" if len(recorded) > result.ran else ""
+    skipped = sum(cell.skip is not None and record.status == "skipped" for cell, record in recorded)
+    before = len(recorded) - result.ran - skipped
+    told += f", {skipped} skipped" if skipped else ""
+    told += f", {before} recorded before" if before else ""
     told += f", {left} left: the same command goes on from here" if left else ""
     out.print(
         f"\n{'interrupted; ' if result.interrupted else ''}{told}; records in {session.results / 'records.jsonl'}"
