@@ -29,86 +29,46 @@ def inputs(
     return _as(device, dtype, *_drawn(generator, batch, types, length, dimension))
 
 
-def huge_scores(
-    generator: torch.Generator,
-    device: torch.device,
-    dtype: torch.dtype,
-    batch: int,
-    types: int,
-    length: int,
-    dimension: int,
-) -> Inputs:
+def huge_scores(generator: torch.Generator, device: torch.device, dtype: torch.dtype, **size: int) -> Inputs:
     """Queries, keys and biases ten times as large: scores of hundreds of nats."""
-    query, key, start, end, mask, spans = _drawn(generator, batch, types, length, dimension)
+    query, key, start, end, mask, spans = _drawn(generator, **size)
     return _as(device, dtype, 10 * query, 10 * key, 10 * start, 10 * end, mask, spans)
 
 
-def positives_dominate(
-    generator: torch.Generator,
-    device: torch.device,
-    dtype: torch.dtype,
-    batch: int,
-    types: int,
-    length: int,
-    dimension: int,
-) -> Inputs:
+def positives_dominate(generator: torch.Generator, device: torch.device, dtype: torch.dtype, **size: int) -> Inputs:
     """The spans score 50 nats, by a direction of their own each, all other cells nothing; each has every type."""
-    *parts, mask, spans = _drawn(generator, batch, types, length, dimension)
+    *parts, mask, spans = _drawn(generator, **size)
     query, key, start, end = (torch.zeros_like(part) for part in parts)
     cells = torch.unique(spans[:, [0, 2, 3]], dim=0)
     text, first, last = cells.T
-    direction = torch.arange(len(cells), device=cells.device) % dimension
+    direction = torch.arange(len(cells), device=cells.device) % query.shape[2]
     query[text, first, direction] = key[text, last, direction] = 50**0.5
-    kind = torch.arange(types, device=cells.device).repeat(len(cells))
-    text, first, last = cells.repeat_interleave(types, dim=0).T
+    kind = torch.arange(start.shape[1], device=cells.device).repeat(len(cells))
+    text, first, last = cells.repeat_interleave(start.shape[1], dim=0).T
     return _as(device, dtype, query, key, start, end, mask, torch.stack([text, kind, first, last], dim=1))
 
 
-def one_token(
-    generator: torch.Generator,
-    device: torch.device,
-    dtype: torch.dtype,
-    batch: int,
-    types: int,
-    length: int,
-    dimension: int,
-) -> Inputs:
+def one_token(generator: torch.Generator, device: torch.device, dtype: torch.dtype, **size: int) -> Inputs:
     """Everything masked but one token of each text, which is an entity of the first type in every other one."""
-    query, key, start, end, mask, _ = _drawn(generator, batch, types, length, dimension)
+    query, key, start, end, mask, _ = _drawn(generator, **size)
     only = torch.zeros_like(mask)
-    only[:, length // 2] = True
-    texts = torch.arange(0, batch, 2, device=mask.device)
-    middle = torch.full_like(texts, length // 2)
+    only[:, mask.shape[1] // 2] = True
+    texts = torch.arange(0, len(mask), 2, device=mask.device)
+    middle = torch.full_like(texts, mask.shape[1] // 2)
     spans = torch.stack([texts, torch.zeros_like(texts), middle, middle], dim=1)
     return _as(device, dtype, query, key, start, end, only, spans)
 
 
-def no_spans(
-    generator: torch.Generator,
-    device: torch.device,
-    dtype: torch.dtype,
-    batch: int,
-    types: int,
-    length: int,
-    dimension: int,
-) -> Inputs:
+def no_spans(generator: torch.Generator, device: torch.device, dtype: torch.dtype, **size: int) -> Inputs:
     """Texts without an entity."""
-    query, key, start, end, mask, spans = _drawn(generator, batch, types, length, dimension)
+    query, key, start, end, mask, spans = _drawn(generator, **size)
     return _as(device, dtype, query, key, start, end, mask, spans[:0])
 
 
-def never_meet(
-    generator: torch.Generator,
-    device: torch.device,
-    dtype: torch.dtype,
-    batch: int,
-    types: int,
-    length: int,
-    dimension: int,
-) -> Inputs:
+def never_meet(generator: torch.Generator, device: torch.device, dtype: torch.dtype, **size: int) -> Inputs:
     """The best start is each text's last token and the best end its first, by 120 nats: no span has both."""
-    query, key, start, end, mask, spans = _drawn(generator, batch, types, length, dimension)
-    start[torch.arange(batch, device=mask.device), :, mask.sum(1) - 1] += 120
+    query, key, start, end, mask, spans = _drawn(generator, **size)
+    start[torch.arange(len(mask), device=mask.device), :, mask.sum(1) - 1] += 120
     end[:, :, 0] += 120
     return _as(device, dtype, query, key, start, end, mask, spans)
 
