@@ -5,56 +5,38 @@ Everything public stands here. Names are imported when they are first used, so t
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
-    from harness.cell import Cell
-    from harness.claims import Claim
+    from harness.cell import Cell, Record, SuiteRun
     from harness.errors import ExitCode, HarnessError, UsageError
+    from harness.files.claims import Claim
     from harness.hookspecs import hookimpl
-    from harness.judge import Verdict
-    from harness.plan import Session
-    from harness.records import Record
+    from harness.judge import SuiteResult, Verdict
+    from harness.planning.plan import Plan
+    from harness.planning.request import Request
     from harness.registry import Registry, load_registry
-    from harness.request import Request
-    from harness.results import load_results, verdicts
-    from harness.run import Run
-    from harness.session import SuiteResult, run_suite
-    from harness.spec import Dataset, Engine, Figure, Finding, Method, Metric, Option, Paper, Place, Task, Workload
+    from harness.results import load_results, run_suite, verdicts
+    from harness.running.run import Run
+    from harness.spec import (
+        Dataset,
+        Engine,
+        Figure,
+        Finding,
+        Method,
+        Metric,
+        Option,
+        Paper,
+        Place,
+        Role,
+        Task,
+        Workload,
+    )
 
-_HOME = {
-    "Cell": "cell",
-    "Claim": "claims",
-    "Dataset": "spec",
-    "Engine": "spec",
-    "ExitCode": "errors",
-    "Figure": "spec",
-    "Finding": "spec",
-    "HarnessError": "errors",
-    "Method": "spec",
-    "Metric": "spec",
-    "Option": "spec",
-    "Paper": "spec",
-    "Place": "spec",
-    "Record": "records",
-    "Registry": "registry",
-    "Request": "request",
-    "Run": "run",
-    "Session": "plan",
-    "SuiteResult": "session",
-    "Task": "spec",
-    "UsageError": "errors",
-    "Verdict": "judge",
-    "Workload": "spec",
-    "hookimpl": "hookspecs",
-    "load_registry": "registry",
-    "load_results": "results",
-    "run_suite": "session",
-    "verdicts": "results",
-}
 __all__ = [
     "Cell",
     "Claim",
@@ -69,12 +51,14 @@ __all__ = [
     "Option",
     "Paper",
     "Place",
+    "Plan",
     "Record",
     "Registry",
     "Request",
+    "Role",
     "Run",
-    "Session",
     "SuiteResult",
+    "SuiteRun",
     "Task",
     "UsageError",
     "Verdict",
@@ -91,13 +75,35 @@ __all__ = [
     "workloads",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'harness' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"harness.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__, _, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "cell": ["Cell", "Record", "SuiteRun"],
+        "errors": ["ExitCode", "HarnessError", "UsageError"],
+        "files.claims": ["Claim"],
+        "hookspecs": ["hookimpl"],
+        "judge": ["SuiteResult", "Verdict"],
+        "planning.plan": ["Plan"],
+        "planning.request": ["Request"],
+        "registry": ["Registry", "load_registry"],
+        "results": ["load_results", "run_suite", "verdicts"],
+        "running.run": ["Run"],
+        "spec": [
+            "Dataset",
+            "Engine",
+            "Figure",
+            "Finding",
+            "Method",
+            "Metric",
+            "Option",
+            "Paper",
+            "Place",
+            "Role",
+            "Task",
+            "Workload",
+        ],
+    },
+)
 
 
 def __dir__() -> list[str]:
@@ -125,7 +131,9 @@ def workloads() -> Mapping[str, Workload]:
 
 def claims() -> Mapping[str, Claim]:
     """Every claim of the installed plugins by id."""
-    return _registry().claims
+    from harness.files.claims import claims_of
+
+    return claims_of(_registry()).by_id
 
 
 def suites() -> Mapping[str, Path]:

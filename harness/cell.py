@@ -1,14 +1,16 @@
-"""The cell: one point of a suite's cross, its key, and what its random generators start from."""
+"""The cell, one point of a suite's cross; the record it leaves; and the run of a suite as its watchers see it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
 
-from harness.spec import AXES, Scalar
+from harness.spec import AXES, Dataset, Scalar, Task
 
 #: Part of every cell's key. Raised when the core changes what a cell computes.
 PROTOCOL = 1
@@ -29,7 +31,7 @@ class Cell:
     device: str
     dtype: str
     seed: int
-    #: Digest of the source code of the plugins that bring the method and the task.
+    #: Digest of the modules that its code can run (see ``harness.registry.digests``).
     code: str
     #: Digest of each data set's files, by name; None where the data set is not on this machine. A file that an
     #: option names goes by "option NAME".
@@ -71,3 +73,88 @@ class Cell:
     def __str__(self) -> str:
         settings = "".join(f"{k}={v} " for k, v in self.options.items())
         return f"{self.method} on {self.task} {settings}{self.device} {self.dtype} seed={self.seed}"
+
+
+#: The layout of a record. A reader leaves records of a higher number alone and counts them.
+SCHEMA = 1
+Status = Literal["done", "failed", "timeout", "crashed", "skipped"]
+#: step and value of each point
+Curve = list[tuple[int, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What a finished cell left behind, whatever happened to it."""
+
+    schema: int = SCHEMA
+    #: The cell's key, 20 hexadecimal digits.
+    id: str
+    suite: str
+    method: str
+    task: str
+    options: Mapping[str, Any]
+    device: str
+    dtype: str
+    seed: int
+    status: Status
+    #: One sentence, where status is not "done".
+    cause: str | None = None
+    #: Whether it is the worker that was lost (killed from outside, its device or node gone), not the method that
+    #: failed. Such a cell is tried again.
+    lost: bool = False
+    #: How often the cell was begun until this came of it.
+    attempts: int = 1
+    #: Every value is finite.
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    #: Wall time of the task alone: data are loaded and the method is built before.
+    seconds: float = 0.0
+    #: Highest memory during the task above what its worker held before: allocator on CUDA, resident set on CPU.
+    peak_bytes: int | None = None
+    #: Digest that names a file in ``environments/``.
+    environment: str | None = None
+    #: Digest of the plugins' code, and of the data sets by name.
+    code: str = ""
+    data: Mapping[str, str | None] = field(default_factory=dict)
+    #: The end of what the cell wrote to stdout and stderr; a failure's traceback stands there.
+    output: str = ""
+    #: UTC, ISO 8601.
+    started: str = ""
+    finished: str = ""
+    #: Last, because they are long: a reader that wants none of them stops before.
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+
+    @property
+    def good(self) -> bool:
+        """Whether the cell ended with all its metrics."""
+        return self.status == "done"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record as plain JSON types, curves read."""
+        return asdict(replace(self, curves={})) | {"curves": dict(self.curves)}
+
+    def to_line(self) -> str:
+        """The record as one line of JSON, without the newline."""
+        return json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteRun:
+    """A run of a suite as watchers see it: what there is, and what is going to run."""
+
+    suite: str
+    title: str
+    #: The results folder.
+    results: Path
+    #: Every cell of the suite on the devices asked for.
+    cells: tuple[Cell, ...]
+    #: The cells asked for with ``--only``; all of them without it.
+    selected: tuple[Cell, ...]
+    #: Those of ``selected`` that will run now; the others have a record or must be skipped.
+    todo: tuple[Cell, ...]
+    #: Records from before, by cell id.
+    records: Mapping[str, Record]
+    #: The suite's tasks and their data sets, by name.
+    tasks: Mapping[str, Task]
+    datasets: Mapping[str, Dataset]
+    #: Ids of the suite's claims, in the suite's order.
+    claims: tuple[str, ...]

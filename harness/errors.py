@@ -3,6 +3,7 @@
 HarnessError            something a person can act on; the command line prints it as one sentence
 ├── UsageError          wrong usage or input: a name, a file, a value, a flag
 │   ├── UnknownName     no such thing; carries the nearest valid name
+│   ├── ArgumentError   an argument has a wrong value; the command line names its flag
 │   ├── FileError       a suite or claim file that cannot be read as one
 │   └── DatasetError    a data set whose files are damaged or are not what they should be
 ├── RecordNotKept       the results folder cannot be written any more; the run stops, what is recorded stays
@@ -59,6 +60,33 @@ class UnknownName(UsageError):
         self.nearest = nearest(name, known)
         place = f"{where}: " if where else ""
         super().__init__(f"{place}unknown {kind} {name!r}{suggestion(name, known)}")
+
+
+class ArgumentError(UsageError):
+    """An argument has a wrong value.
+
+    >>> raise ArgumentError("jobs", 0, "at least 1 is needed")
+    Traceback (most recent call last):
+    harness.errors.ArgumentError: jobs=0: at least 1 is needed
+    """
+
+    def __init__(self, argument: str, value: object, problem: str) -> None:
+        super().__init__(f"{argument}={value}: {problem}")
+        #: The same sentence about the flag of the command line.
+        self.as_flag = f"{_flag(argument)} {value}: {problem}"
+
+
+class ConflictingArguments(ArgumentError):
+    """Two arguments that contradict each other."""
+
+    def __init__(self, first: str, second: str, reason: str) -> None:
+        text = "{} and {} contradict each other: {}"
+        UsageError.__init__(self, text.format(first, second, reason))
+        self.as_flag = text.format(_flag(first), _flag(second), reason)
+
+
+def _flag(argument: str) -> str:
+    return f"--{argument.replace('_', '-')}"
 
 
 class FileError(UsageError):

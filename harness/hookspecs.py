@@ -8,8 +8,8 @@ A plugin is a module (or a package's ``__init__``) with functions of these names
     def harness_methods():
         return [harness.Method(name="label-smoothing", role="classification-loss", build="my_plugin.loss:Smoothed")]
 
-It may state ``HARNESS_HOOKS = 1``, the version of the hooks that it was written for, so that a harness with other
-hooks says so. It is found through the entry-point group ``harness.plugins`` or named with ``-p MODULE_OR_PATH``.
+It may state ``HARNESS_HOOKS = 2``, the version of the hooks that it was written for, so that a harness with other
+hooks can say so. It is found through the entry-point group ``harness.plugins`` or named with ``-p MODULE_OR_PATH``.
 An implementation may leave out arguments it does not need. The module must import fast: neither torch nor
 mlflow at import time, since ``harness list`` imports every plugin; name code as ``"module:attribute"`` instead.
 """
@@ -18,23 +18,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 if TYPE_CHECKING:
     import typer
 
-    from harness.cell import Cell
-    from harness.plan import Session
-    from harness.records import Record
-    from harness.session import SuiteResult
-    from harness.spec import Dataset, Engine, Figure, Finding, Method, Task, Workload
+    from harness.cell import Cell, Record, SuiteRun
+    from harness.spec import Dataset, Engine, Figure, Finding, Method, Role, Task, Workload
 
 #: The name pluggy knows this project by.
 PROJECT = "harness"
 #: Raised when a hook is added or changes. A plugin states the one it was written for as ``HARNESS_HOOKS``.
-HOOKS_VERSION = 1
+HOOKS_VERSION = 2
 #: Plugins written for an older version than this are refused.
 OLDEST_HOOKS = 1
 #: Marks a function in a plugin as an implementation of one of the hooks below.
@@ -52,6 +49,11 @@ def hook_names() -> set[str]:
 
 
 # What a plugin brings ---------------------------------------------------------------------------------------
+
+
+@_hookspec
+def harness_roles() -> Sequence[Role]:  # type: ignore[empty-body]
+    """What methods and tasks agree on: how a method is called, and what it returns."""
 
 
 @_hookspec
@@ -96,12 +98,12 @@ def harness_engines() -> Sequence[Engine]:  # type: ignore[empty-body]
 
 @_hookspec
 def harness_watchers() -> Sequence[object]:  # type: ignore[empty-body]
-    """Objects with implementations of the life-cycle hooks below, made anew for each run of a suite."""
+    """Objects that implement the life-cycle hooks below. Called once for each run of a suite."""
 
 
 @_hookspec
 def harness_doctor() -> Sequence[Finding]:  # type: ignore[empty-body]
-    """What ``harness doctor`` says of this machine beside what the core looks at. Called only by that command."""
+    """Findings about this machine for ``harness doctor``. Called only by that command."""
 
 
 @_hookspec
@@ -110,32 +112,32 @@ def harness_commands(app: typer.Typer) -> None:
 
 
 # What a plugin may watch ------------------------------------------------------------------------------------
-# All of these run in the parent process. An exception in one is reported as a warning and never costs a result.
+# All of these run in the parent process. An exception in one becomes a warning and never costs a result.
 
 
 @_hookspec
-def harness_suite_started(session: Session) -> None:
-    """A suite's cells are about to run. ``session.todo`` are the cells that will, ``session.results`` the folder.
+def harness_suite_started(run: SuiteRun) -> None:
+    """A suite's cells are about to run: ``run.todo``.
 
     Called again with further cells when ``--until-decided`` adds seeds.
     """
 
 
 @_hookspec
-def harness_cell_started(session: Session, cell: Cell) -> None:
+def harness_cell_started(run: SuiteRun, cell: Cell) -> None:
     """A worker has taken this cell."""
 
 
 @_hookspec
-def harness_cell_progress(session: Session, cell: Cell, fraction: float) -> None:
-    """A running cell says how far it has come, from 0 to 1."""
+def harness_cell_progress(run: SuiteRun, cell: Cell, fraction: float) -> None:
+    """A running cell has come this far, from 0 to 1."""
 
 
 @_hookspec
-def harness_cell_finished(session: Session, cell: Cell, record: Record) -> None:
+def harness_cell_finished(run: SuiteRun, cell: Cell, record: Record) -> None:
     """A cell has ended, well or badly, and its record is safely on disk."""
 
 
 @_hookspec
-def harness_suite_finished(session: Session, result: SuiteResult) -> None:
-    """All cells have ended or the run was interrupted; records and verdicts are in ``result``."""
+def harness_suite_finished(run: SuiteRun, result: Any) -> None:
+    """All cells have ended or the run was interrupted. ``result`` is a ``harness.SuiteResult`` with the verdicts."""

@@ -1,20 +1,45 @@
-"""Recorded results for a notebook: the records as a table, and the verdicts that the command line prints."""
+"""For scripts and notebooks: run a suite, the records as a table, the verdicts that the command line prints."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cell import Record
 from harness.errors import UsageError
-from harness.records import Record, RecordsFile
-from harness.watchers import tell
+from harness.records import RecordsFile
 
 if TYPE_CHECKING:
     import pandas
 
-    from harness.judge import Verdict
+    from harness.judge import SuiteResult, Verdict
+    from harness.planning.request import Request
+    from harness.registry import Registry
+
+_log = logging.getLogger(__name__)
+
+
+def run_suite(request: Request | str, registry: Registry | None = None, progress: bool = False) -> SuiteResult:
+    """Run a suite's cells that have no good record yet, and judge its claims.
+
+    ``request`` may be just the suite's name or file. ``progress`` shows a bar in a notebook or on a terminal.
+
+    Raises UsageError before anything runs where the request is wrong. Ctrl-C once ends after the running cells,
+    twice at once; the result then says ``interrupted``. What has finished is recorded either way.
+    """
+    from harness.running import runner
+
+    watchers: list[object] = []
+    if progress:
+        from rich.console import Console
+
+        from harness.cli.progress import ProgressWatcher
+
+        watchers = [ProgressWatcher(Console(stderr=True))]
+    return runner.run_suite(request, registry, watchers)
 
 
 def load_results(path: Path | str = "results") -> pandas.DataFrame:
@@ -28,7 +53,7 @@ def load_results(path: Path | str = "results") -> pandas.DataFrame:
 
     loaded = _folder(path).load()
     for warning in loaded.warnings:
-        tell(f"warning: {warning}")
+        _log.warning("%s", warning)
     rows = [_row(record) for record in loaded.by_id.values()]
     options = dict.fromkeys(name for row in rows for name in row if name.startswith("options."))
     metrics = dict.fromkeys(name for row in rows for name in row if name.startswith("metrics."))
@@ -50,9 +75,9 @@ def verdicts(
     records. ``plugins`` are modules or paths of plugins that are not installed. Raises UsageError for unknown names
     and where there is no such folder.
     """
-    from harness.recorded import judged_suites
+    from harness.judge import judged_suites
+    from harness.planning.request import Request
     from harness.registry import load_registry
-    from harness.request import Request
 
     request = Request(suite="", seeds=seeds, results=_folder(path).folder)
     return [verdict for result in judged_suites(load_registry(plugins), names, request) for verdict in result.verdicts]

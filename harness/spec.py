@@ -1,4 +1,4 @@
-"""The nouns that plugins are written with: methods, tasks, workloads, data sets and figures.
+"""The nouns that plugins are written with: roles, methods, tasks, workloads, data sets, figures and engines.
 
 All are frozen and checked when they are made, so that a mistake is reported where it was written. None of them
 imports torch: code is named as ``"module:attribute"`` and resolved when a cell needs it.
@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import UnknownName, UsageError
+from harness.errors import UsageError
+from harness.option import AXES, Option, Scalar, as_options, read_options
 
-Scalar = bool | int | float | str
+__all__ = ["AXES", "DEVICE_KINDS", "Code", "Dataset", "Engine", "Figure", "Finding", "Method", "Metric", "Option"]
+__all__ += ["Paper", "Place", "Role", "Scalar", "Task", "Workload", "file_digest", "read_options", "resolve"]
+
 #: Code, or its address ``"package.module:attribute"``, which is imported when it is first needed.
 Code = Callable[..., Any] | str
 
@@ -43,81 +45,12 @@ def resolve(code: Code) -> Callable[..., Any]:
     module, colon, attribute = code.partition(":")
     if not colon or not attribute:
         raise UsageError(f"code address {code!r} is not of the form 'module:attribute'")
-    found: Any = importlib.import_module(module)
+    target: Any = importlib.import_module(module)
     for part in attribute.split("."):
-        found = getattr(found, part)
-    if not callable(found):
-        raise UsageError(f"code address {code!r} names {found!r}, which cannot be called")
-    return found  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One setting of a method or task. Its type is its default's type; an int is welcome where a float is meant.
-
-    >>> Option(0.1, "divides the cosines", low=1e-3).read(1, "temperature")
-    1.0
-    >>> Option("all", choices=("all", "cross")).read("al", "negatives")
-    Traceback (most recent call last):
-    harness.errors.UnknownName: unknown value for negatives 'al'; did you mean 'all'? Known: all, cross
-    >>> Option("cnn", choices=("cnn", "hf:*")).read("hf:some-model", "encoder")
-    'hf:some-model'
-    """
-
-    default: Scalar
-    #: What it does, in words a user would use.
-    help: str = ""
-    #: The values that are allowed; a text that ends in * stands for whatever begins so.
-    choices: tuple[Scalar, ...] = ()
-    #: Least and greatest allowed value, both inclusive.
-    low: float | None = None
-    high: float | None = None
-    #: Whether it names a file of the user's, by a path from the current folder; "" is none. The file must be there
-    #: when a suite is planned, and its sha256 is part of the key of every cell that names it.
-    file: bool = False
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.default, (bool, int, float, str)):
-            raise UsageError(f"an option's default must be a bool, int, float or str, not {self.default!r}")
-        if self.file and self.default != "":
-            raise UsageError(f"an option that names a file has '' as default, which is none, not {self.default!r}")
-
-    def read(self, value: object, where: str) -> Scalar:
-        """Check ``value`` and give it in this option's type. Raises UsageError naming ``where``."""
-        wanted = type(self.default)
-        if wanted is float and type(value) is int:
-            value = float(value)
-        if type(value) is not wanted:
-            raise UsageError(f"{where} = {value!r}: a value of type {wanted.__name__} is needed, as {self.default!r}")
-        assert isinstance(value, (bool, int, float, str))
-        if self.choices and not self._is_choice(value):
-            raise UnknownName(f"value for {where}", str(value), map(str, self.choices))
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"{where} = {value!r}: a finite number is needed")
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            if self.low is not None and value < self.low:
-                raise UsageError(f"{where} = {value!r}: at least {self.low:g} is needed")
-            if self.high is not None and value > self.high:
-                raise UsageError(f"{where} = {value!r}: at most {self.high:g} is allowed")
-        return value
-
-    def _is_choice(self, value: Scalar) -> bool:
-        begun = tuple(c[:-1] for c in self.choices if isinstance(c, str) and c.endswith("*"))
-        return value in self.choices or (isinstance(value, str) and value.startswith(begun))
-
-
-def _options(owner: str, options: Mapping[str, Option | Scalar]) -> dict[str, Option]:
-    """Options as declared, plain defaults wrapped, each default checked against its own bounds."""
-    wrapped = {k: v if isinstance(v, Option) else Option(v) for k, v in options.items()}
-    for name, option in wrapped.items():
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in AXES:
-            raise UsageError(f"{owner}: option {name!r}: use lower-case letters, digits and _; {AXES} are taken")
-        option.read(option.default, f"{owner}: the default of {name}")
-    return wrapped
-
-
-#: The axes every cell has; options are further axes beside them.
-AXES = ("method", "task", "device", "dtype", "seed")
+        target = getattr(target, part)
+    if not callable(target):
+        raise UsageError(f"code address {code!r} names {target!r}, which cannot be called")
+    return target  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +86,38 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What methods and tasks agree on: how a built method is called, and what it returns.
+
+    Whoever registers one gets ``harness bench`` and ``harness check`` for its methods, races (the task
+    ``speed/ROLE``) and a row in the table of roles. ``inputs(generator, device, dtype, rows)`` draws the arguments of
+    one call; ``call(method, inputs)`` calls a built method with them, by default ``method(*inputs)``.
+
+    >>> Role(name="kernel", help="two sets of points", signature="kernel(x, y)", inputs="my.role:points").returns
+    'scalar'
+    """
+
+    name: str
+    help: str
+    #: The call with shapes and the result, as a reader of docs needs it: ``loss(view_a [N, D], view_b [N, D])``.
+    signature: str
+    inputs: Code
+    call: Code | None = None
+    #: What a call returns: a floating scalar tensor, a tensor like the first input, one number per row; or code:
+    #: ``(inputs, returned)`` -> what is wrong with it, "" where nothing is.
+    returns: Literal["scalar", "like-first", "one-per-row"] | Code = "scalar"
+    #: Whether any number of rows is allowed, none included.
+    any_rows: bool = True
+    #: Whether float16 and bfloat16 are expected to work.
+    half: bool = True
+    #: Whether a call trains something; checks then set whole-number options to their lower bounds.
+    trains: bool = False
+
+    def __post_init__(self) -> None:
+        _check_name("role", self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
     """A technique under a name. ``build(**options)`` gives the callable that its role promises (docs/roles.md).
 
@@ -176,7 +141,7 @@ class Method:
         _check_name("role", self.role)
         if self.reference:
             _check_name(f"method {self.name}: reference", self.reference)
-        object.__setattr__(self, "options", _options(f"method {self.name}", self.options))
+        object.__setattr__(self, "options", as_options(f"method {self.name}", self.options))
 
     def create(self, **options: Scalar) -> Any:
         """Build it with these options over its defaults, after checking them."""
@@ -210,7 +175,7 @@ class Task:
             _check_name(f"task {self.name}: metric", metric)
         if isinstance(self.datasets, str):
             raise UsageError(f"task {self.name}: datasets = {self.datasets!r}: a tuple of names is needed")
-        object.__setattr__(self, "options", _options(f"task {self.name}", self.options))
+        object.__setattr__(self, "options", as_options(f"task {self.name}", self.options))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,11 +288,16 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """A way to run cells. ``run(cells, settings)`` yields (cell, record) pairs (see harness/engines)."""
+    """A way to run cells. ``run(cells, settings)`` yields (cell, record) pairs (see harness/running/engines)."""
 
     name: str
     run: Code
     help: str = ""
+    #: ``prepare(devices)`` is called before planning, to start what takes long and to refuse devices that this
+    #: machine lacks with a UsageError. It must return at once.
+    prepare: Code | None = None
+    #: Whether it reaches beyond this machine, to an address.
+    takes_address: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,22 +308,10 @@ class Finding:
     name: str
     #: Whether it is as it should be.
     ok: bool
-    #: What was found, in one sentence.
-    found: str
+    #: What it is like, in one sentence.
+    message: str
     #: What to do about it, where it is not ok.
     advice: str = ""
-
-
-def read_options(owner: str, declared: Mapping[str, Option], given: Mapping[str, object]) -> dict[str, Scalar]:
-    """The given options over the declared defaults, checked.
-
-    >>> read_options("method m", {"k": Option(3)}, {"k": 5})
-    {'k': 5}
-    """
-    for name in given:
-        if name not in declared:
-            raise UnknownName(f"option of {owner}", name, declared)
-    return {k: o.read(given.get(k, o.default), f"{owner}: option {k}") for k, o in declared.items()}
 
 
 def file_digest(path: Path) -> str:

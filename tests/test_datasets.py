@@ -10,8 +10,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from harness import datasets
 from harness.errors import DatasetError, DatasetMissing, HarnessError, UsageError
+from harness.registry import datasets
 from harness.spec import Dataset, Place
 
 CONTENT = b"1,2,3\n"

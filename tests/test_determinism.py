@@ -65,7 +65,7 @@ def test_libraries_that_were_loaded_with_more_threads_come_down_to_one():
     # As when another command of the same process has started the one fork server that workers come from.
     program = (
         "import json, numpy, threadpoolctl;"
-        "from harness.provenance import make_deterministic;"
+        "from harness.records.provenance import make_deterministic;"
         "count = lambda: [one['num_threads'] for one in threadpoolctl.threadpool_info()];"
         "before = count(); make_deterministic(); print(json.dumps([before, count()]))"
     )

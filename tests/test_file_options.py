@@ -86,5 +86,5 @@ def test_a_file_that_is_not_there_is_refused_before_anything_runs(harness_cli):
 
 @pytest.mark.parametrize("default", [3, "mine.csv"])
 def test_an_option_names_no_file_until_the_user_does(default):
-    with pytest.raises(UsageError, match="has '' as default"):
+    with pytest.raises(UsageError, match="has '' as its default"):
         Option(default, file=True)

@@ -11,7 +11,7 @@ import pytest
 MEASURED = """
 import json
 import torch
-from harness.memory import PeakMemory, keep_freed_blocks
+from harness.running.memory import PeakMemory, keep_freed_blocks
 
 keep_freed_blocks(2**16)
 

@@ -7,8 +7,9 @@ import multiprocessing
 
 import pytest
 
+from harness.cell import Record
 from harness.errors import UsageError
-from harness.records import Record, RecordsFile, parse_record
+from harness.records import RecordsFile, parse_record
 
 
 def record(number: int = 0, **changes: object) -> Record:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
+import importlib.metadata
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import harness.hookspecs
 from harness.errors import UnknownName, UsageError
-from harness.registry import code_digest, imported_modules, load_registry
+from harness.files.claims import claims_of
+from harness.registry import load_registry
+from harness.registry.digests import Sources, closure, code_digest
 
 HEAD = "import harness\nfrom harness import Method, Metric, Task, hookimpl\n"
 METHOD = "@hookimpl\ndef harness_methods():\n    return [Method(name='{name}', role='r', build=abs)]\n"
@@ -137,42 +143,87 @@ def test_a_misspelt_name_suggests_the_nearest(plugin):
         registry.methods["cube-plus"]
 
 
-def test_the_code_digest_follows_the_code_and_not_the_claims(tmp_path):
-    folder = tmp_path / "package"
-    folder.mkdir()
-    (folder / "__init__.py").write_text("x = 1")
+@pytest.fixture
+def package(tmp_path):
+    """Write modules of a package, and give its digest of the code ``package.task:run``."""
 
-    def digest() -> str:
-        code_digest.cache_clear()
-        return code_digest(folder)
+    def digest(**texts: str) -> str:
+        folder = tmp_path / "package"
+        folder.mkdir(exist_ok=True)
+        for name, text in texts.items():
+            (folder / name.replace("__", ".")).write_text(text)
+        return code_digest(["package.task:run"], Sources({"package": folder}, frozenset({"package"})))
 
-    first = digest()
-    (folder / "claims.toml").write_text("")
-    assert digest() == first
-    (folder / "table.csv").write_text("1,2")
-    second = digest()
-    assert second != first
-    (folder / "__init__.py").write_text("x = 2")
-    assert digest() not in (first, second)
+    return digest
 
 
-def test_a_cell_is_keyed_by_the_code_of_every_plugin_it_uses(installed):
+def test_the_code_digest_follows_imports_and_nothing_else(package):
+    digests = [
+        package(task__py="from package import near\nfrom .far import x\n", near__py="", far__py="", other__py=""),
+        package(other__py="x = 1\n", __init____py="x = 2\n", claims__toml="x = 1\n", style__css="a {}\n"),
+        package(near__py="x = 1\n"),
+        package(far__py="def f():\n    import package.deep\n", deep__py=""),
+        package(deep__py="x = 1\n"),
+        package(task__py="from package import near, far\n# the same code in other words\n"),
+    ]
+    assert digests[0] == digests[1], "a sibling that is not imported, hooks, claims and style sheets do not count"
+    assert len(set(digests[1:])) == 5
+
+
+def test_what_a_parent_package_imports_counts_where_it_is_no_plugin(tmp_path):
+    for name, text in {"__init__.py": "from lab import tools\n", "tools.py": "", "task.py": "", "hooks.py": ""}.items():
+        (tmp_path / name).write_text(text)
+    sources = Sources({"lab": tmp_path}, frozenset({"lab.hooks"}))
+    assert set(closure(["lab.task:run"], sources)) == {"lab.task", "lab", "lab.tools"}
+
+
+def test_names_imported_for_type_checkers_do_not_run(package):
+    text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from package import near\n"
+    assert package(task__py=text, near__py="") == package(near__py="x = 1\n")
+
+
+def test_a_table_that_a_module_names_is_part_of_its_code(package):
+    first = package(task__py="from pathlib import Path\nTABLE = Path(__file__).with_name('t.csv')\n", t__csv="1,2\n")
+    assert package(u__csv="1\n") == first
+    assert package(t__csv="1,3\n") != first
+
+
+def test_code_of_a_library_is_keyed_by_its_name_and_version(monkeypatch):
+    def content() -> dict[str, str]:
+        return closure(["numpy.linalg:norm", "math:hypot", np.cumsum], Sources({}))
+
+    python = ".".join(map(str, sys.version_info[:2]))
+    assert content() == {"library numpy": np.__version__, "library python": python}
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: f"{name} 99")
+    assert content()["library numpy"] == "numpy 99"
+
+
+def test_functions_that_a_function_wraps_or_closes_over_count(tmp_path, monkeypatch):
+    for name in ("outer_code", "inner_code"):
+        (tmp_path / f"{name}.py").write_text("def f(*a): return a\ndef close(g):\n    return lambda: g()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    outer, inner = importlib.import_module("outer_code"), importlib.import_module("inner_code")
+    sources = Sources({name: tmp_path / f"{name}.py" for name in ("outer_code", "inner_code")})
+    for code in (outer.close(inner.f), functools.partial(outer.f, inner.f), functools.wraps(inner.f)(outer.close(1))):
+        assert set(closure([code], sources)) == {"outer_code", "inner_code"}
+
+
+def test_a_cell_is_keyed_by_the_modules_it_uses_whatever_plugin_brings_them(installed):
+    run = "def run(*_):\n    from installed_shared import part\n    return part\n"
+    method = "@hookimpl\ndef harness_methods():\n    return [Method(name='m', role='r', build=run)]\n"
     task = "@hookimpl\ndef harness_tasks():\n    m = {'m': Metric()}\n"
-    task += "    return [Task(name='t', role='r', run=abs, metrics=m, datasets=('d',))]\n"
-    data = (
-        "@hookimpl\ndef harness_datasets():\n    return [harness.Dataset(name='d', licence='-', load=abs, files={})]\n"
-    )
+    task += "    return [Task(name='t', role='r', run=run, metrics=m, datasets=('d',))]\n"
+    data = "@hookimpl\ndef harness_datasets():\n"
+    data += "    return [harness.Dataset(name='d', licence='-', load=run, files={})]\n"
     texts = {
-        "method": METHOD.format(name="m") + "def later():\n    from installed_shared import part\n",
-        "task": task,
-        "data": data,
+        "method": run + method,
+        "task": "def run(*_): pass\n" + task,
+        "data": "def run(*_): pass\n" + data,
         "shared": "part = 1\n",
         "stranger": "x = 1\n",
     }
 
     def key(**changed: str) -> str:
-        code_digest.cache_clear()
-        imported_modules.cache_clear()
         for name in [n for n in sys.modules if n.startswith("installed_")]:
             del sys.modules[name]
         installed(**{name: text + changed.get(name, "") for name, text in texts.items()})
@@ -205,8 +256,9 @@ def test_a_broken_claims_file_costs_its_own_claims_and_is_told(plugin, tmp_path)
     (tmp_path / "bad.toml").write_text("[[claim]]\nid = 3\n")
     text = "@hookimpl\ndef harness_claims():\n    return [pathlib.Path(__file__).with_name('bad.toml')]\n"
     registry = load_registry([plugin("bad_claims", "import pathlib\n" + text)])
-    assert "flatnce/fn1-consistently-better" in registry.claims
-    assert "bad.toml" in registry.claim_problems[0]
+    claims = claims_of(registry)
+    assert "flatnce/fn1-consistently-better" in claims.by_id
+    assert "bad.toml" in claims.problems[0]
 
 
 def test_the_code_digest_of_a_file_follows_the_files_beside_it_that_it_imports(tmp_path):
@@ -216,21 +268,20 @@ def test_the_code_digest_of_a_file_follows_the_files_beside_it_that_it_imports(t
     (tmp_path / "stranger.py").write_text("")
     seen = set()
     for name in ("main", "beside", "further", "stranger"):
-        code_digest.cache_clear()
         with (tmp_path / f"{name}.py").open("a") as stream:
             stream.write("y = 2\n")
-        seen.add(code_digest(tmp_path / "main.py"))
+        seen.add(code_digest(["main:run"], Sources({"main": tmp_path / "main.py"})))
     assert len(seen) == 3, "each of the three changes it, the stranger does not"
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("HARNESS_HOOKS = 2\n", "written for version 2 of the hooks, and this harness has 1: install a newer harness"),
+        ("HARNESS_HOOKS = 3\n", "written for version 3 of the hooks, and this harness has 2: install a newer harness"),
         ("HARNESS_HOOKS = 0\n", "written for version 0 of the hooks, and this harness calls 1 at least: install a new"),
         ("HARNESS_HOOKS = '1'\n", "HARNESS_HOOKS = '1' is not a whole number"),
-        ("import time\ntime.sleep(60)\n", "it took longer than 0.3 s to import; HARNESS_IMPORT_SECONDS="),
-        ("@hookimpl\ndef harness_methods():\n    while True:\n        pass\n", "it took longer than 0.3 s"),
+        ("import time\ntime.sleep(60)\n", "importing it timed out after 0.3 s; HARNESS_IMPORT_SECONDS="),
+        ("@hookimpl\ndef harness_methods():\n    while True:\n        pass\n", "importing it timed out after 0.3 s"),
         ("import no_such_package.part\n", "it needs the package 'no_such_package', which is not installed"),
         ("import installed_bad.part\n", "a plugin of several files is a folder"),
     ],

@@ -34,8 +34,8 @@ def test_results_are_a_table_with_one_row_a_record(harness_cli):
 
 def test_what_only_some_records_have_is_missing_in_the_others(tmp_path):
     from harness.cell import Cell
-    from harness.execute import record_of
     from harness.records import RecordsFile
+    from harness.running.execute import record_of
 
     file = RecordsFile(tmp_path)
     file.prepare()

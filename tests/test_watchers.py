@@ -15,8 +15,8 @@ def harness_watchers():
     return [Clumsy()]
 
 @harness.hookimpl
-def harness_suite_started(session):
-    print(len(session.todo), "cells are coming")
+def harness_suite_started(run):
+    print(len(run.todo), "cells are coming")
 """
 
 

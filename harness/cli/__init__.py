@@ -1,4 +1,4 @@
-"""The command line. Each command stands in a module of its own; this one puts them together and ends them."""
+"""The command line. Each group of commands has a module of its own; this one puts them together and runs them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import sys
 import typer
 
 from harness.cli import data, listing, suite
-from harness.cli.options import Plugins, load
-from harness.cli.output import errors
-from harness.errors import ExitCode, HarnessError
-from harness.watchers import call_each
+from harness.cli.arguments import Plugins, load
+from harness.cli.output import errors, show_log
+from harness.errors import ArgumentError, ExitCode, HarnessError
 
 app = typer.Typer(
     name="harness",
@@ -35,17 +34,19 @@ for module in (listing, suite, data):
 
 def main() -> None:
     """Entry point of the ``harness`` command; ends the process with an ``ExitCode``."""
+    show_log()
     try:
-        call_each(load().manager, "harness_commands", app=app)
+        load().manager.hook.harness_commands(app=app)
         app()
     except HarnessError as error:
-        errors().print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
+        text = error.as_flag if isinstance(error, ArgumentError) else str(error)
+        errors().print(f"[bold red]error:[/] {_escape(text)}", soft_wrap=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         errors().print("interrupted; what had finished is recorded")
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has gone (`harness list | head`); say nothing more, not even on the way out.
+        # The reader of our output has gone (`harness list | head`): print nothing more, not even on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.OK)
 

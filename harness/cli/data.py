@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import Json, Plugins, registry
-from harness.cli.output import people, plural, print_json, table
+from harness.cli.arguments import Json, Plugins, registry
+from harness.cli.output import people, print_json, table
 from harness.errors import DatasetError, DatasetMissing, ExitCode, UsageError
+from harness.numbers import plural
 
 
 class Action(StrEnum):
@@ -35,7 +36,7 @@ def data(
     plugin: Plugins = None,
 ) -> None:
     """Say which data sets are here and where from; fetch one; check their digests, or read those without any."""
-    from harness.datasets import fetch, load, locate
+    from harness.registry.datasets import fetch, load, locate
 
     found = registry(context, plugin)
     if (name is None) == (action is Action.fetch):
@@ -78,9 +79,9 @@ def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None
 
     from rich.markup import escape
 
-    from harness.datasets import locate
-    from harness.provenance import cpu_name, packages, python_line, source_state, usable_cores
-    from harness.watchers import call_each
+    from harness.files.claims import claims_of
+    from harness.records.provenance import cpu_name, packages, python_line, source_state, usable_cores
+    from harness.registry.datasets import locate
 
     found = registry(context, plugin)
     import torch
@@ -88,7 +89,7 @@ def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None
     versions = {k: packages().get(k) for k in ("torch", "numpy", "scipy", "mlflow", "pluggy", "pydantic")}
     cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     amiss = [f"plugin {p.name} is broken: {p.broken}" for p in found.plugins.values() if p.broken]
-    amiss += found.claim_problems
+    amiss += claims_of(found).problems
     for dataset in found.datasets.values():
         try:
             locate(dataset)
@@ -96,7 +97,7 @@ def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None
             amiss.append(str(error))
         except DatasetError as error:
             amiss.append(f"damaged: {error}")
-    findings = [one for found_by in call_each(found.manager, "harness_doctor") for one in found_by]
+    findings = [one for found_by in found.manager.hook.harness_doctor() for one in found_by]
     report = {
         "python": python_line(),
         "cpu": f"{cpu_name()}, {plural(usable_cores(), 'usable core')}",
@@ -117,7 +118,7 @@ def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None
     people().print(f"plugins   {', '.join(found.plugins)}")
     for one in findings:
         mark = "[green]ok[/]  " if one.ok else "[yellow]mind[/]"
-        people().print(f"{mark}      {escape(f'{one.name}: {one.found}')}", soft_wrap=True)
+        people().print(f"{mark}      {escape(f'{one.name}: {one.message}')}", soft_wrap=True)
         if not one.ok and one.advice:
             people().print(f"          [dim]to do:[/] {escape(one.advice)}", soft_wrap=True)
     for line in amiss:

@@ -1,4 +1,4 @@
-"""``harness list`` and ``harness show``: what there is, and everything about one thing. Imports nothing heavy."""
+"""``harness list`` and ``harness show``: what plugins bring, and everything about one thing. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import Json, Plugins, Results, complete_all, registry
+from harness.cli.arguments import Json, Plugins, Results, complete_all, registry
 from harness.cli.output import people, print_json, table
 from harness.errors import DatasetError, DatasetMissing, UnknownName
 
@@ -24,6 +24,7 @@ class Kind(StrEnum):
     """What can be listed."""
 
     plugins = "plugins"
+    roles = "roles"
     methods = "methods"
     tasks = "tasks"
     workloads = "workloads"
@@ -41,23 +42,30 @@ def add_to(app: typer.Typer) -> None:
 
 def list_(
     context: typer.Context,
-    kind: Annotated[Kind | None, typer.Argument(help="One kind; everything if left out.")] = None,
+    kind: Annotated[Kind | None, typer.Argument(help="One kind; how many there are of each if left out.")] = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """List what the installed plugins bring."""
-    found = registry(context, plugin)
-    kinds = [kind] if kind else list(Kind)
-    rows = {k.value: [_plain(item) for item in _items(found, k).values()] for k in kinds}
-    if as_json:
-        print_json(rows if kind is None else rows[kind.value])
+    plugins = registry(context, plugin)
+    if kind is None:
+        counts = {k.value: len(_items(plugins, k)) for k in Kind}
+        if as_json:
+            print_json(counts)
+            return
+        for name, count in counts.items():
+            people().print(f"{count:>5} {name}")
+        people().print("\n'harness list methods' lists one kind, 'harness show NAME' shows one thing in full")
         return
-    for k in kinds:
-        columns = _COLUMNS[k]
-        shown = table(*columns, title=f"{k.value} ({len(rows[k.value])})")
-        for row in rows[k.value]:
-            shown.add_row(*(_text(row.get(column)) for column in columns))
-        people().print(shown)
+    rows = [_plain(item) for item in _items(plugins, kind).values()]
+    if as_json:
+        print_json(rows)
+        return
+    columns = _COLUMNS[kind]
+    listing = table(*columns, title=f"{kind.value} ({len(rows)})")
+    for row in rows:
+        listing.add_row(*(_text(row.get(column)) for column in columns))
+    people().print(listing)
 
 
 def show(
@@ -73,12 +81,12 @@ def show(
     results: Results = None,
 ) -> None:
     """Show everything about one thing."""
-    found = registry(context, plugin)
-    hits = {k.value.removesuffix("s"): _plain(items[name]) for k in Kind if name in (items := _items(found, k))}
+    plugins = registry(context, plugin)
+    hits = {k.value.removesuffix("s"): _plain(items[name]) for k in Kind if name in (items := _items(plugins, k))}
     if not hits and (record := _record(name, results)):
         hits = {"record": record}
     if not hits:
-        raise UnknownName("name", name, {n for k in Kind for n in _items(found, k)})
+        raise UnknownName("name", name, {n for k in Kind for n in _items(plugins, k)})
     if as_json:
         print_json(hits)
         return
@@ -89,6 +97,7 @@ def show(
 
 _COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     Kind.plugins: ("name", "version", "status", "brings", "origin"),
+    Kind.roles: ("name", "signature", "help"),
     Kind.methods: ("name", "role", "help"),
     Kind.tasks: ("name", "role", "metrics", "datasets", "help"),
     Kind.workloads: ("name", "role", "sizes", "help"),
@@ -99,10 +108,14 @@ _COLUMNS: Mapping[Kind, tuple[str, ...]] = {
 }
 
 
-def _items(found: Registry, kind: Kind) -> Mapping[str, Any]:
+def _items(plugins: Registry, kind: Kind) -> Mapping[str, Any]:
     if kind is Kind.suites:
-        return {name: _SuiteFile(name, path) for name, path in found.suites.items()}
-    items: Mapping[str, Any] = getattr(found, kind.value)
+        return {name: _SuiteFile(name, path) for name, path in plugins.suites.items()}
+    if kind is Kind.claims:
+        from harness.files.claims import claims_of
+
+        return claims_of(plugins).by_id
+    items: Mapping[str, Any] = getattr(plugins, kind.value)
     return items
 
 
@@ -143,7 +156,11 @@ def _plugin(plugin: Plugin) -> dict[str, Any]:
     return {
         "name": plugin.name,
         "version": plugin.version,
-        "status": f"broken: {plugin.broken}" if plugin.broken else f"ok, but {plugin.note}" if plugin.note else "ok",
+        "status": f"broken: {plugin.broken}"
+        if plugin.broken
+        else f"ok, warning: {plugin.note}"
+        if plugin.note
+        else "ok",
         "brings": {kind.replace("_", " "): len(names) for kind, names in plugin.brings.items()},
         "origin": plugin.origin,
         "code": plugin.code,
@@ -151,7 +168,7 @@ def _plugin(plugin: Plugin) -> dict[str, Any]:
 
 
 def _place(dataset: Any) -> str:
-    from harness.datasets import locate
+    from harness.registry.datasets import locate
 
     try:
         return locate(dataset).place
@@ -163,19 +180,16 @@ def _place(dataset: Any) -> str:
 
 def _record(name: str, results: Path | None) -> dict[str, Any] | None:
     """The record whose id begins with ``name``, with its environment."""
-    import json
-
+    from harness.planning.request import results_folder
     from harness.records import RecordsFile
-    from harness.request import results_folder
 
-    folder = results_folder(results)
-    matching = [r for i, r in RecordsFile(folder).load().by_id.items() if len(name) >= 6 and i.startswith(name)]
+    file = RecordsFile(results_folder(results))
+    matching = [r for i, r in file.load().by_id.items() if len(name) >= 6 and i.startswith(name)]
     if len(matching) != 1:
         return None
     content = matching[0].as_dict()
-    path = folder / "environments" / f"{matching[0].environment}.json"
-    if path.exists():
-        content["environment"] = {"digest": matching[0].environment, **json.loads(path.read_text("utf-8"))}
+    if environment := file.environment(matching[0]):
+        content["environment"] = {"digest": matching[0].environment, **environment}
     return content
 
 

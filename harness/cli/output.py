@@ -1,8 +1,9 @@
-"""How the commands speak: tables and sentences for people, one JSON document for machines."""
+"""Output of the commands: tables and sentences for people, one JSON document for machines, the log on stderr."""
 
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -31,13 +32,13 @@ def errors() -> Console:
 def _console(terminal: bool, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    class Ours(Console):
-        """Leaves a pipe that nobody reads any more to ``main``: rich itself would end with 1."""
+    class PipeConsole(Console):
+        """Lets ``main`` handle a closed pipe: rich itself would exit with 1."""
 
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
 
-    return Ours(
+    return PipeConsole(
         stderr=stderr, highlight=False, emoji=False, width=None if terminal else PLAIN_WIDTH, soft_wrap=not terminal
     )
 
@@ -59,38 +60,22 @@ def table(*columns: str, title: str = "", right: Sequence[str] = (), no_wrap: bo
     return made
 
 
-def duration(seconds: float) -> str:
-    """A length of time for people.
+class LogHandler(logging.Handler):
+    """Shows the harness's log on standard error: notes as they are, warnings named as such."""
 
-    >>> duration(0.25), duration(75), duration(7500)
-    ('0.25 s', '1 min 15 s', '2 h 5 min')
-    """
-    if seconds < 0.1:
-        return "less than 0.1 s"
-    if seconds < 10:
-        return f"{seconds:.2g} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message."""
+        from rich.markup import escape
+
+        prefix = "[yellow]warning:[/] " if record.levelno >= logging.WARNING else ""
+        errors().print(prefix + escape(record.getMessage()), soft_wrap=True)
 
 
-def memory(count: int | None) -> str:
-    """An amount of memory for people.
-
-    >>> memory(3_400_000), memory(None)
-    ('3.4 MB', '')
-    """
-    if count is None:
-        return ""
-    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
-
-
-def plural(count: int, noun: str) -> str:
-    """A count with its noun.
-
-    >>> plural(1, "cell"), plural(3, "cell")
-    ('1 cell', '3 cells')
-    """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def show_log() -> None:
+    """Send notes and warnings of the harness and its plugins to standard error."""
+    for name in ("harness", "harness_plugins"):
+        logger = logging.getLogger(name)
+        if not any(isinstance(handler, LogHandler) for handler in logger.handlers):
+            logger.addHandler(LogHandler())
+            logger.setLevel(logging.INFO)
+            logger.propagate = False

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.output import duration, errors, memory, people, plural, table
-from harness.cli.plan import skipped, varying_options
+from harness.cli.output import errors, people, table
+from harness.cli.plan import skipped
 from harness.judge import summarise
+from harness.numbers import duration, memory, plural, with_half
+from harness.planning.setting import varying
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from harness.claims import Claim
-    from harness.judge import Estimate, Summary, Verdict
-    from harness.session import SuiteResult
+    from harness.files.claims import Claim
+    from harness.judge import Estimate, SuiteResult, Summary, Verdict
 
 _COLOURS = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow", "not-run": "dim"}
 #: Failed cells that are told one by one.
@@ -27,18 +27,18 @@ _NAMED = 6
 
 def print_result(result: SuiteResult) -> None:
     """Everything a person wants to know at the end of a suite: estimates and costs, failures, claims."""
-    session = result.session
+    plan = result.plan
     out = people()
-    for warning in session.warnings:
+    for warning in plan.warnings:
         errors().print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
-    out.print(f"\n[bold]{session.suite.title}[/]")
-    known = [s for s in summarise(session.cells, result.records) if s.n or s.failures]
+    out.print(f"\n[bold]{plan.suite.title}[/]")
+    known = [s for s in summarise(plan.cells, result.records) if s.n or s.failures]
     for task in dict.fromkeys(s.task for s in known):
         _print_estimates([s for s in known if s.task == task], result)
     _print_trouble(result)
     print_claims(result)
-    recorded = [(cell, record) for cell in session.cells if (record := result.records.get(cell.id))]
-    left = len(session.cells) - len(recorded)
+    recorded = [(cell, record) for cell in plan.cells if (record := result.records.get(cell.id))]
+    left = len(plan.cells) - len(recorded)
     told = f"{plural(result.ran, 'cell')} run in {duration(result.seconds)}" if result.ran else "nothing to run"
     if not result.ran and left:
         told = "no cell has ended"
@@ -47,29 +47,27 @@ def print_result(result: SuiteResult) -> None:
     told += f", {skipped} skipped" if skipped else ""
     told += f", {before} recorded before" if before else ""
     told += f", {left} left: the same command goes on from here" if left else ""
-    out.print(
-        f"\n{'interrupted; ' if result.interrupted else ''}{told}; records in {session.results / 'records.jsonl'}"
-    )
+    out.print(f"\n{'interrupted; ' if result.interrupted else ''}{told}; records in {plan.results / 'records.jsonl'}")
 
 
 def _print_estimates(rows: Sequence[Summary], result: SuiteResult) -> None:
     from rich.markup import escape
 
-    task = result.session.registry.tasks[rows[0].task]
-    varying = varying_options(s.options for s in rows)
+    task = result.plan.registry.tasks[rows[0].task]
+    names = varying(s.options for s in rows)
     axes = [a for a in ("device", "dtype") if len({getattr(s, a) for s in rows}) > 1]
-    claims = result.session.suite.claims.values()
+    claims = result.plan.suite.claims.values()
     claimed = {c.test.metric for c in claims if c.test is not None and c.test.task == task.name}
     metrics = [metric for metric in task.metrics if metric in claimed] or list(task.metrics)
     keys = {"method": [escape(row.method) for row in rows]}
-    keys |= {name: [str(row.options.get(name, "")) for row in rows] for name in varying}
+    keys |= {name: [str(row.options.get(name, "")) for row in rows] for name in names}
     keys |= {name: [getattr(row, name) for row in rows] for name in axes}
     numbers = {name: [_estimate(row.estimates.get(name)) for row in rows] for name in metrics}
     numbers["seconds"] = ["" if row.seconds is None else f"{row.seconds:.2f}" for row in rows]
     numbers["memory"] = [memory(row.peak_bytes) for row in rows]
     numbers["seeds"] = [f"{r.n}" + (f" [red]({r.failures} failed)[/]" if r.failures else "") for r in rows]
     people().print(f"[bold]{task.name}[/]  (mean ± half of the 90 % interval)")
-    for shown in _fitting(keys, numbers, right=(*varying, *numbers)):
+    for shown in _fitting(keys, numbers, right=(*names, *numbers)):
         people().print(shown)
     if others := [metric for metric in task.metrics if metric not in metrics]:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
@@ -105,17 +103,9 @@ def _fitting(keys: Mapping[str, list[str]], numbers: Mapping[str, list[str]], ri
     return [*tables, made(names)]
 
 
-def _estimate(found: Estimate | None) -> str:
+def _estimate(estimate: Estimate | None) -> str:
     """Mean and half of its interval, to the digits that the interval gives meaning to."""
-    if found is None:
-        return "-"
-    if found.low is None or found.high is None or found.high == found.low:
-        return f"{found.mean:.4g}"
-    half = (found.high - found.low) / 2
-    digits = 1 - math.floor(math.log10(half))
-    if not 0 <= digits <= 6:
-        return f"{found.mean:.3g} ± {half:.2g}"
-    return f"{found.mean:.{digits}f} ± {half:.{digits}f}"
+    return "-" if estimate is None else with_half(estimate.mean, estimate.low, estimate.high)
 
 
 def _print_trouble(result: SuiteResult) -> None:
@@ -131,13 +121,13 @@ def _print_trouble(result: SuiteResult) -> None:
         more = f"{len(failures) - _TOLD} more; " if len(failures) > _TOLD else ""
         show = f"'harness show {failures[0].id[:10]}' has the options, the output and the traceback"
         errors().print(f"{more}{show}; --retry-failed runs failed cells again")
-    for reason, count in skipped(result.session.cells, result.records).items():
+    for reason, count in skipped(result.plan.cells, result.records).items():
         errors().print(f"[yellow]skipped[/] {plural(count, 'cell')}: {escape(reason)}", soft_wrap=True)
 
 
 def print_claims(result: SuiteResult) -> None:
     """How many claims hold, then each: what is said, what was printed, what was found here."""
-    suite = result.session.suite
+    suite = result.plan.suite
     if not result.verdicts:
         return
     several = len({v.device for v in result.verdicts}) > 1
@@ -186,16 +176,16 @@ def _print_claim(verdict: Verdict, claim: Claim, where: str) -> None:
 
 def document(result: SuiteResult) -> dict[str, Any]:
     """The result as plain JSON types."""
-    session = result.session
-    cells = [result.records[c.id] for c in session.cells if c.id in result.records]
+    plan = result.plan
+    cells = [result.records[c.id] for c in plan.cells if c.id in result.records]
     return {
-        "suite": session.suite.name,
-        "title": session.suite.title,
-        "results": str(session.results),
+        "suite": plan.suite.name,
+        "title": plan.suite.title,
+        "results": str(plan.results),
         "interrupted": result.interrupted,
         "seconds": round(result.seconds, 3),
         "cells": {
-            "planned": len(session.cells),
+            "planned": len(plan.cells),
             "run": result.ran,
             **{
                 status: sum(r.status == status for r in cells)
@@ -211,5 +201,5 @@ def document(result: SuiteResult) -> dict[str, Any]:
 def verdict_documents(result: SuiteResult) -> list[dict[str, Any]]:
     from harness.judge import sentence
 
-    claims = result.session.suite.claims
+    claims = result.plan.suite.claims
     return [{**v.to_json(), "sentence": sentence(v, claims[v.claim])} for v in result.verdicts]

@@ -1,13 +1,13 @@
-"""``harness suite`` and ``harness claims``: run a suite, and say what its claims have come to."""
+"""``harness suite`` and ``harness claims``: run a suite, judge its claims."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import logging
 from typing import Annotated
 
 import typer
 
-from harness.cli.options import (
+from harness.cli.arguments import (
     Devices,
     Json,
     Plugins,
@@ -21,6 +21,8 @@ from harness.cli.options import (
 )
 from harness.cli.output import errors, print_json
 from harness.errors import ExitCode, UnknownName
+
+_log = logging.getLogger(__name__)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,12 +48,10 @@ def suite(
     jobs: Annotated[int | None, typer.Option("--jobs", metavar="N", help="Workers (default: one a core).")] = None,
     timeout: Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="Limit a cell, such as 10m.")] = None,
     memory: Annotated[str | None, typer.Option("--memory", metavar="SIZE", help="Limit a cell, such as 4G.")] = None,
-    retries: Annotated[
-        int, typer.Option("--retries", metavar="N", help="Tries more for a cell whose worker was lost.")
-    ] = 2,
-    engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="What runs the cells.")] = "local",
+    retries: Annotated[int, typer.Option("--retries", metavar="N", help="Retries when a worker dies.")] = 2,
+    engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="Engine that runs the cells.")] = "local",
     address: Annotated[
-        str | None, typer.Option("--address", metavar="ADDR", help="Where the engine is, beyond this machine.")
+        str | None, typer.Option("--address", metavar="ADDR", help="Cluster address, for example HOST:6379.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run cells again that have a record.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
@@ -67,10 +67,10 @@ def suite(
     """Run a suite: cells that have no good record yet, then estimates, costs and verdicts."""
     from harness.cli.plan import print_plan
     from harness.cli.result import document, print_result
-    from harness.judge import LOOKS
-    from harness.plan import prepare
-    from harness.request import Request
-    from harness.session import run_suite
+    from harness.judge import check_claims
+    from harness.planning.plan import make_plan
+    from harness.planning.request import LOOKS, Request
+    from harness.running.runner import prepare_engine, run_suite
 
     request = Request(
         suite=name,
@@ -89,20 +89,17 @@ def suite(
         results=results,
         plugins=all_plugins(context, plugin),
     )
-    found = registry(context, plugin)
-    found.engines[engine]
+    plugins = registry(context, plugin)
     if plan:
-        session = prepare(request, found, seeds=LOOKS[0] if until_decided else seeds)
-        print_plan(session, as_json)
+        first_look = LOOKS[0] if until_decided else seeds
+        print_plan(check_claims(make_plan(request, plugins, first_look)), as_json)
         return
-    if engine == "local":
-        from harness.engines.local import warm_up
-
-        warm_up()
-    from harness.progress import ProgressWatcher
+    # Before anything else that takes time is imported: the workers' server starts meanwhile.
+    prepare_engine(request, plugins)
+    from harness.cli.progress import ProgressWatcher
 
     try:
-        result = run_suite(replace(request, watchers=(ProgressWatcher(errors()),)), found)
+        result = run_suite(request, plugins, [ProgressWatcher(errors())])
     except KeyboardInterrupt:
         errors().print("stopped at once; what had finished is recorded, and the same command goes on from there")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
@@ -133,30 +130,30 @@ def claims(
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
-    """Say what the recorded cells make of the claims, without running anything."""
+    """Judge claims from the records, without running anything."""
     from typing import get_args
 
     from harness.cli.result import print_claims, verdict_documents
+    from harness.files.claims import claims_of
+    from harness.judge import judged_suites, warn_of_unregistered
     from harness.judge.verdicts import Word
-    from harness.recorded import judged_suites, tell_unregistered
-    from harness.request import Request
-    from harness.watchers import tell
+    from harness.planning.request import Request
 
     if require is not None and require not in get_args(Word):
         raise UnknownName("verdict", require, get_args(Word), where="--require")
-    found = registry(context, plugin)
+    plugins = registry(context, plugin)
     request = Request(suite="", seeds=seeds, until_decided=until_decided, results=results)
-    judged = judged_suites(found, names or [], request)
+    judged = judged_suites(plugins, names or [], request)
     if as_json:
-        print_json([v | {"suite": r.session.suite.name} for r in judged for v in verdict_documents(r)])
+        print_json([v | {"suite": r.plan.suite.name} for r in judged for v in verdict_documents(r)])
     else:
         for result in judged:
             print_claims(result)
         if not names:
-            tell_unregistered(found, request)
+            warn_of_unregistered(plugins, request)
     verdicts = [v for r in judged for v in r.verdicts]
     if not verdicts and (judged or names):
-        tell(f"nothing to judge: no suite with records in {request.folder} names such a claim under 'claims'")
-    held = verdicts and not found.claim_problems and all(v.verdict == require for v in verdicts)
-    if require is not None and not held:
+        _log.info("nothing to judge: no suite with records in %s names such a claim under 'claims'", request.folder)
+    holds = verdicts and not claims_of(plugins).problems and all(v.verdict == require for v in verdicts)
+    if require is not None and not holds:
         raise typer.Exit(ExitCode.NOT_HELD)

@@ -3,7 +3,6 @@
 from harness.judge.decide import holm_corrected, judge
 from harness.judge.intervals import (
     LOOK_ALPHA,
-    LOOKS,
     MIN_SEEDS,
     Interval,
     Region,
@@ -14,22 +13,28 @@ from harness.judge.intervals import (
     t_interval,
 )
 from harness.judge.pairing import needed_cells
+from harness.judge.recorded import judged_suites, warn_of_unregistered
+from harness.judge.result import ALPHA, SuiteResult, check_claims, judge_plan
 from harness.judge.summary import Estimate, Summary, summarise
 from harness.judge.verdicts import Verdict, Word, sentence
 
 __all__ = [
-    "LOOKS",
+    "ALPHA",
     "LOOK_ALPHA",
     "MIN_SEEDS",
     "Estimate",
     "Interval",
     "Region",
+    "SuiteResult",
     "Summary",
     "Verdict",
     "Word",
+    "check_claims",
     "holm",
     "holm_corrected",
     "judge",
+    "judge_plan",
+    "judged_suites",
     "needed_cells",
     "p_values",
     "position",
@@ -37,4 +42,5 @@ __all__ = [
     "sentence",
     "summarise",
     "t_interval",
+    "warn_of_unregistered",
 ]

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from harness.cell import Cell
-from harness.claims import Claim, Ratio
+from harness.cell import Cell, Record
+from harness.files.claims import Claim, Ratio
 from harness.judge.pairing import AnyTest, Group, Setting, labels, members, pair, tested
-from harness.records import Record
 
 #: Sums and differences of larger numbers would not be finite.
 _LARGEST = 1e300

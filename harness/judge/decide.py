@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from harness.cell import Cell
-from harness.claims import Claim, Equal, Greater, Holds, Ratio, Reaches
+from harness.cell import Cell, Record
 from harness.errors import UnknownName
+from harness.files.claims import Claim, Equal, Greater, Holds, Ratio, Reaches
 from harness.judge.contrast import Contrast, contrast, lacking
 from harness.judge.intervals import (
     MIN_SEEDS,
@@ -24,7 +24,6 @@ from harness.judge.intervals import (
 )
 from harness.judge.pairing import AnyTest, device_kinds, members, pair, tested
 from harness.judge.verdicts import Scale, Verdict, Word
-from harness.records import Record
 from harness.spec import Metric, Task
 
 _WORDS: dict[Position, Word] = {"inside": "reproduced", "outside": "contradicted", "across": "inconclusive"}

@@ -13,17 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.planning.request import LOOKS
+
 #: The open interval of values that a claim speaks of, (0, inf) for "greater than 0".
 Region = tuple[float, float]
 Position = Literal["inside", "outside", "across"]
 
 #: A verdict on results of chance needs so many seeds: with 2 the quantile t(0.95, 1) = 6.3 decides nothing.
 MIN_SEEDS = 3
-#: ``--until-decided`` judges a claim when it has so many seeds, and stops at the first decision.
-#: Looking k times at level alpha errs in up to k alpha of the cases, so each look is held at alpha / k
-#: (Bonferroni over the looks, which needs no assumption on how the looks depend on each other).
-LOOKS = (5, 10, 20)
-#: The level of each planned look that keeps all of them together at 0.05.
+#: The level of each planned look that keeps all of them together at 0.05: looking k times at level alpha errs in up
+#: to k alpha of the cases, so each look is held at alpha / k (Bonferroni over the looks, which needs no assumption on
+#: how the looks depend on each other).
 LOOK_ALPHA = 0.05 / len(LOOKS)
 
 # An average, a difference or a quotient of a few doubles is wrong by a few units in their last place.

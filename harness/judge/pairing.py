@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 
 from harness.cell import Cell
-from harness.claims import Claim, Equal, Greater, Holds, Ratio, Reaches, Where
 from harness.errors import UnknownName
+from harness.files.claims import Claim, Equal, Greater, Holds, Ratio, Reaches, Where
+from harness.planning.setting import label, typed, varying
 from harness.spec import AXES, Scalar
 
 AnyTest = Greater | Equal | Reaches | Ratio | Holds
@@ -124,20 +125,15 @@ def members(groups: Iterable[Group]) -> list[Cell]:
 
 def labels(settings: Iterable[Setting]) -> list[str]:
     """What tells each setting from the others ("batch_size=8"); "" where there is only one."""
-    every = [dict(setting) for setting in settings]
-    varying = [name for name in every[0] if len({typed(one[name]) for one in every}) > 1]
-    return [" ".join(f"{name}={one[name]}" for name in varying) for one in every]
+    options = [dict(setting) for setting in settings]
+    names = varying(options)
+    return [label(one, names) for one in options]
 
 
 def tested(claim: Claim) -> AnyTest:
     """The claim's test. Only claims that have one are judged."""
     assert claim.test is not None, f"{claim.id} has no test"
     return claim.test
-
-
-def typed(value: object) -> tuple[bool, object]:
-    """A value to compare by: 1 and 1.0 are the same, 1 and true are not."""
-    return isinstance(value, bool), value
 
 
 def _group(cells: Iterable[Cell], names: Sequence[str]) -> Group:

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from harness.cell import Cell
+from harness.cell import Cell, Record
 from harness.judge.intervals import t_interval
-from harness.judge.pairing import typed
-from harness.records import Record
+from harness.planning.setting import key_of
 from harness.spec import Scalar
 
 
@@ -57,11 +56,9 @@ def summarise(cells: Iterable[Cell], records: Mapping[str, Record]) -> tuple[Sum
 
     ``records`` are by cell id; a cell without one counts nowhere.
     """
-    groups: dict[object, dict[str, Cell]] = {}
+    groups: dict[tuple[str, str], dict[str, Cell]] = {}
     for cell in cells:
-        options = frozenset((name, typed(value)) for name, value in cell.options.items())
-        key = (cell.suite, cell.method, cell.task, options, cell.device, cell.dtype)
-        groups.setdefault(key, {})[cell.id] = cell
+        groups.setdefault((cell.suite, key_of(cell)), {})[cell.id] = cell
     return tuple(_summary(list(group.values()), records) for group in groups.values())
 
 

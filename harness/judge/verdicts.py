@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from harness.claims import Claim, Equal, Holds, Reaches, Where
+from harness.files.claims import Claim, Equal, Holds, Reaches, Where
 from harness.judge.intervals import Region
 from harness.judge.pairing import AnyTest, Side, sides, tested
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import HarnessError, UsageError
-from harness.execute import seed_everything
+from harness.running.execute import seed_everything
 from harness.spec import Method, Scalar, Workload, resolve
 from harness_plugins.authors.findings import Check, Note, Problem, Subject
 from harness_plugins.authors.roles import ROWS, Protocol, lowest, protocol_of, strided, tensors_of
@@ -372,7 +372,9 @@ def _has_methods(subject: Subject) -> bool:
 CHECKS = (
     Check("builds", "every method is built, with each choice and bound of its options", builds, _has_methods),
     Check("protocol", "every method gives what its role promises, on every device here", protocol, _has_methods),
-    Check("reference", "value and gradients are those of the reference in float64", reference, _has_methods),
+    Check(
+        "reference", "value and gradients are those of the reference in float64", reference, _has_methods, rounding=True
+    ),
     Check("gradient", "the gradient is the derivative of the value", gradient, _has_methods),
     Check("deterministic", "the same seed gives the same bits", deterministic, _has_methods),
     Check("global-state", "no global random generator is drawn from", global_state, _has_methods),

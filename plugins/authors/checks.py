@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import FileError, UnknownName, UsageError
-from harness.execute import explain
-from harness.loading import import_origin
 from harness.registry import Registry, load_registry
+from harness.registry.importing import import_origin
+from harness.running.execute import explain
 from harness_plugins.authors.findings import Check, Note, Outcome, Problem, Subject
 
 
@@ -45,7 +45,7 @@ def loaded(plugin: str, extra: Sequence[str] = ()) -> tuple[Registry, str]:
 
 def subject_of(registry: Registry, name: str) -> Subject:
     """A plugin of a registry, with what it brings and this machine's devices."""
-    from harness.claims import read_claims
+    from harness.files.claims import read_claims
 
     plugin = registry.plugins[name]
 
@@ -86,11 +86,13 @@ def ask(check: Check, subject: Subject) -> Outcome:
     problems = tuple(one for one in found if isinstance(one, Problem) and one.method not in excepted)
     notes = [one.text for one in found if isinstance(one, Note)]
     notes += [f"{m} is excepted: {why}" for m, why in excepted.items() if any(_of(one, m) for one in found)]
-    problems += tuple(
-        Problem(f"{method} is excepted from {check.name}, and keeps it", "remove it from HARNESS_EXCEPTIONS")
-        for method in excepted
-        if not any(_of(one, method) for one in found)
-    )
+    for method in excepted:
+        if not any(_of(one, method) for one in found):
+            unneeded = f"{method} is excepted from {check.name}, and keeps it"
+            if check.rounding:
+                notes.append(f"{unneeded} on this processor")
+            else:
+                problems += (Problem(unneeded, "remove it from HARNESS_EXCEPTIONS"),)
     return Outcome(check.name, check.rule, "does not hold" if problems else "holds", problems, tuple(notes))
 
 

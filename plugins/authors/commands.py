@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import Json, Plugins, all_plugins, complete_plugins, registry
-from harness.cli.output import errors, people, plural, print_json
+from harness.cli.arguments import Json, Plugins, all_plugins, complete_plugins, registry
+from harness.cli.output import errors, people, print_json
 from harness.errors import ExitCode
+from harness.numbers import plural
 
 if TYPE_CHECKING:
     from harness_plugins.authors.findings import Outcome

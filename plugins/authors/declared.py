@@ -9,13 +9,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
-from harness.claims import Claim, ClaimFile, Greater, Ratio
 from harness.errors import FileError, HarnessError, UnknownName, UsageError
+from harness.files.claims import Claim, ClaimFile, Greater, Ratio
+from harness.files.suite import Dtype, SuiteFile, read_suite
+from harness.files.toml import read_toml
 from harness.judge import needed_cells
+from harness.planning.cross import cells_of
 from harness.registry import Registry
 from harness.spec import DEVICE_KINDS, Code, Option, resolve
-from harness.suite import Dtype, SuiteFile, cells_of, read_suite
-from harness.toml import read_toml
 from harness_plugins.authors.findings import Check, Note, Problem, Subject
 
 
@@ -209,7 +210,9 @@ def decided(subject: Subject) -> Iterator[Problem | Note]:
             suite = read_suite(name, subject.registry)
             if name not in subject.suites and not suite.claims.keys() & subject.claims.keys():
                 continue
-            suites.append((suite, list(cells_of(suite, subject.registry, ("cpu", "cuda"), locate=lambda _: "digest"))))
+            suites.append(
+                (suite, list(cells_of(suite, subject.registry, ("cpu", "cuda"), digest_of=lambda _: "digest")))
+            )
         except HarnessError as error:
             if name in subject.suites:
                 yield Problem(f"suite {name}: {error}", "'harness suite NAME --plan' shows what it comes to")

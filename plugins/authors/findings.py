@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.claims import Claim
+from harness.files.claims import Claim
 from harness.registry import Plugin, Registry
 from harness.spec import Dataset, Method, Task, Workload
 
@@ -64,6 +64,8 @@ class Check:
     concerns: Callable[[Subject], bool] = lambda subject: True
     #: Whether it runs the plugin's tasks, which takes seconds and more.
     slow: bool = False
+    #: Whether the processor's rounding decides it: a method that is excepted may keep the rule on some.
+    rounding: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.errors import nearest
 from harness.hookspecs import HOOKS_VERSION, hook_names
-from harness.loading import IMPORT_SECONDS, import_origin
+from harness.registry.importing import IMPORT_SECONDS, import_origin
 from harness_plugins.authors.findings import Check, Note, Problem, Subject
 
 #: Processor seconds that importing and registering may take, beside what the harness itself takes.

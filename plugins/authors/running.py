@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.cell import Cell
-from harness.engines import Settings
+from harness.cell import Cell, Record
 from harness.errors import HarnessError
-from harness.records import Record
+from harness.files.suite import Cross, Suite, read_suite
+from harness.planning.cross import cells_of
 from harness.registry import Registry
+from harness.running.engines import Settings
 from harness.spec import Scalar, Task
-from harness.suite import Cross, Suite, cells_of, read_suite
 from harness_plugins.authors.findings import Check, Note, Problem, Subject
 from harness_plugins.authors.roles import lowest
 
@@ -96,7 +96,7 @@ def _crossed(task: Task, registry: Registry) -> Cell | None:
     """The first cell with which a suite of the registry runs the task."""
     for name in sorted(registry.suites):
         try:
-            cells = cells_of(read_suite(name, registry), registry, locate=lambda _: "digest")
+            cells = cells_of(read_suite(name, registry), registry, digest_of=lambda _: "digest")
             for cell in cells:
                 if cell.task == task.name:
                     return cell
@@ -115,7 +115,7 @@ def _any_method(task: Task, registry: Registry) -> str:
 
 def _twice(cells: Sequence[Cell], registry: Registry) -> dict[str, tuple[Record, Record]]:
     """Run the cells twice as a suite does, in worker processes with a limit of time."""
-    from harness.engines.local import run
+    from harness.running.engines.local import run
 
     settings = Settings(jobs=os.cpu_count() or 1, timeout=LIMIT, plugins=registry.extra)
     first = {cell.id: _skipped(cell) for cell in cells if cell.skip}
@@ -126,7 +126,7 @@ def _twice(cells: Sequence[Cell], registry: Registry) -> dict[str, tuple[Record,
 
 
 def _skipped(cell: Cell) -> Record:
-    from harness.execute import record_of
+    from harness.running.execute import record_of
 
     return record_of(cell, "skipped", cell.skip)
 

@@ -22,8 +22,8 @@ def generated(kind: str) -> str:
     >>> json.loads(generated("suite"))["properties"]["title"]["minLength"]
     1
     """
-    from harness.claims import ClaimFile
-    from harness.suite import SuiteFile
+    from harness.files.claims import ClaimFile
+    from harness.files.suite import SuiteFile
 
     made = (SuiteFile if kind == "suite" else ClaimFile).model_json_schema()
     if kind == "claim":

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from harness.hookspecs import hook_names
-from harness.loading import import_origin
+from harness.registry.importing import import_origin
 
 #: What takes long to import and is not needed to say what a plugin brings.
 HEAVY = {"jax", "matplotlib", "mlflow", "numpy", "pandas", "scipy", "sklearn", "tensorflow", "torch", "transformers"}

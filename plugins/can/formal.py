@@ -11,7 +11,7 @@ from torch import Tensor
 from harness_plugins.can.uncertainty import top_entropy
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 Refine = Callable[[Tensor, Tensor], Tensor]
 

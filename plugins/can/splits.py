@@ -15,7 +15,7 @@ from harness.errors import UsageError
 from harness_plugins.can.classifiers import Split, selected
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: Share of the rows that are tested on, where a data set has no official test rows.
 TEST_SHARE = 0.2

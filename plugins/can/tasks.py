@@ -19,7 +19,7 @@ from harness_plugins.can.splits import class_prior, image_split, pair_split, shi
 from harness_plugins.can.uncertainty import top_entropy
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 Refine = Callable[[Tensor, Tensor], Tensor]
 MakeSplit = Callable[[dict[str, Any], "Run", np.random.Generator], Split]

@@ -9,4 +9,5 @@ from harness.spec import Engine
 @hookimpl
 def harness_engines() -> list[Engine]:
     """Ray, which is imported only where it is asked for."""
-    return [Engine(name="ray", run="harness_plugins.cluster.driver:run", help="Ray: this machine, or --address")]
+    about = "Ray: this machine, or --address"
+    return [Engine(name="ray", run="harness_plugins.cluster.driver:run", takes_address=True, help=about)]

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from harness.cell import Cell
-from harness.engines import Settings
+from harness.cell import Cell, Record
 from harness.errors import HarnessError, UsageError
-from harness.execute import record_of
-from harness.records import Record
+from harness.running.engines import Settings
+from harness.running.execute import record_of
 from harness_plugins.cluster.node import Order, describe, run_cell
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ ANSWER_LIMIT = 120.0
 
 
 def run(cells: Sequence[Cell], settings: Settings) -> Iterator[tuple[Cell, Record]]:
-    """Run the cells on a cluster, or on this machine where no address is given; see ``harness.engines``.
+    """Run the cells on a cluster, or on this machine where no address is given; see ``harness.running.engines``.
 
     Raises UsageError where Ray is not installed, the cluster cannot be reached, or a node has other code.
     """

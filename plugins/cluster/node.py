@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from harness.cell import PROTOCOL, Cell
-from harness.datasets import locate
-from harness.engines import Settings
-from harness.engines.local import Pool, warm_up
+from harness.cell import PROTOCOL, Cell, Record
 from harness.errors import HarnessError, UsageError
-from harness.records import Record
 from harness.registry import Registry, load_registry
+from harness.registry.datasets import locate
+from harness.running.engines import Settings
+from harness.running.engines.local import Pool, warm_up
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def describe(pairs: Sequence[tuple[str, str]], plugins: tuple[str, ...]) -> dict
 
 def check_cell(cell: Cell, registry: Registry) -> None:
     """Raise UsageError where this node has other code or other data than the cell was planned with."""
-    here = registry.code(cell.method, cell.task)
+    here = registry.code(cell.method, cell.task, cell.options)
     if here != cell.code:
         raise UsageError(f"{platform.node()} has other code of {cell.method} on {cell.task} than the machine that asks")
     for name, digest in cell.data.items():

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 
 def fit_free_vectors(loss: Callable[[Tensor, Tensor], Tensor], run: Run) -> dict[str, float]:

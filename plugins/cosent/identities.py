@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: Relative error that float64 sums of some hundred exponentials stay well within.
 TOLERANCE = 1e-9

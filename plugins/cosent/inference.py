@@ -12,7 +12,7 @@ from harness_plugins.cosent.readers import Corpus, Pairs
 from harness_plugins.cosent.training import fit, make_model, valid_spearman
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: The sets of the article, as its tables call them.
 SETS = {"atec": "atec-full", "bq": "bq-full", "lcqmc": "lcqmc-full", "pawsx": "paws-x-zh-full", "stsb": "stsb-zh"}

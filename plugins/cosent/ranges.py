@@ -12,7 +12,7 @@ from harness_plugins.cosent.scoring import accuracy, f1
 from harness_plugins.cosent.thresholds import ExactThreshold
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 Numbers = NDArray[np.float64]
 

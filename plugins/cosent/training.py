@@ -24,7 +24,7 @@ from harness_plugins.encoders.encoder import encoder_of, make_encoder, pool
 from harness_plugins.encoders.optimise import Optimizer, paired_dropout
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: Pairs that are scored at once.
 SCORED = 128

@@ -12,7 +12,7 @@ from harness_plugins.efficient_global_pointer.identities import Loss
 from harness_plugins.efficient_global_pointer.scores import Score, best_threshold
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: Rows, features, and noise of the scores that labels are drawn from, over the scores' own standard deviation.
 TRAIN, VALID, TEST, FEATURES, NOISE = 2000, 500, 2000, 32, 0.5

@@ -10,7 +10,7 @@ from torch import nn
 from harness_plugins.efficient_global_pointer.spans import SpanScorer
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: BERT-base Chinese: pieces, positions, segments, layers, and the width of the feed-forward layers over that of states.
 PIECES, POSITIONS, SEGMENTS, LAYERS, WIDER = 21128, 512, 2, 12, 4

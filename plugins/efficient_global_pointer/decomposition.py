@@ -9,7 +9,7 @@ import torch
 from harness_plugins.efficient_global_pointer.spans import SpanScorer
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: Singular values below this share of the largest are rounding, in float64.
 NEGLIGIBLE = 1e-10

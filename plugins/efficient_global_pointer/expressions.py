@@ -14,7 +14,7 @@ from harness_plugins.efficient_global_pointer.corpus import Corpus, Entity, Sent
 from harness_plugins.efficient_global_pointer.training import train_and_score
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
     from harness_plugins.efficient_global_pointer.spans import SpanScorer
 
 #: The types of entities.

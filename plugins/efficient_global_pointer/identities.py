@@ -10,7 +10,7 @@ from torch import Tensor
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: How far an identity may be off in float64 before it counts as violated, absolute in nats and per gradient entry.
 TOLERANCE = 1e-9

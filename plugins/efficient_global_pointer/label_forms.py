@@ -13,7 +13,7 @@ from harness_plugins.efficient_global_pointer.heads import DenseEfficientGlobalP
 from harness_plugins.efficient_global_pointer.multilabel import MultilabelLoss
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: Width of the hidden states that are given: the scores of all cells cost far more than what makes them.
 WIDTH = 128

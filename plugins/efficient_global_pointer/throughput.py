@@ -20,7 +20,7 @@ from harness_plugins.encoders.encoder import encoder_of
 from harness_plugins.encoders.optimise import Optimizer
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: Characters of a sentence, from and to: about as many on average as CLUENER's 37.
 LENGTHS = (25, 50)

@@ -22,7 +22,7 @@ from harness_plugins.encoders.encoder import Tokens, encoder_of
 from harness_plugins.encoders.optimise import Optimizer, paired_dropout
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: Sentences that are predicted at once.
 PREDICTED = 64

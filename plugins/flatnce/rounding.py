@@ -15,7 +15,7 @@ from harness.errors import UsageError
 from harness_plugins.flatnce.losses import log_odds
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: How far an identity may be off in float64, relative to the gradient's norm, before it counts as violated.
 IDENTITY_TOLERANCE = 1e-9

@@ -16,7 +16,7 @@ from harness_plugins.flatnce.probes import Labelled, linear_probe, nearest_neigh
 from harness_plugins.flatnce.views import two_views
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: Batch size at which the learning rate is ``base_lr`` whatever the rule.
 REFERENCE_BATCH = 256

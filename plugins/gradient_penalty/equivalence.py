@@ -14,7 +14,7 @@ from harness_plugins.gradient_penalty.bound import Bound, bound
 from harness_plugins.gradient_penalty.training import Penalty, new_model, problem, walk
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 
 def equivalence(penalty: Penalty, run: Run, dataset: str) -> dict[str, float]:

@@ -24,7 +24,7 @@ from harness_plugins.gradient_penalty.training import (
 from harness_plugins.images.readers import stratified_split
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: Share of the training rows that choose the penalty's weight.
 VALID_SHARE = 0.2

@@ -17,7 +17,7 @@ from harness_plugins.gradient_penalty.penalties import BatchParameterPenalty
 from harness_plugins.gradient_penalty.training import Labelled, Penalty, new_model, problem, walk
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: A left side may exceed the right one by this share in float64 before it counts as a violation. Both sides go
 #: through a few products of matrices of at most some hundred columns: rounding is below 1e-12.

@@ -16,7 +16,7 @@ from harness_plugins.gradient_penalty.gradient_norms import LossFunction, Norms
 from harness_plugins.gradient_penalty.network import mlp
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 
 class Penalty(Protocol):

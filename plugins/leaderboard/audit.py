@@ -32,7 +32,7 @@ from harness_plugins.leaderboard.ranking import (
 from harness_plugins.leaderboard.scores import ScoreTable, read_table
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: Systems whose ranks are logged: the best by the arithmetic mean, and the human.
 LOGGED = 100

@@ -13,7 +13,7 @@ from harness.spec import file_digest
 from harness_plugins.leaderboard.benchmarks import BENCHMARKS
 
 if TYPE_CHECKING:
-    from harness.records import Record
+    from harness.cell import Record
 
 #: Aggregates from left to right; others follow in the order of the records.
 COLUMNS = (
@@ -146,7 +146,7 @@ def names_of(record: Record) -> tuple[str, ...]:
         if benchmark is None:
             return ()
         if record.task.endswith("-2021"):
-            from harness.datasets import load
+            from harness.registry.datasets import load
             from harness_plugins.leaderboard import harness_datasets
 
             return snapshot_table(benchmark, load(harness_datasets()[0])).systems

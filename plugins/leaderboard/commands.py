@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from harness.cli.options import Json, Plugins, registry
-from harness.cli.output import errors, people, plural, print_json, table
+from harness.cli.arguments import Json, Plugins, registry
+from harness.cli.output import errors, people, print_json, table
+from harness.numbers import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

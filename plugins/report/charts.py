@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from harness.numbers import number
 from harness_plugins.report import svg
 from harness_plugins.report.evidence import Evidence, Panel
-from harness_plugins.report.numbers import number
 from harness_plugins.report.svg import Axis
 
 #: Seeds of a curve are drawn one by one up to so many in a picture, each thinned to so many points.

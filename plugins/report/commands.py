@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Json, Plugins, registry
+from harness.cli.arguments import Json, Plugins, registry
 from harness.cli.output import people, print_json
 from harness.errors import UsageError
 
@@ -40,7 +40,7 @@ def report(
     plugin: Plugins = None,
 ) -> None:
     """Write one self-contained HTML file: verdicts, evidence, cost, environment."""
-    from harness.request import Request, results_folder
+    from harness.planning.request import Request, results_folder
     from harness_plugins.report.report import comparison, write
     from harness_plugins.report.report import report as make
 

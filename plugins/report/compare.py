@@ -10,17 +10,15 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
+from harness.cell import Record
 from harness.errors import UsageError
-from harness.judge import MIN_SEEDS, Interval, Verdict, holm, p_values, t_interval
+from harness.judge import MIN_SEEDS, Interval, SuiteResult, Verdict, holm, judged_suites, p_values, t_interval
 from harness.judge.pairing import tested
-from harness.recorded import judged_suites
-from harness.records import Record
+from harness.numbers import number, with_half, with_interval
+from harness.planning.request import Request
 from harness.registry import Registry
-from harness.request import Request
-from harness.session import SuiteResult
 from harness.spec import Scalar
 from harness_plugins.report import forest
-from harness_plugins.report.numbers import number, with_half, with_interval
 from harness_plugins.report.page import environments, finding, slug
 
 Word = Literal["same bits", "noise", "differs", "too few seeds"]
@@ -107,7 +105,7 @@ class Comparison:
 
 def compare(registry: Registry, requests: tuple[Request, Request], suites: Sequence[str] = ()) -> Comparison:
     """Put two folders side by side. Raises UsageError where they share no suite."""
-    first, second = ({r.session.suite.name: r for r in judged_suites(registry, suites, one)} for one in requests)
+    first, second = ({r.plan.suite.name: r for r in judged_suites(registry, suites, one)} for one in requests)
     shared = [name for name in first if name in second and first[name].records and second[name].records]
     if not shared:
         raise UsageError(f"{requests[0].folder} and {requests[1].folder} have no records of the same suite")
@@ -122,7 +120,7 @@ def compare(registry: Registry, requests: tuple[Request, Request], suites: Seque
 
 
 def _pair(one: SuiteResult, other: SuiteResult) -> SuitePair:
-    suite = one.session.suite
+    suite = one.plan.suite
     judged: dict[tuple[str, int], list[Verdict]] = {}
     for result in (one, other):
         seen: dict[str, int] = {}

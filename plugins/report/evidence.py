@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from harness.claims import Claim, Holds, Ratio
-from harness.judge import MIN_SEEDS, Interval, Verdict, t_interval
+from harness.cell import Record
+from harness.files.claims import Claim, Holds, Ratio
+from harness.judge import MIN_SEEDS, Interval, SuiteResult, Verdict, t_interval
 from harness.judge.contrast import contrast
 from harness.judge.pairing import Side, labels, members, pair, sides, tested
-from harness.records import Record
-from harness.session import SuiteResult
 from harness.spec import Metric
 
 
@@ -59,11 +58,11 @@ class Evidence:
 def evidence(claim: Claim, verdict: Verdict, result: SuiteResult) -> Evidence:
     """The numbers behind a verdict; without panels where it was not run."""
     test = tested(claim)
-    session = result.session
-    task = session.registry.tasks.get(test.task)
+    plan = result.plan
+    task = plan.registry.tasks.get(test.task)
     metric = task.metrics[test.metric] if task else Metric()
     empty = Evidence(test.metric, metric.unit, metric.better or "", metric.help)
-    cells = [cell for cell in session.scope if cell.task == test.task and cell.method in test.names]
+    cells = [cell for cell in plan.scope if cell.task == test.task and cell.method in test.names]
     groups, cause = pair(claim, cells, verdict.device)
     if verdict.verdict == "not-run" or cause:
         return empty

@@ -9,9 +9,9 @@ from xml.etree import ElementTree as Tree
 
 from markupsafe import Markup
 
+from harness.cell import Record
 from harness.errors import HarnessError
-from harness.records import Record
-from harness.session import SuiteResult
+from harness.judge import SuiteResult
 from harness.spec import Figure, resolve
 
 #: Characters of one picture: the whole report is to stay within 3 MB.
@@ -48,7 +48,7 @@ def drawn_figures(result: SuiteResult) -> list[Drawn]:
     good = [record for record in result.records.values() if record.good]
     return [
         draw(figure, own)
-        for figure in result.session.registry.figures.values()
+        for figure in result.plan.registry.figures.values()
         if (own := [record for record in good if record.task in figure.tasks])
     ]
 

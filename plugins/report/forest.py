@@ -10,13 +10,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from harness.claims import Greater, Reaches
+from harness.files.claims import Greater, Reaches
 from harness.judge import Verdict, Word, position
 from harness.judge.intervals import Position
 from harness.judge.pairing import AnyTest
+from harness.numbers import number
 from harness_plugins.report import svg
 from harness_plugins.report.evidence import Evidence
-from harness_plugins.report.numbers import number
 from harness_plugins.report.svg import Mark
 
 WORDS: Mapping[Position, Word] = {"inside": "reproduced", "outside": "contradicted", "across": "inconclusive"}

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from harness.cell import Cell
-from harness.judge import Summary, summarise
-from harness.records import Record
-from harness.session import SuiteResult
+from harness.cell import Cell, Record
+from harness.judge import SuiteResult, Summary, summarise
+from harness.numbers import duration, memory, number, with_half, with_interval
 from harness.spec import Task
 from harness_plugins.report import charts
-from harness_plugins.report.numbers import number, seconds, size, with_half, with_interval
 from harness_plugins.report.page import Picture, Table
 
 #: Charts of one kind for a task; what is beyond stands in the tables.
@@ -46,13 +44,13 @@ class TaskView:
 
 def task_views(result: SuiteResult) -> list[TaskView]:
     """The tasks that have a good record, in the order of the suite."""
-    session = result.session
-    known = [s for s in summarise(session.scope, result.records) if s.n or s.failures]
+    plan = result.plan
+    known = [s for s in summarise(plan.scope, result.records) if s.n or s.failures]
     views = []
     for name in dict.fromkeys(s.task for s in known):
         rows = [s for s in known if s.task == name]
-        cells = [cell for cell in session.scope if cell.task == name and cell.id in result.records]
-        claimed = {c.test.metric for c in session.suite.claims.values() if c.test is not None and c.test.task == name}
+        cells = [cell for cell in plan.scope if cell.task == name and cell.id in result.records]
+        claimed = {c.test.metric for c in plan.suite.claims.values() if c.test is not None and c.test.task == name}
         views.append(_task_view(result, name, rows, cells, claimed))
     return views
 
@@ -60,7 +58,7 @@ def task_views(result: SuiteResult) -> list[TaskView]:
 def _task_view(
     result: SuiteResult, name: str, rows: Sequence[Summary], cells: Sequence[Cell], claimed: set[str]
 ) -> TaskView:
-    task = result.session.registry.tasks[name]
+    task = result.plan.registry.tasks[name]
     methods = list(dict.fromkeys(s.method for s in rows))
     axes = _varying(rows, task)
     metrics = [m for m in task.metrics if m in claimed] + [m for m in task.metrics if m not in claimed]
@@ -71,7 +69,7 @@ def _task_view(
             *(str(_axis(s, a)) for a in axes),
             *(with_half(e.mean, e.low, e.high) if (e := s.estimates.get(m)) else "–" for m in metrics),
             "" if s.seconds is None else f"{s.seconds:.3g}",
-            size(s.peak_bytes),
+            memory(s.peak_bytes),
             f"{s.n}" + (f" ({s.failures} failed)" if s.failures else ""),
         ]
         for s in rows
@@ -117,12 +115,12 @@ def _costs(
                 e = s.estimates[metric]
                 if cost is None or not all(math.isfinite(x) for x in (cost, e.mean)):
                     continue
-                spent = seconds(cost) if unit == "seconds" else size(s.peak_bytes)
+                spent = duration(cost) if unit == "seconds" else memory(s.peak_bytes)
                 tip = f"{_setting(s, axes)}: {with_interval(e.mean, e.low, e.high)}, {spent}"
                 beside = str(_axis(s, axes[0])) if len(axes) == 1 else ""
                 points.append(charts.Point(methods.index(s.method), cost, e.mean, e.low, e.high, tip, beside))
                 if unit == "seconds":
-                    cells = [with_interval(e.mean, e.low, e.high), f"{s.seconds:.3g}", size(s.peak_bytes)]
+                    cells = [with_interval(e.mean, e.low, e.high), f"{s.seconds:.3g}", memory(s.peak_bytes)]
                     table.append([metric, s.method, *(str(_axis(s, a)) for a in axes), *cells])
             if len(points) > 1:
                 caption = f"{metric} against {'seconds' if unit == 'seconds' else 'peak memory in MB'}"

@@ -9,12 +9,11 @@ from statistics import fmean
 
 from markupsafe import Markup
 
-from harness.cell import Cell
-from harness.records import Record
-from harness.session import SuiteResult
+from harness.cell import Cell, Record
+from harness.judge import SuiteResult
+from harness.numbers import with_interval
 from harness_plugins.report import aggregates, charts
 from harness_plugins.report.aggregates import Estimate
-from harness_plugins.report.numbers import with_interval
 from harness_plugins.report.page import Picture, Table
 
 #: Pairs of methods that are compared; of many methods each is compared with the first.
@@ -41,16 +40,16 @@ def overall_views(result: SuiteResult) -> list[Overall]:
     It takes two units and two methods with two seeds each: a unit is a task in one setting of the options that are
     not a method's own. Of methods with different units those with the most are taken.
     """
-    session = result.session
-    asked = {c.test.metric for c in session.suite.claims.values() if c.test is not None}
+    plan = result.plan
+    asked = {c.test.metric for c in plan.suite.claims.values() if c.test is not None}
     directions: dict[str, int] = {}
-    for task in dict.fromkeys(cell.task for cell in session.scope):
-        for name, metric in session.registry.tasks[task].metrics.items():
+    for task in dict.fromkeys(cell.task for cell in plan.scope):
+        for name, metric in plan.registry.tasks[task].metrics.items():
             if metric.better and metric.unit != "count" and (name in asked or not asked):
                 directions.setdefault(name, metric.sign)
     views = []
     for name, sign in directions.items():
-        runs = _runs(session.scope, result.records, name)
+        runs = _runs(plan.scope, result.records, name)
         if len(runs) >= 2:
             views.append(_overall(name, sign, runs))
     return views

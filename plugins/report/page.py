@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from markupsafe import Markup
 
-from harness.claims import Claim
+from harness.files.claims import Claim
 from harness.judge import Verdict, Word, sentence
 from harness.judge.pairing import AnyTest, tested
+from harness.numbers import duration, memory, number, with_interval
 from harness_plugins.report import charts, forest
 from harness_plugins.report.evidence import Evidence, evidence
-from harness_plugins.report.numbers import number, seconds, size, with_interval
 
 if TYPE_CHECKING:
-    from harness.records import Record
-    from harness.session import SuiteResult
+    from harness.cell import Record
+    from harness.judge import SuiteResult
 
 #: Rows that a table behind a picture holds; what is beyond stands in records.jsonl.
 MOST_ROWS = 400
@@ -117,7 +117,7 @@ class SuiteView:
 
 def suite_view(result: SuiteResult, folder: Path, plugins: Sequence[str], **parts: Any) -> SuiteView:
     """All that the report shows of one suite but the parts that are given."""
-    suite = result.session.suite
+    suite = result.plan.suite
     found = list(result.records.values())
     good = [record for record in found if record.good]
     several = len({v.device for v in result.verdicts}) > 1
@@ -128,13 +128,13 @@ def suite_view(result: SuiteResult, folder: Path, plugins: Sequence[str], **part
     counts = Counter(verdict.verdict for verdict in result.verdicts)
     untestable = [claim for claim in suite.claims.values() if claim.test is None]
     told = [f"{sum(r.status == s for r in found)} {s}" for s in ("failed", "timeout", "crashed", "skipped")]
-    left = len(result.session.scope) - len(found)
-    cells = [f"{len(good)} of {len(result.session.scope)} cells", *(t for t in told if not t.startswith("0 "))]
+    left = len(result.plan.scope) - len(found)
+    cells = [f"{len(good)} of {len(result.plan.scope)} cells", *(t for t in told if not t.startswith("0 "))]
     peaks = [r.peak_bytes for r in good if r.peak_bytes is not None]
-    cost = f"{seconds(sum(r.seconds for r in found))} of computing"
-    cost += f", at most {size(max(peaks))} a cell" if peaks else ""
+    cost = f"{duration(sum(r.seconds for r in found))} of computing"
+    cost += f", at most {memory(max(peaks))} a cell" if peaks else ""
     devices = sorted({r.device for r in found} - {"cpu"})
-    name = suite.name if suite.name in result.session.registry.suites else str(suite.path)
+    name = suite.name if suite.name in result.plan.registry.suites else str(suite.path)
     return SuiteView(
         anchor=slug("suite", suite.name),
         name=suite.name,
@@ -155,7 +155,7 @@ def suite_view(result: SuiteResult, folder: Path, plugins: Sequence[str], **part
 
 
 def _claim_view(result: SuiteResult, verdict: Verdict, where: str, folder: Path, plugins: Sequence[str]) -> ClaimView:
-    claim = result.session.suite.claims[verdict.claim]
+    claim = result.plan.suite.claims[verdict.claim]
     test = tested(claim)
     found = evidence(claim, verdict, result)
     said = sentence(verdict, claim).partition(": ")[2]

@@ -11,16 +11,16 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.cell import Record
 from harness.errors import UsageError
-from harness.recorded import judged_suites
-from harness.records import Loaded, Record, RecordsFile
+from harness.judge import SuiteResult, judged_suites
+from harness.numbers import memory
+from harness.planning.request import Request
+from harness.records import Loaded, RecordsFile
 from harness.registry import Registry
-from harness.request import Request
-from harness.session import SuiteResult
 from harness_plugins.report.compare import compare
 from harness_plugins.report.figures import drawn_figures
 from harness_plugins.report.measures import task_views
-from harness_plugins.report.numbers import size
 from harness_plugins.report.overall import overall_views
 from harness_plugins.report.page import SuiteView, Table, command, environments, suite_view
 
@@ -68,9 +68,9 @@ def comparison(registry: Registry, requests: tuple[Request, Request], suites: Se
 
 def rendered(results: Sequence[SuiteResult], folder: Path, registry: Registry) -> str:
     """The report of judged suites as HTML."""
-    # Every session has read the whole folder.
-    sessions = [result.session for result in results]
-    loaded = Loaded(sessions[0].records, sessions[0].warnings) if sessions else RecordsFile(folder).load()
+    # Every plan has read the whole folder.
+    plans = [result.plan for result in results]
+    loaded = Loaded(plans[0].records, plans[0].warnings) if plans else RecordsFile(folder).load()
     views = [
         suite_view(
             result,
@@ -140,7 +140,7 @@ def _facts(found: Sequence[Mapping[str, Any]], records: Sequence[Record]) -> lis
 
 def _machine(one: Mapping[str, Any]) -> str:
     gpu = one.get("gpu") or {}
-    parts = [f"{gpu['name']}, {size(gpu.get('memory_bytes'))}"] if gpu.get("name") else []
+    parts = [f"{gpu['name']}, {memory(gpu.get('memory_bytes'))}"] if gpu.get("name") else []
     cores = one.get("cpus")
     parts.append(f"{one.get('cpu', 'unknown processor')}" + (f", {cores} core{'s' * (cores != 1)}" if cores else ""))
     return " with ".join(parts)

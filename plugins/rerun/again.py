@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.cell import Cell
-from harness.datasets import locate
-from harness.engines import EngineFunction, Settings
+from harness.cell import Cell, Record
 from harness.errors import DatasetError, DatasetMissing, HarnessError, UsageError
-from harness.provenance import packages, usable_cores
-from harness.records import Record, RecordsFile
+from harness.records import RecordsFile
+from harness.records.provenance import packages, usable_cores
 from harness.registry import Registry
-from harness.request import check_devices_exist
+from harness.registry.datasets import locate
+from harness.running.engines import EngineFunction, Settings
+from harness.running.engines.devices import check_devices_exist
 from harness.spec import read_options, resolve
 from harness_plugins.rerun.changes import code_and_data, differences, environment_of, may_explain, package_changes
 from harness_plugins.rerun.outcome import Outcome, compare, same_bits, tolerances

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.cell import Cell
-from harness.records import Record
+from harness.cell import Cell, Record
 from harness.registry import Registry
 
 #: Packages told one by one.
@@ -72,7 +71,7 @@ def code_and_data(record: Record, cell: Cell, environment: Mapping[str, Any], re
     found = []
     if cell.code != record.code:
         then = environment.get("plugins") or {}
-        names = sorted(registry.plugins_of(record.method, record.task))
+        names = sorted(registry.plugins_of(record.method, record.task, cell.options))
         changed = [n for n in names if n in then and then[n].get("code") != registry.plugins[n].code]
         whose = f"of the plugin{'s' * (len(changed) > 1)} {', '.join(changed)}" if changed else "of its plugins"
         found.append(f"code {whose} has changed since (digest was {record.code or 'not recorded'}, is {cell.code})")

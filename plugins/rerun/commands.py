@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import Json, Plugins, Results, registry
-from harness.cli.output import errors, people, plural, print_json
+from harness.cli.arguments import Json, Plugins, Results, registry
+from harness.cli.output import errors, people, print_json
 from harness.errors import ExitCode, UnknownName, UsageError
+from harness.numbers import plural
 
 if TYPE_CHECKING:
-    from harness.records import Record
+    from harness.cell import Record
+    from harness.judge import SuiteResult
     from harness.registry import Registry
-    from harness.session import SuiteResult
     from harness_plugins.rerun.again import Planned
     from harness_plugins.rerun.outcome import Outcome, Word
 
@@ -48,7 +49,7 @@ def rerun(
     plugin: Plugins = None,
 ) -> None:
     """Run recorded cells again: bit-equal, within tolerance, or different. Ends with 3 where one is different."""
-    from harness.request import results_folder
+    from harness.planning.request import results_folder
     from harness_plugins.rerun.again import RERUNS, plan, run_again
 
     if sum((bool(records), sample is not None, bool(claim))) != 1:
@@ -107,9 +108,8 @@ def _chosen(ids: Sequence[str], sample: int | None, folder: Path) -> list[Record
 
 def _of_claims(names: Sequence[str], folder: Path, found: Registry) -> tuple[list[SuiteResult], list[Record]]:
     """The suites that decide these claims by the folder's records, and the records that they rest on."""
-    from harness.judge import needed_cells
-    from harness.recorded import judged_suites
-    from harness.request import Request
+    from harness.judge import judged_suites, needed_cells
+    from harness.planning.request import Request
 
     for name in names:
         if name in found.suites:
@@ -117,8 +117,8 @@ def _of_claims(names: Sequence[str], folder: Path, found: Registry) -> tuple[lis
     judged = judged_suites(found, names, Request(suite="", results=folder))
     chosen: dict[str, Record] = {}
     for result in judged:
-        for claim in result.session.suite.claims.values():
-            needed = needed_cells(claim, result.session.scope)
+        for claim in result.plan.suite.claims.values():
+            needed = needed_cells(claim, result.plan.scope)
             chosen.update({i: r for i, r in result.records.items() if i in needed})
     if not chosen:
         raise UsageError(f"--claim {' '.join(names)}: no record in {folder} belongs to it")
@@ -143,16 +143,15 @@ def _verdicts(result: SuiteResult, outcomes: Sequence[Outcome]) -> list[dict[str
     """The verdicts of the recorded cells, and those of the same with their second runs in their place."""
     from dataclasses import replace
 
-    from harness.judge import sentence
-    from harness.session import judged
+    from harness.judge import judge_plan, sentence
 
     again = {o.record.id: replace(o.again, id=o.record.id) for o in outcomes if o.again is not None}
-    second = judged(result.session, {**result.records, **again}).verdicts
-    claims = result.session.suite.claims
+    second = judge_plan(result.plan, {**result.records, **again}).verdicts
+    claims = result.plan.suite.claims
     return [
         {
             "claim": before.claim,
-            "suite": result.session.suite.name,
+            "suite": result.plan.suite.name,
             "device": before.device,
             "before": before.verdict,
             "after": after.verdict,
@@ -166,13 +165,13 @@ def _verdicts(result: SuiteResult, outcomes: Sequence[Outcome]) -> list[dict[str
 def _print(outcomes: Sequence[Outcome], verdicts: Sequence[dict[str, Any]]) -> None:
     from rich.markup import escape
 
-    from harness.cli.plan import varying_options
+    from harness.planning.setting import label, varying
     from harness_plugins.rerun.again import explanation
 
-    varying = varying_options(o.record.options for o in outcomes)
+    names = varying(o.record.options for o in outcomes)
     for outcome in outcomes:
         r = outcome.record
-        setting = "".join(f" {name}={r.options[name]}" for name in varying if name in r.options)
+        setting = f" {label(r.options, names)}".rstrip()
         head = f"[{_COLOURS[outcome.word]}]{outcome.word:<16}[/] {r.id[:10]}"
         people().print(f"{head} {escape(f'{r.method} on {r.task}{setting} seed={r.seed}')}", soft_wrap=True)
         if outcome.cause and outcome.word != "bit-equal":

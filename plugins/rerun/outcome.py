@@ -7,8 +7,8 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from harness.cell import Record
 from harness.judge import MIN_SEEDS, t_interval
-from harness.records import Record
 
 Word = Literal["bit-equal", "within tolerance", "different", "not-run"]
 #: Spacing of numbers at 1, by the cell's dtype.

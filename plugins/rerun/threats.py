@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.provenance import usable_cores
+from harness.records.provenance import usable_cores
 from harness.spec import Finding
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def findings() -> list[Finding]:
 def denormals(smallest: float) -> Finding:
     """Whether the processor keeps numbers below 2.2e-308; ``smallest`` is 5e-324 times one."""
     if smallest:
-        return Finding(name="denormals", ok=True, found="numbers below the normal range are kept")
+        return Finding(name="denormals", ok=True, message="numbers below the normal range are kept")
     return Finding(
         name="denormals",
         ok=False,
-        found="this process flushes numbers below the normal range to zero: a library was built with -ffast-math",
+        message="this process flushes numbers below the normal range to zero: a library was built with -ffast-math",
         advice="find the package whose import does it (check 5e-324 * 1.0 after each) and replace it",
     )
 
@@ -55,13 +55,13 @@ def precision(environment: Mapping[str, str]) -> Finding:
         return Finding(
             name="TF32 and other short formats",
             ok=False,
-            found=f"{', '.join(wrong)} lets float32 products be computed with fewer digits",
+            message=f"{', '.join(wrong)} lets float32 products be computed with fewer digits",
             advice=f"unset {' '.join(one.partition('=')[0] for one in wrong)}",
         )
     return Finding(
         name="TF32 and other short formats",
         ok=True,
-        found="cells compute float32 as float32 (torch's own default allows TF32 in convolutions: a script of yours "
+        message="cells compute float32 as float32 (torch's own default allows TF32 in convolutions: a script of yours "
         "sets torch.backends.cudnn.allow_tf32 = False)",
     )
 
@@ -70,7 +70,7 @@ def same_bits_twice() -> Finding:
     """Whether the kernels that training rests on give the same bits twice, with the switches that cells run under."""
     import torch
 
-    from harness.provenance import make_deterministic
+    from harness.records.provenance import make_deterministic
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     make_deterministic()
@@ -80,25 +80,25 @@ def same_bits_twice() -> Finding:
             return Finding(
                 name="non-deterministic kernels",
                 ok=False,
-                found=f"a training step on {device} gives other bits the second time, with deterministic algorithms",
+                message=f"a training step on {device} gives other bits the second time, with deterministic algorithms",
                 advice="update torch and the driver; until then runs of one seed differ too",
             )
     return Finding(
         name="non-deterministic kernels",
         ok=True,
-        found="convolution, product and scatter give the same bits twice, forwards and backwards",
+        message="convolution, product and scatter give the same bits twice, forwards and backwards",
     )
 
 
 def threads(environment: Mapping[str, str], cores: int) -> Finding:
     """Whether a script would compute with as many threads as the cells do: one."""
     if environment.get("OMP_NUM_THREADS") == "1" or cores == 1:
-        return Finding(name="threads", ok=True, found="cells and scripts compute on one thread")
+        return Finding(name="threads", ok=True, message="cells and scripts compute on one thread")
     asked = environment.get("OMP_NUM_THREADS")
     return Finding(
         name="threads",
         ok=False,
-        found=f"cells compute on one thread, a script of yours on {asked or cores}: sums differ in the last digits",
+        message=f"cells compute on one thread, a script of yours on {asked or cores}: sums differ in the last digits",
         advice="export OMP_NUM_THREADS=1 where a script is to give a record's bits",
     )
 
@@ -110,17 +110,17 @@ def frequency(cpus: Path) -> Finding:
         return Finding(
             name="frequency scaling",
             ok=True,
-            found="it cannot be seen from here (a virtual machine or a container): compare only times of one run",
+            message="it cannot be seen from here (a virtual machine or a container): compare only times of one run",
         )
     boost = [cpus / "cpufreq" / "boost", cpus / "intel_pstate" / "no_turbo"]
     turbo = [p.name for p in boost if p.exists() and p.read_text().strip() == ("1" if p.name == "boost" else "0")]
     if governors == {"performance"} and not turbo:
-        return Finding(name="frequency scaling", ok=True, found="the clock is fixed")
+        return Finding(name="frequency scaling", ok=True, message="the clock is fixed")
     what = f"the governor is {', '.join(sorted(governors))}" + (", and turbo is on" if turbo else "")
     return Finding(
         name="frequency scaling",
         ok=False,
-        found=f"{what}: seconds depend on the load and the temperature (results do not)",
+        message=f"{what}: seconds depend on the load and the temperature (results do not)",
         advice="sudo cpupower frequency-set -g performance before measuring times",
     )
 
@@ -128,11 +128,11 @@ def frequency(cpus: Path) -> Finding:
 def load(average: float, cores: int) -> Finding:
     """Whether others compute here; ``average`` is the load of the last minute."""
     if average <= 0.25 * cores:
-        return Finding(name="busy machine", ok=True, found=f"it is idle (load {average:.1f} on {cores} cores)")
+        return Finding(name="busy machine", ok=True, message=f"it is idle (load {average:.1f} on {cores} cores)")
     return Finding(
         name="busy machine",
         ok=False,
-        found=f"{average:.1f} processes have wanted to run over the last minute on {cores} cores: seconds are too long",
+        message=f"{average:.1f} processes have wanted to run for a minute on {cores} cores: seconds are too long",
         advice="measure times when nothing else runs; results do not depend on it",
     )
 
@@ -158,10 +158,10 @@ def gpu(line: str) -> Finding:
     # Bits 3, 5, 6 and 7 of NVML's reasons: slowdown by hardware, by software for heat, by hardware for heat and power.
     slow = int(throttled, 16) & 0xE8 if throttled.lower().startswith("0x") else 0
     if busy <= 10 and not slow:
-        return Finding(name=name, ok=True, found="nobody else computes on it")
+        return Finding(name=name, ok=True, message="nobody else computes on it")
     found = [f"{busy} % of its time is in use"] if busy > 10 else []
     found += ["its clock is held down for heat or power"] if slow else []
-    return Finding(name=name, ok=False, found=" and ".join(found), advice="nvidia-smi shows who; wait, or cool it")
+    return Finding(name=name, ok=False, message=" and ".join(found), advice="nvidia-smi shows who; wait, or cool it")
 
 
 def _gradients(device: str) -> list[torch.Tensor]:

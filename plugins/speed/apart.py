@@ -14,9 +14,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.engines.hired import no_main_module
-from harness.execute import explain
-from harness.memory import at_most, descendants, ran_out
+from harness.running.engines.worker_process import no_main_module
+from harness.running.execute import explain
+from harness.running.memory import at_most, descendants, ran_out
 
 #: Share of the free memory that a process may take where no limit was given.
 SHARE = 0.8

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import Devices, Json, Plugins, Results, all_plugins, registry, seconds, size
-from harness.cli.output import duration, errors, people, plural, print_json
+from harness.cli.arguments import Devices, Json, Plugins, Results, all_plugins, registry, seconds, size
+from harness.cli.output import errors, people, print_json
 from harness.errors import ExitCode, UnknownName, UsageError, nearest
+from harness.numbers import duration, plural
 from harness_plugins.speed.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -88,8 +89,9 @@ def bench(
 
     Ends with 1 where one is wrong or failed; that one gets no time.
     """
-    from harness.provenance import usable_cores
-    from harness.request import check_device, check_devices_exist, results_folder
+    from harness.planning.request import check_device, results_folder
+    from harness.records.provenance import usable_cores
+    from harness.running.engines.devices import check_devices_exist
 
     if output is not None and output.is_dir():
         raise UsageError(f"-o {output}: that is a folder; a file's name is needed, as {output / 'bench.json'}")
@@ -216,7 +218,7 @@ def _measure(
 ) -> tuple[list[Point], list[Machine], dict[str, Any]]:
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from harness.provenance import environment
+    from harness.records.provenance import environment
     from harness_plugins.speed.apart import Limits
     from harness_plugins.speed.bench import machine_rates, measure
     from harness_plugins.speed.document import Machine

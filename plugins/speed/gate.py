@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from harness.errors import UsageError
-from harness.execute import explain
-from harness.memory import ran_out
+from harness.running.execute import explain
+from harness.running.memory import ran_out
 from harness.spec import Code, Method, Workload, resolve
 from harness_plugins.speed.evaluation import (
     UPSTREAM,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.memory import PeakMemory, keep_freed_blocks
+from harness.running.memory import PeakMemory, keep_freed_blocks
 from harness.spec import Workload, resolve
 from harness_plugins.speed.evaluation import synchronise
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
-from harness.cli.output import memory
+from harness.numbers import memory
 from harness.spec import resolve
 from harness_plugins.report import svg
 from harness_plugins.speed.bench import Point, Row

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from harness.cli.output import memory, plural, table
+from harness.cli.output import table
+from harness.numbers import memory, plural
 from harness_plugins.speed.apart import Ended
 from harness_plugins.speed.bench import Point, Row
 from harness_plugins.speed.document import Machine, growth, shares

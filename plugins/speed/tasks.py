@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from harness.errors import CannotRunHere, UnknownName, UsageError
-from harness.provenance import usable_cores
+from harness.records.provenance import usable_cores
 from harness.registry import Registry, load_registry
-from harness.run import Run
+from harness.running.run import Run
 from harness.spec import Method, Scalar, Workload
 from harness_plugins.speed.evaluation import draw, in_float64
 from harness_plugins.speed.gate import Bound, examine_all, tolerance_in

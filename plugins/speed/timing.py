@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import torch
 
-from harness.execute import explain
 from harness.judge.intervals import Interval, position, t_interval
-from harness.memory import ran_out
+from harness.running.execute import explain
+from harness.running.memory import ran_out
 from harness.spec import Workload
 from harness_plugins.speed.evaluation import Size, draw
 from harness_plugins.speed.gate import Bound

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from harness.errors import UsageError
-from harness.memory import keep_freed_blocks
 from harness.registry import load_registry
+from harness.running.memory import keep_freed_blocks
 from harness.spec import Code, Method, Workload, resolve
 from harness_plugins.speed.apart import Send
 from harness_plugins.speed.evaluation import Size, draw

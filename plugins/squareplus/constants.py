@@ -17,7 +17,7 @@ from harness.errors import UsageError
 from harness_plugins.squareplus.intervals import ARITHMETIC, Enclosure, Interval, bounds, interval, supremum
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: How closely suprema are enclosed, in the activation's unit.
 TOLERANCE = 1e-12

@@ -12,7 +12,7 @@ from torch import Tensor
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 Activation = Callable[[Tensor], Tensor]
 

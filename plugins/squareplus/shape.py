@@ -11,7 +11,7 @@ from torch import Tensor
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: Relative differences up to this are rounding, not shape.
 TOLERANCE = 1e-12

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from harness_plugins.squareplus.networks import HE, Activation, convolutional, perceptron, variance_gain
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: Images that are evaluated at once.
 EVALUATED = 256

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING, get_args
 
 from harness.judge.verdicts import Word
-from harness.watchers import tell
 from harness_plugins.tracking.view import RunView
 
+_log = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
-    from harness.session import SuiteResult
+    from harness.judge import SuiteResult
 
 
 def report_view(result: SuiteResult, start: int) -> RunView:
     """The run of the suite as a whole: how many claims came to which verdict, and the report."""
-    suite = result.session.suite
+    suite = result.plan.suite
     counts = Counter(verdict.verdict for verdict in result.verdicts)
     told = ", ".join(f"{counts[word]} {word}" for word in get_args(Word) if counts[word])
     return RunView(
@@ -38,11 +40,11 @@ def _files(result: SuiteResult) -> dict[str, str]:
     from harness_plugins.report.figures import by_name, drawn_figures
     from harness_plugins.report.report import rendered
 
-    session = result.session
+    plan = result.plan
     try:
         figures = by_name(drawn_figures(result))
-        report = rendered([result], session.results, session.registry)
+        report = rendered([result], plan.results, plan.registry)
     except Exception as error:  # noqa: BLE001  whatever a record holds, the runs are written
-        tell(f"warning: the report for MLflow cannot be made: {type(error).__name__}: {error}")
+        _log.warning("the report for MLflow cannot be made: %s: %s", type(error).__name__, error)
         return {}
     return {"report.html": report, **{f"figures/{name.replace('/', '-')}.svg": svg for name, svg in figures.items()}}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Json, Plugins, Results, registry
+from harness.cli.arguments import Json, Plugins, Results, registry
 from harness.cli.output import people, print_json
 
 
@@ -28,8 +28,8 @@ def publish(
     plugin: Plugins = None,
 ) -> None:
     """Make the MLflow runs of recorded suites; doing it again changes nothing."""
-    from harness.recorded import judged_suites, tell_unregistered
-    from harness.request import Request
+    from harness.judge import judged_suites, warn_of_unregistered
+    from harness.planning.request import Request
     from harness_plugins.tracking.writer import publish as publish_suite
 
     found = registry(context, plugin)
@@ -37,14 +37,14 @@ def publish(
         if not name.endswith(".toml"):
             found.suites[name]
     request = Request(suite="", results=results)
-    published = {r.session.suite.name: publish_suite(r, to) for r in judged_suites(found, suites or [], request)}
+    published = {r.plan.suite.name: publish_suite(r, to) for r in judged_suites(found, suites or [], request)}
     if as_json:
         print_json({name: asdict(counts) for name, counts in published.items()})
     for name, counts in () if as_json else published.items():
         told = ", ".join(f"{count} {what}" for what, count in asdict(counts).items() if count)
         people().print(f"{name}: {told or 'no runs'}")
     if not suites:
-        tell_unregistered(found, request)
+        warn_of_unregistered(found, request)
 
 
 def ui(
@@ -53,8 +53,8 @@ def ui(
     results: Results = None,
 ) -> None:
     """Serve the MLflow pages of the results on localhost, and print where a suite's runs are."""
+    from harness.planning.request import results_folder
     from harness.records import RecordsFile
-    from harness.request import results_folder
     from harness_plugins.tracking.server import experiment_url, serve
 
     folder = results_folder(results)

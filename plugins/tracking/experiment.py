@@ -15,10 +15,9 @@ from harness_plugins.tracking.store import artifact_location, client, tracking_u
 from harness_plugins.tracking.view import CONTENT, KEY, KIND, STATE, TRANSIENT, RunView, SuiteViews
 
 if TYPE_CHECKING:
-    from harness.plan import Session
-    from harness.records import Record
-    from harness.session import SuiteResult
-    from harness.suite import Suite
+    from harness.cell import Record, SuiteRun
+    from harness.files.suite import Suite
+    from harness.judge import SuiteResult
 
 _PARENT = "mlflow.parentRunId"
 
@@ -65,16 +64,16 @@ class Experiment:
     ``sign`` is called before every write.
     """
 
-    def __init__(self, session: Session, to: str | None = None, sign: Callable[[], None] = lambda: None) -> None:
-        self.views = SuiteViews(session)
+    def __init__(self, run: SuiteRun, to: str | None = None, sign: Callable[[], None] = lambda: None) -> None:
+        self.views = SuiteViews(run)
         self._sign = sign
         self._counts = dict.fromkeys(("created", "updated", "replaced", "deleted", "unchanged"), 0)
-        self._source = f"harness suite {session.suite.name}"
-        uri = tracking_uri(session.results, to)
+        self._source = f"harness suite {run.suite}"
+        uri = tracking_uri(run.results, to)
         # The first process to come makes the tables; two of them at once fail in MLflow's migrations.
-        with FileLock(session.results / ".mlflow.lock"):
+        with FileLock(run.results / ".mlflow.lock"):
             self._client = client(uri)
-            self._id = self._open(session, artifact_location(uri))
+            self._id = self._open(run, artifact_location(uri))
         self._standing: dict[str, _Standing] = {}
         self._read()
 
@@ -88,11 +87,11 @@ class Experiment:
     def put_all(self, result: SuiteResult) -> Published:
         """Write every run of the suite that is missing or shows something else, and drop what no longer stands."""
         before = dict(self._counts)
-        views = list(self.views.all(result.records, result.summaries, result.verdicts))
+        views = list(self.views.all(result))
         views.append(report_view(result, self.views.last_start))
         for view in views:
             self._put(view)
-        for key in self._outdated(views, result.session.suite):
+        for key in self._outdated(views, result.plan.suite):
             self._delete(key)
             self._counts["deleted"] += 1
         self._adopt()
@@ -179,12 +178,12 @@ class Experiment:
     def _delete(self, key: str) -> None:
         self._client.delete_run(self._standing.pop(key).id)
 
-    def _open(self, session: Session, artifacts: str | None) -> str:
+    def _open(self, run: SuiteRun, artifacts: str | None) -> str:
         """The experiment's id."""
-        tags = experiment_tags(session)
-        found = self._client.get_experiment_by_name(session.suite.name)
+        tags = experiment_tags(run)
+        found = self._client.get_experiment_by_name(run.suite)
         if found is None:
-            return str(self._client.create_experiment(session.suite.name, artifacts, tags))
+            return str(self._client.create_experiment(run.suite, artifacts, tags))
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
         for name, value in tags.items():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from harness_plugins.tracking.view import KIND, varying
 
 if TYPE_CHECKING:
-    from harness.plan import Session
+    from harness.cell import SuiteRun
 
 _VIEW = "mlflow.sharedViewState."
 _NAME, _STATUS = "attributes.`Run Name`", "runDateAndNestInfo"
@@ -32,11 +32,11 @@ _WIDTHS = {
 _LEAST, _PER_LETTER = 90, 9
 
 
-def experiment_tags(session: Session) -> dict[str, str]:
+def experiment_tags(run: SuiteRun) -> dict[str, str]:
     """Title, kind of page and saved views of a suite's experiment."""
-    tasks = [session.registry.tasks[name] for name in dict.fromkeys(cell.task for cell in session.scope)]
+    tasks = list(run.tasks.values())
     metrics = list(dict.fromkeys(name for task in tasks for name in task.metrics))
-    axes = sorted(set().union(*varying(session.scope).values()))
+    axes = sorted(set().union(*varying(run.cells).values()))
     params = _columns("params", "method", *(["task"] if len(tasks) > 1 else []), *axes)
     cost = _columns("metrics", "seconds", "peak_mb")
     methods = [
@@ -54,7 +54,7 @@ def experiment_tags(session: Session) -> dict[str, str]:
     seeds = [*_columns("metrics", *metrics), *cost, *params, *_columns("tags", "cause")]
     return {
         "mlflow.experimentKind": "custom_model_development",
-        "mlflow.note.content": session.suite.title,
+        "mlflow.note.content": run.title,
         **_view("methods", "Methods", "= 'summary'", methods),
         **_view("claims", "Claims", "= 'claim'", claims),
         # "summary" and "seed".

@@ -15,16 +15,14 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from harness.execute import now
 from harness.judge import needed_cells, sentence
 from harness.judge.verdicts import Word
+from harness.running.execute import now
 
 if TYPE_CHECKING:
-    from harness.cell import Cell
-    from harness.claims import Claim
-    from harness.judge import Summary, Verdict
-    from harness.plan import Session
-    from harness.records import Record
+    from harness.cell import Cell, Record, SuiteRun
+    from harness.files.claims import Claim
+    from harness.judge import SuiteResult, Summary, Verdict
     from harness.spec import Dataset
 
 #: Tag that holds a run's kind, for the search box: tags."harness.kind" = 'claim'.
@@ -94,35 +92,33 @@ class RunView:
 class SuiteViews:
     """The views of one suite: names and order come from its cells, the content from records and verdicts."""
 
-    def __init__(self, session: Session) -> None:
-        self._suite = session.suite
-        self._cells = session.scope
-        self._datasets = session.registry.datasets
-        self._varying = varying(session.scope)
-        settings = dict.fromkeys(setting(cell) for cell in session.scope)
-        started = [session.records[cell.id].started for cell in session.scope if cell.id in session.records]
+    def __init__(self, run: SuiteRun) -> None:
+        self._cells = run.cells
+        self._datasets = run.datasets
+        self._varying = varying(run.cells)
+        settings = dict.fromkeys(setting(cell) for cell in run.cells)
+        started = [run.records[cell.id].started for cell in run.cells if cell.id in run.records]
         base = _milliseconds(min(filter(None, started), default=now()))
         # MLflow lists the latest first: a millisecond between them keeps the order of the suite and its claims.
-        self._start = {name: base - place for place, name in enumerate([*settings, *session.suite.claims])}
+        self._start = {name: base - place for place, name in enumerate([*settings, *run.claims])}
         #: Before all others: it is listed last.
         self.last_start = base - len(self._start)
 
-    def all(
-        self, records: Mapping[str, Record], summaries: Iterable[Summary], verdicts: Sequence[Verdict]
-    ) -> Iterator[RunView]:
+    def all(self, result: SuiteResult) -> Iterator[RunView]:
         """Every view of the suite, each setting before its seeds, claims last."""
-        estimates = {setting(summary): summary for summary in summaries}
+        claims, records = result.plan.suite.claims, result.records
+        estimates = {setting(summary): summary for summary in result.summaries}
         by_setting: dict[str, list[Record]] = {}
         for cell in self._cells:
             if cell.id in records:
                 by_setting.setdefault(setting(cell), []).append(records[cell.id])
-        decided = self._decided(verdicts)
+        decided = self._decided(result.verdicts, claims)
         for name, own in by_setting.items():
             yield self._summary(estimates.get(name), own, decided.get(name, {}))
             yield from (self.seed(record) for record in own)
-        judged = {verdict.claim for verdict in verdicts}
-        yield from (self._claim(self._suite.claims[verdict.claim], verdict) for verdict in verdicts)
-        yield from (self._claim(c, None) for c in self._suite.claims.values() if c.id not in judged)
+        judged = {verdict.claim for verdict in result.verdicts}
+        yield from (self._claim(claims[verdict.claim], verdict) for verdict in result.verdicts)
+        yield from (self._claim(c, None) for c in claims.values() if c.id not in judged)
 
     def waiting(self, record: Record) -> RunView:
         """A setting that has begun to run and has no estimate yet."""
@@ -228,12 +224,12 @@ class SuiteViews:
             start=self._start[claim.id],
         )
 
-    def _decided(self, verdicts: Iterable[Verdict]) -> dict[str, dict[str, str]]:
+    def _decided(self, verdicts: Iterable[Verdict], claims: Mapping[str, Claim]) -> dict[str, dict[str, str]]:
         """By setting, the verdicts that rest on its runs."""
         by_id = {cell.id: cell for cell in self._cells}
         found: dict[str, dict[str, str]] = {}
         for verdict in verdicts:
-            needed = (by_id[i] for i in needed_cells(self._suite.claims[verdict.claim], self._cells))
+            needed = (by_id[i] for i in needed_cells(claims[verdict.claim], self._cells))
             for cell in needed:
                 if cell.device == verdict.device:
                     found.setdefault(setting(cell), {})[verdict.claim] = verdict.verdict

@@ -6,6 +6,7 @@ the key of what it stands for and a digest of what it shows, so that writing a s
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import shlex
@@ -18,15 +19,15 @@ from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError, UsageError
 from harness.hookspecs import hookimpl
-from harness.request import results_folder
-from harness.watchers import tell
+from harness.planning.request import results_folder
 from harness_plugins.tracking.experiment import Experiment, Published
 from harness_plugins.tracking.store import installed, tracking_uri
 
 if TYPE_CHECKING:
-    from harness.plan import Session
-    from harness.records import Record
-    from harness.session import SuiteResult
+    from harness.cell import Record, SuiteRun
+    from harness.judge import SuiteResult
+
+_log = logging.getLogger(__name__)
 
 #: Seconds that a finished suite waits in silence, and seconds without progress after which it waits no longer.
 _SILENCE, _PATIENCE = 1.0, 20.0
@@ -38,11 +39,11 @@ def publish(result: SuiteResult, to: str | None = None) -> Published:
     ``to`` is a tracking URI; without it the store is ``mlflow.db`` in the results folder. Raises UsageError for
     what is no URI and where MLflow is not installed, HarnessError where the store cannot be written.
     """
-    uri = tracking_uri(result.session.results, to)
+    uri = tracking_uri(result.plan.results, to)
     if not installed():
         raise UsageError("MLflow is not installed; 'pip install mlflow' brings it")
     try:
-        experiment = Experiment(result.session, to)
+        experiment = Experiment(result.plan.run, to)
         return experiment.put_all(result)
     except Exception as error:
         raise HarnessError(f"MLflow store {uri} cannot be written: {_reason(error)}") from error
@@ -68,17 +69,17 @@ class MlflowWatcher:
         self._given_up = False
 
     @hookimpl
-    def harness_suite_started(self, session: Session) -> None:
+    def harness_suite_started(self, run: SuiteRun) -> None:
         """Queue the plan, and start the thread. More seeds of the same suite come as another plan."""
-        if self._to == "off" or (not session.todo and self._thread is None):
+        if self._to == "off" or (not run.todo and self._thread is None):
             return
-        self._uri = tracking_uri(session.results, self._to)
+        self._uri = tracking_uri(run.results, self._to)
         if not installed():
             if not self._told:
-                tell("note: MLflow is not installed; 'harness publish' makes the runs where it is")
+                _log.info("MLflow is not installed; 'harness publish' makes the runs where it is")
             self._told = True
             return
-        self._steps.put(partial(self._open, session))
+        self._steps.put(partial(self._open, run))
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="harness-mlflow", daemon=True)
             self._thread.start()
@@ -94,28 +95,29 @@ class MlflowWatcher:
         """Queue the verdicts, and wait until all is written or the store has shown that it does not answer."""
         if self._thread is None:
             return
-        runs = self._steps.qsize() + len(result.summaries) + len(result.session.suite.claims)
+        runs = self._steps.qsize() + len(result.summaries) + len(result.plan.suite.claims)
         self._steps.put(partial(self._put_all, result))
         self._steps.put(None)
         self._last_sign = time.monotonic()
         self._thread.join(_SILENCE)
         if self._thread.is_alive():
-            tell(f"writing {runs} runs to MLflow ...")
+            _log.info("writing %d runs to MLflow ...", runs)
         try:
             while self._thread.is_alive() and time.monotonic() - self._last_sign < _PATIENCE:
                 self._thread.join(0.1)
         except KeyboardInterrupt:
-            tell("stopping before MLflow has everything")
+            _log.info("stopping before MLflow has everything")
         if self._thread.is_alive():
             self._given_up = True
             self._failure = self._failure or "it did not answer in time"
-        if not self._failure and self._uri == tracking_uri(result.session.results):
-            folder = result.session.results
+        if not self._failure and self._uri == tracking_uri(result.plan.results):
+            folder = result.plan.results
             option = f" --results {shlex.quote(str(folder))}" if folder.resolve() != results_folder().resolve() else ""
-            tell(f"'harness ui{option}' shows the runs in MLflow")
+            _log.info("'harness ui%s' shows the runs in MLflow", option)
         if self._failure:
-            why = f"{self._failure}; 'harness publish' completes it"
-            tell(f"warning: MLflow store {self._uri} is not complete: {why}")
+            _log.warning(
+                "MLflow store %s is not complete: %s; 'harness publish' completes it", self._uri, self._failure
+            )
         self._thread = None
 
     def _work(self) -> None:
@@ -126,8 +128,8 @@ class MlflowWatcher:
                 except Exception as error:  # noqa: BLE001  whatever MLflow does wrong, no result depends on it
                     self._failure = _reason(error)
 
-    def _open(self, session: Session) -> None:
-        self._experiment = Experiment(session, self._to, self._sign)
+    def _open(self, run: SuiteRun) -> None:
+        self._experiment = Experiment(run, self._to, self._sign)
 
     def _put_record(self, record: Record) -> None:
         assert self._experiment is not None

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Json, Results
-from harness.cli.output import people, plural, print_json
+from harness.cli.arguments import Json, Results
+from harness.cli.output import people, print_json
 from harness.errors import ExitCode
-from harness.request import results_folder
+from harness.numbers import plural
+from harness.planning.request import results_folder
 from harness_plugins.upkeep import folders
 
 records = typer.Typer(no_args_is_help=True, help="Check, repair and join results folders.")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from harness.cell import Record
 from harness.errors import UsageError
-from harness.records import Record, RecordsFile, parse_record
+from harness.records import RecordsFile, parse_record
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from harness_plugins.vae_density.observations import (
 )
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: Grey levels of each data set's pictures.
 LEVELS = {"digits": 17, "mnist-5k": 256, "mnist": 256}

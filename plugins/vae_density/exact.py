@@ -17,7 +17,7 @@ from harness_plugins.vae_density.importance import ImportanceEstimate, Sampler, 
 from harness_plugins.vae_density.observations import require_measure
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: Probability that chance alone makes a cell count a violation of one kind.
 FALSE_ALARM = 1e-3

@@ -17,7 +17,7 @@ from harness_plugins.vae_density.objectives import bound, set_gradients
 from harness_plugins.vae_density.observations import binarise
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from harness.running.run import Run
 
 #: How far a bound may be from the definition in float64, relative to its size, before it counts as violated.
 IDENTITY_TOLERANCE = 1e-12

@@ -17,11 +17,11 @@ from collections.abc import Callable
 import torch
 
 import harness
-from harness.memory import PeakMemory
+from harness.running.memory import PeakMemory
 from harness.spec import resolve
 
 try:
-    from harness.memory import keep_freed_blocks
+    from harness.running.memory import keep_freed_blocks
 except ImportError:
     # A commit from before there was such a setting.
     def keep_freed_blocks(up_to: int) -> None:  # noqa: ARG001

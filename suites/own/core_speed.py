@@ -17,14 +17,14 @@ from pathlib import Path
 from statistics import median
 
 from harness import hookimpl
-from harness.cell import Cell
-from harness.engines.local import warm_up
-from harness.execute import record_of
-from harness.plan import Session, prepare
-from harness.records import Record, RecordsFile
+from harness.cell import Cell, Record
+from harness.planning.plan import Plan, make_plan
+from harness.planning.request import Request
+from harness.records import RecordsFile
 from harness.registry import load_registry
-from harness.request import Request
-from harness.session import run_suite
+from harness.running.engines.local import warm_up
+from harness.running.execute import record_of
+from harness.running.runner import run_suite
 
 SUITE = """
 title = "Cells of the contrastive suite"
@@ -45,17 +45,17 @@ options = { k = [1, 2, 3, 4, 5] }
 #: The same cells without the harness: one process, one loop, what a person would write.
 BARE = """
 import sys, time
-from harness.datasets import load
-from harness.execute import seed_everything
-from harness.plan import prepare
-from harness.provenance import make_deterministic
+from harness.registry.datasets import load
+from harness.running.execute import seed_everything
+from harness.planning.plan import make_plan
+from harness.records.provenance import make_deterministic
 from harness.registry import load_registry
-from harness.request import Request
-from harness.run import Run
+from harness.planning.request import Request
+from harness.running.run import Run
 from harness.spec import resolve
 
 registry = load_registry()
-cells = prepare(Request(suite=sys.argv[1]), registry).scope
+cells = make_plan(Request(suite=sys.argv[1]), registry).scope
 make_deterministic()
 datasets = {"mnist-5k": registry.datasets["mnist-5k"]}
 load(datasets["mnist-5k"])
@@ -103,12 +103,12 @@ def planning_seconds(folder: Path) -> tuple[float, float]:
     path = folder / "many.toml"
     path.write_text(MANY)
     registry, request = load_registry(), Request(suite=str(path), results=folder / "many")
-    session: list[Session] = []
-    planning = _seconds(lambda: session.append(prepare(request, registry)))
+    plan: list[Plan] = []
+    planning = _seconds(lambda: plan.append(make_plan(request, registry)))
     file = RecordsFile(request.folder)
-    file.prepare()
+    file.make_plan()
     metrics = dict.fromkeys(registry.tasks["contrastive/rounding"].metrics, 0.5)
-    lines = [record_of(cell, "done", None, metrics=metrics).to_line() for cell in session[0].cells]
+    lines = [record_of(cell, "done", None, metrics=metrics).to_line() for cell in plan[0].cells]
     file.path.write_text("\n".join(lines) + "\n")
     assert len(lines) == 10_000
     return planning, _seconds(lambda: run_suite(request, registry))

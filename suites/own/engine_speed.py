@@ -18,8 +18,8 @@ from statistics import median
 
 from harness import hookimpl
 from harness.cell import Cell
-from harness.request import Request
-from harness.session import run_suite
+from harness.planning.request import Request
+from harness.running.runner import run_suite
 
 PLUGIN = """
 import harness
@@ -98,7 +98,7 @@ def pool_gap(calls: int) -> float:
 
 def reading(folder: Path, records: int) -> str:
     """How long so many records of the contrastive suite's size take to read, and in how much memory."""
-    from harness.records import Record
+    from harness.cell import Record
 
     many = folder / "many"
     many.mkdir()

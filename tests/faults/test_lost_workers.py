@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from harness.cell import Cell
-from harness.engines import Settings, local
 from harness.errors import HarnessError
 from harness.registry import load_registry
+from harness.running.engines import Settings, local
 
 PLANTED = str(Path(__file__).parent / "planted")
 

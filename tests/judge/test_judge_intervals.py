@@ -13,7 +13,8 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW, ttost_paired
 
 from harness.judge import Interval, holm, p_values, position, seeds_to_decide, t_interval
-from harness.judge.intervals import LOOK_ALPHA, LOOKS, point
+from harness.judge.intervals import LOOK_ALPHA, point
+from harness.planning.request import LOOKS
 
 ABOVE_ZERO = (0.0, math.inf)
 

@@ -11,7 +11,8 @@ import pytest
 from scipy import stats
 from toy_plan import TASKS, claim, cross, measured
 
-from harness.judge import LOOK_ALPHA, LOOKS, judge, p_values, position, t_interval
+from harness.judge import LOOK_ALPHA, judge, p_values, position, t_interval
+from harness.planning.request import LOOKS
 
 pytestmark = pytest.mark.slow
 

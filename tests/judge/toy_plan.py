@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from harness.cell import Cell
-from harness.claims import Claim
+from harness.cell import Cell, Record
+from harness.files.claims import Claim
 from harness.judge import Verdict, judge
-from harness.records import Record
 from harness.spec import Metric, Scalar, Task
 
 TASK = Task(

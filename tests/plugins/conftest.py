@@ -25,7 +25,7 @@ def tracking_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store without runs: making its tables takes longer than any test."""
     results = tmp_path_factory.mktemp("migrated")
-    Experiment(outcome(results, cells("none")).session)
+    Experiment(outcome(results, cells("none")).plan.run)
     return results / "mlflow.db"
 
 

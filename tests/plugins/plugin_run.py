@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.cell import Cell
 from harness.registry import load_registry
-from harness.run import Run
+from harness.running.run import Run
 from harness.spec import read_options
 
 REGISTRY = load_registry()

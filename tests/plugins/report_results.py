@@ -8,12 +8,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from harness.cell import Cell
-from harness.execute import record_of
-from harness.records import Record, RecordsFile
+from harness.cell import Cell, Record
+from harness.files.suite import read_suite
+from harness.planning.cross import cells_of
+from harness.planning.request import Request
+from harness.records import RecordsFile
 from harness.registry import Registry, load_registry
-from harness.request import Request
-from harness.suite import cells_of, read_suite
+from harness.running.execute import record_of
 from harness_plugins.report.report import report
 
 TOY = str(Path(__file__).parent.parent / "toy")

@@ -14,9 +14,10 @@ import pytest
 import yaml
 from scipy import stats
 
-from harness.claims import ClaimFile
-from harness.judge import LOOK_ALPHA, LOOKS, position, t_interval
-from harness.toml import read_toml
+from harness.files.claims import ClaimFile
+from harness.files.toml import read_toml
+from harness.judge import LOOK_ALPHA, position, t_interval
+from harness.planning.request import LOOKS
 
 DOCS = Path(__file__).parents[2] / "docs"
 TUTORIAL = (DOCS / "tutorial.md").read_text("utf-8")

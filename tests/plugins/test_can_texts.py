@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from plugin_run import DATASETS
 
-from harness.datasets import load
 from harness.errors import DatasetError
+from harness.registry.datasets import load
 from harness_plugins.can import texts
 
 NEEDS_OWN_DATA = pytest.mark.skipif(

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from harness.cell import Cell
-from harness.engines import Settings
 from harness.errors import UsageError
 from harness.registry import load_registry
+from harness.running.engines import Settings
 from harness_plugins.cluster import driver, node
 
 PLANTED = str(Path(__file__).parents[1] / "faults" / "planted")

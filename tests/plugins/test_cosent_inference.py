@@ -7,7 +7,7 @@ import pytest
 from plugin_run import METHODS, TASKS
 
 from harness.cell import Cell
-from harness.run import Run
+from harness.running.run import Run
 from harness.spec import Dataset, Place, read_options, resolve
 from harness_plugins.cosent import inference
 from harness_plugins.cosent.inference import SETS

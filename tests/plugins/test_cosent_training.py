@@ -9,7 +9,7 @@ from plugin_run import METHODS, TASKS
 
 from harness.cell import Cell
 from harness.errors import UsageError
-from harness.run import Run
+from harness.running.run import Run
 from harness.spec import Dataset, Place, read_options
 from harness_plugins.cosent.fitting import fit_free_vectors
 from harness_plugins.cosent.readers import Corpus, Pairs

@@ -7,8 +7,10 @@ import torch
 from plugin_run import METHODS, REGISTRY, make_run
 
 from harness.errors import UsageError
+from harness.files.claims import claims_of
+from harness.files.suite import read_suite
 from harness.judge import needed_cells
-from harness.suite import cells_of, read_suite
+from harness.planning.cross import cells_of
 from harness_plugins.efficient_global_pointer import label_forms
 
 CLAIM = "efficient_global_pointer/cost-eg12-sparse-step"
@@ -19,7 +21,7 @@ def test_the_suite_speed_decides_the_claim_on_the_sparse_form():
     needed = needed_cells(suite.claims[CLAIM], list(cells_of(suite, REGISTRY)))
     assert len(needed) == 5
     assert suite.claims[CLAIM].test.value == 1.0
-    assert REGISTRY.claims["efficient_global_pointer/eg12-sparse-trains-faster"].untestable
+    assert claims_of(REGISTRY).by_id["efficient_global_pointer/eg12-sparse-trains-faster"].untestable
 
 
 def test_both_forms_train_the_same_scorer_and_the_ratio_is_of_their_times(monkeypatch):

@@ -10,8 +10,8 @@ import zipfile
 import pytest
 from plugin_run import DATASETS
 
-from harness.datasets import load
 from harness.errors import DatasetError
+from harness.registry.datasets import load
 from harness_plugins.efficient_global_pointer.corpora import DATASETS as CORPORA
 from harness_plugins.efficient_global_pointer.corpora import TYPES, load_germeval2014
 from harness_plugins.efficient_global_pointer.corpus import Corpus, Entity, Sentence, hold_out, nested

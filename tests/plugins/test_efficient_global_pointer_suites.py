@@ -6,8 +6,10 @@ import pytest
 from plugin_run import REGISTRY
 
 from harness.errors import UsageError
+from harness.files.claims import claims_of
+from harness.files.suite import read_suite
 from harness.judge.pairing import needed_cells
-from harness.suite import cells_of, read_suite
+from harness.planning.cross import cells_of
 from harness_plugins.efficient_global_pointer.corpus import Entity
 from harness_plugins.efficient_global_pointer.scores import by_nesting
 
@@ -16,7 +18,7 @@ NAMES = ("ner", "ner-full")
 
 def planned(name):
     suite = read_suite(str(name), REGISTRY)
-    return suite, list(cells_of(suite, REGISTRY, locate=lambda dataset: dataset))
+    return suite, list(cells_of(suite, REGISTRY, digest_of=lambda dataset: dataset))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,7 +55,7 @@ def test_no_claim_compares_with_a_taggers_nested_precision():
     # Predictions that never overlap never nest, however good they are.
     scores = by_nesting([{Entity(0, 9, "a"), Entity(2, 3, "b")}], [{Entity(0, 9, "a")}])
     assert (scores["nested_recall"], scores["nested_precision"], scores["nested_f1"]) == (0.5, 0, 0)
-    for claim in REGISTRY.claims.values():
+    for claim in claims_of(REGISTRY).by_id.values():
         if claim.test and {"crf-bio", "softmax-bio"} & {*claim.test.names}:
             assert claim.test.metric not in ("nested_f1", "nested_precision")
 

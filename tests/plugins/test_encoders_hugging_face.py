@@ -9,8 +9,8 @@ import pytest
 import torch
 from plugin_run import DATASETS, METHODS, TASKS, make_run
 
-from harness import datasets
 from harness.errors import CannotRunHere, DatasetMissing, UsageError
+from harness.registry import datasets
 from harness.spec import resolve
 from harness_plugins.encoders.encoder import make_encoder, pool
 from harness_plugins.encoders.hugging_face import chosen

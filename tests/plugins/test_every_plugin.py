@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from plugin_run import REGISTRY
 
+from harness.files.claims import claims_of
 from harness_plugins.authors.checks import all_checks, ask, subject_of
 
 #: Compiling, or building large models, takes them a minute.
@@ -15,7 +16,7 @@ CHECKS = all_checks()
 
 def test_every_plugin_loads():
     assert {name: plugin.broken for name, plugin in REGISTRY.plugins.items() if plugin.broken} == {}
-    assert REGISTRY.claim_problems == ()
+    assert claims_of(REGISTRY).problems == ()
 
 
 # torch.compile warns of what torch itself does inside of it.
@@ -38,4 +39,4 @@ def test_the_tasks_of_a_plugin_run_at_their_smallest_setting_and_repeat(name, mo
 
 def test_every_claim_is_of_a_plugin_that_is_checked():
     checked = {claim for name in PLUGINS for claim in subject_of(REGISTRY, name).claims}
-    assert checked == REGISTRY.claims.keys()
+    assert checked == claims_of(REGISTRY).by_id.keys()

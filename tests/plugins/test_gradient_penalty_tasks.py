@@ -11,8 +11,8 @@ import torch.nn.functional as F  # noqa: N812
 from plugin_run import DATASETS, METHODS, TASKS, make_run
 from scipy import stats
 
-from harness.datasets import locate
 from harness.errors import DatasetMissing
+from harness.registry.datasets import locate
 from harness_plugins import gradient_penalty
 from harness_plugins.gradient_penalty import equivalence, generalisation, inequality
 from harness_plugins.gradient_penalty.equivalence import pearson, spearman

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from plugin_run import DATASETS
 
-from harness.datasets import load, locate
 from harness.errors import DatasetError
+from harness.registry.datasets import load, locate
 from harness_plugins.images import readers
 
 NEEDS_OWN_DATA = pytest.mark.skipif(

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from plugin_run import METHODS, make_run
 
-from harness.records import Record
+from harness.cell import Record
 from harness.spec import file_digest
 from harness_plugins.leaderboard import audit, chart
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from plugin_run import DATASETS
 
-from harness.datasets import load
-from harness.registry import code_digest
+from harness.registry.datasets import load
+from harness.registry.digests import Sources, code_digest
 from harness_plugins import leaderboard
 from harness_plugins.leaderboard.benchmarks import BENCHMARKS, GLUE, SUPERGLUE
 from harness_plugins.leaderboard.published import (
@@ -113,13 +113,13 @@ def test_task_sets_have_the_columns_they_are_named_after():
     assert merged.scores[merged.row("Human"), 5] == pytest.approx((92.0 + 92.8) / 2)
 
 
-def test_a_changed_score_changes_the_plugins_code_digest(tmp_path):
+def test_a_changed_score_changes_the_code_digest_of_the_tasks_that_read_it(tmp_path):
     copy = tmp_path / "leaderboard"
     shutil.copytree(HERE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    before = code_digest(copy)
-    code_digest.cache_clear()
+    sources = Sources({"leaderboard": copy})
+    before = code_digest(["leaderboard.benchmarks:snapshot"], sources)
     (copy / "glue.csv").write_text((copy / "glue.csv").read_text().replace("66.4", "66.5"))
-    assert code_digest(copy) != before
+    assert code_digest(["leaderboard.benchmarks:snapshot"], sources) != before
 
 
 def test_the_snapshots_official_scores_are_those_of_their_cells(snapshot):

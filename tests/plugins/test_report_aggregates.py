@@ -9,8 +9,8 @@ import pytest
 from report_results import REGISTRY, done, write_results
 from scipy.stats import mannwhitneyu, trim_mean
 
-from harness.recorded import judged_suites
-from harness.request import Request
+from harness.judge import judged_suites
+from harness.planning.request import Request
 from harness_plugins.report import aggregates
 from harness_plugins.report.overall import overall_views
 

@@ -11,7 +11,7 @@ from scipy.stats import ttest_rel
 from statsmodels.stats.multitest import multipletests
 
 from harness.errors import UsageError
-from harness.request import Request
+from harness.planning.request import Request
 from harness_plugins.report.compare import compare
 from harness_plugins.report.report import comparison
 

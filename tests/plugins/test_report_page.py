@@ -10,20 +10,30 @@ from dataclasses import replace
 import pytest
 from report_results import REGISTRY, TOY, done, page_of, toy_cells, write_results
 
-from harness.execute import record_of
+from harness.files.claims import claims_of
+from harness.files.suite import read_suite
 from harness.judge import judge
 from harness.registry import load_registry
+from harness.running.execute import record_of
 from harness.spec import Figure
-from harness.suite import read_suite
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&</style></svg>"
 
 
-def with_claims(registry, claims):
+def as_toml(value):
+    """A value of a claim as TOML on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)} = {as_toml(v)}" for k, v in value.items()) + "}"
+    return f"[{', '.join(map(as_toml, value))}]" if isinstance(value, list) else json.dumps(value)
+
+
+def with_claims(registry, claims, folder):
     """The registry with these claims and the toy's suite, which asks for ``toy/*``."""
-    changed = replace(registry)
-    vars(changed)["_claims"] = (claims, ())
-    return changed
+    contents = [claim.model_dump(mode="json", exclude_defaults=True) for claim in claims.values()]
+    lines = [line for c in contents for line in ("[[claim]]", *(f"{k} = {as_toml(v)}" for k, v in c.items()))]
+    file = folder / "claims-of-the-test.toml"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return replace(registry, claim_files=(file,))
 
 
 @pytest.fixture(scope="module")
@@ -157,10 +167,10 @@ def test_hostile_text_is_shown_and_never_run(tmp_path):
                 "source": claim.source.model_copy(update={"article": "javascript:alert(3)", "id": HOSTILE}),
             }
         )
-        for name, claim in registry.claims.items()
+        for name, claim in claims_of(registry).by_id.items()
         if name.startswith("toy/")
     }
-    registry = with_claims(registry, claims)
+    registry = with_claims(registry, claims, tmp_path)
 
     def make(cell):
         if cell.seed == 3 and cell.method == "plain":
@@ -248,14 +258,14 @@ def test_records_of_unregistered_suites_are_named(tmp_path):
 
 def test_a_claim_on_a_value_is_told_in_the_metrics_own_numbers(tmp_path):
     registry = load_registry((TOY,))
-    base = registry.claims["toy/lifted-is-higher"]
+    base = claims_of(registry).by_id["toy/lifted-is-higher"]
     content = base.model_dump() | {
         "id": "toy/above",
         "paper": {},
         "test": {"kind": "greater", "metric": "total", "task": "toy/total", "method": "plain", "value": 2.0, "by": 1.5},
     }
     claim = type(base).model_validate(content)
-    registry = with_claims(registry, {"toy/above": claim})
+    registry = with_claims(registry, {"toy/above": claim}, tmp_path)
     records = write_results(tmp_path, registry=registry)
     values = [sum(r.metrics["total"] for r in records if r.method == "plain" and r.seed == s) / 2 for s in range(4)]
     text = page_of(tmp_path, registry).text

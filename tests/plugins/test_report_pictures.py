@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.claims import Equal, Greater, Ratio
+from harness.files.claims import Equal, Greater, Ratio
 from harness.judge import Verdict, position, t_interval
+from harness.numbers import decimals, number
 from harness_plugins.report import charts, forest
 from harness_plugins.report.figures import Refused, harmless
-from harness_plugins.report.numbers import decimals, number
 from harness_plugins.report.svg import Axis
 
 SVG = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.options import load
-from harness.registry import code_digest
+from harness.cli.arguments import load
 
 TOY = str(Path(__file__).parent.parent / "toy")
 
@@ -70,8 +69,8 @@ def harness_engines():
 def two_threads(cells, settings):
     """Cells in this process on two threads, as a careless engine would run them."""
     import torch
-    from harness.execute import execute
-    from harness.provenance import environment, environment_digest, make_deterministic
+    from harness.running.execute import execute
+    from harness.records.provenance import environment, environment_digest, make_deterministic
     from harness.registry import load_registry
 
     registry = load_registry(settings.plugins)
@@ -183,7 +182,6 @@ def test_changed_code_is_named_with_its_plugin(harness_cli, recorded):
     source.write_text(source.read_text().replace("values.sum()", "2 * values.sum()"))
     sys.modules.pop("again")
     load.cache_clear()
-    code_digest.cache_clear()
     ended, document = rerun(harness_cli, *ids)
     (one,) = document["outcomes"]
     assert ended.code == 3

@@ -22,7 +22,7 @@ from harness_plugins.rerun import threats
 )
 def test_a_planted_threat_is_seen_with_what_to_do(bad):
     assert not bad.ok
-    assert bad.found
+    assert bad.message
     assert bad.advice
 
 
@@ -41,7 +41,7 @@ def test_a_planted_threat_is_seen_with_what_to_do(bad):
 )
 def test_a_machine_without_it_is_well(good):
     assert good.ok
-    assert good.found
+    assert good.message
 
 
 def test_flushed_denormals_are_measured():

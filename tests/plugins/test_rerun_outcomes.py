@@ -9,7 +9,7 @@ from statistics import stdev
 import pytest
 from report_results import REGISTRY, done, toy_cells, write_results
 
-from harness.execute import record_of
+from harness.running.execute import record_of
 from harness_plugins.rerun.again import Planned, explanation, plan
 from harness_plugins.rerun.changes import differences, may_explain
 from harness_plugins.rerun.outcome import EPSILON, Outcome, compare, same_bits, tolerances

@@ -6,11 +6,12 @@ import pytest
 import torch
 from plugin_run import METHODS
 
-from harness.claims import read_claims
+from harness.files.claims import read_claims
+from harness.files.suite import read_suite
 from harness.judge import needed_cells
+from harness.planning.cross import cells_of
 from harness.registry import load_registry
 from harness.spec import resolve
-from harness.suite import cells_of, read_suite
 from harness_plugins import squareplus
 
 (CLAIM_FILE,) = squareplus.harness_claims()
@@ -26,7 +27,7 @@ def cells():
     found = {}
     for name in ("activation", "activation-full"):
         suite = read_suite(name, registry)
-        found[name] = (suite, list(cells_of(suite, registry, locate=lambda _: "digest")))
+        found[name] = (suite, list(cells_of(suite, registry, digest_of=lambda _: "digest")))
     return found
 
 

@@ -29,7 +29,7 @@ def test_the_report_and_the_figures_are_artifacts_of_the_suites_run(results: Pat
         "mine/good": Figure(name="mine/good", draw=draw, tasks=(TASK.name,)),
         "mine/bad": Figure(name="mine/bad", draw=lambda records: 1 / 0, tasks=(TASK.name,)),
     }
-    result = replace(result, session=replace(result.session, registry=replace(REGISTRY, figures=figures)))
+    result = replace(result, plan=replace(result.plan, registry=replace(REGISTRY, figures=figures)))
     publish(result)
     run = shown(results)["report"]
     assert run.tags["verdicts"] == "1 reproduced, 1 contradicted, 1 not-run"

@@ -32,7 +32,7 @@ pytestmark = [
 def test_name_says_what_varies_and_nothing_else() -> None:
     def names(scope: Sequence[Cell]) -> list[str]:
         result = outcome(Path("results"), scope)
-        views = SuiteViews(result.session).all(result.records, result.summaries, result.verdicts)
+        views = SuiteViews(result.plan.run).all(result)
         return [view.name for view in views if view.kind == "summary"]
 
     assert names(cells(seeds=1)[:1]) == ["flatnce"]

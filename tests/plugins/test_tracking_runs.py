@@ -14,7 +14,7 @@ import pytest
 from tracking_runs import CLAIMS, TASK, cells, done, live, outcome, shown, without_ids
 
 from harness.errors import HarnessError
-from harness.execute import record_of
+from harness.running.execute import record_of
 from harness_plugins.tracking.experiment import Experiment
 from harness_plugins.tracking.writer import MlflowWatcher, Published, publish, tracking_uri
 
@@ -49,8 +49,8 @@ def test_live_run_and_publishing_show_the_same(results: Path, migrated: Path, tm
 
 def test_running_suite_shows_its_first_seeds_under_a_running_setting(results: Path) -> None:
     result = outcome(results)
-    experiment = Experiment(result.session)
-    for cell in result.session.scope[:2]:
+    experiment = Experiment(result.plan.run)
+    for cell in result.plan.scope[:2]:
         experiment.put_record(result.records[cell.id])
     runs = shown(results)
     name = "flatnce · batch_size=8"
@@ -173,7 +173,7 @@ def test_more_looks_in_one_run_are_followed(results: Path) -> None:
     watcher = MlflowWatcher()
     first, second = outcome(results), outcome(results, cells(seeds=5))
     for result in (first, second):
-        watcher.harness_suite_started(replace(result.session, records={}))
+        watcher.harness_suite_started(replace(result.plan, records={}).run)
         for record in result.records.values():
             watcher.harness_cell_finished(record)
     watcher.harness_suite_finished(second)

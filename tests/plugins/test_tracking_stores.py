@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import socket
 import threading
@@ -25,17 +26,21 @@ pytestmark = [
 
 
 def test_fresh_store_in_a_relative_folder_is_made_silently_and_nothing_beside_it(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from mlflow import MlflowClient
 
+    caplog.set_level(logging.INFO, "harness_plugins")
     monkeypatch.setattr(tracking, "_SILENCE", 60)
     results = Path("my results, 100%")
     results.mkdir()
     live(outcome(results, cells(seeds=1)), MlflowWatcher())
     monkeypatch.chdir("/")
-    told = "'harness ui --results 'my results, 100%'' shows the runs in MLflow\n"
-    assert capfd.readouterr() == ("", told), "MLflow's own log of migrations is not for the user"
+    assert caplog.messages[-1] == "'harness ui --results 'my results, 100%'' shows the runs in MLflow"
+    assert capfd.readouterr() == ("", ""), "MLflow's own log of migrations is not for the user"
     store = tracking_uri(tmp_path / results)
     assert store == f"sqlite:////{(tmp_path / results / 'mlflow.db').relative_to('/')}"
     experiment = MlflowClient(store).get_experiment_by_name("contrastive")
@@ -59,12 +64,13 @@ def test_two_processes_begin_one_store_at_once(tmp_path: Path) -> None:
     assert len(shown(tmp_path)) == 16
 
 
-def test_server_that_is_down_costs_a_warning(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_server_that_is_down_costs_a_warning(results: Path, caplog: pytest.LogCaptureFixture) -> None:
     begin = time.monotonic()
     live(outcome(results), MlflowWatcher("http://127.0.0.1:1"))
     assert time.monotonic() - begin < 10
-    said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert said.startswith("warning: MLflow store http://127.0.0.1:1 is not complete: MlflowException: ")
+    said = caplog.messages[-1]
+    assert caplog.records[-1].levelno == logging.WARNING
+    assert said.startswith("MLflow store http://127.0.0.1:1 is not complete: MlflowException: ")
     assert said.endswith("'harness publish' completes it")
     with pytest.raises(HarnessError, match=r"http://127\.0\.0\.1:1 cannot be written"):
         publish(outcome(results), "http://127.0.0.1:1")
@@ -83,27 +89,29 @@ def silent_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_server_that_never_answers_is_given_up(
-    results: Path, silent_server: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    results: Path, silent_server: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "_SILENCE", 0.1)
     monkeypatch.setattr(tracking, "_PATIENCE", 0.3)
+    caplog.set_level(logging.INFO)
     begin = time.monotonic()
     live(outcome(results), MlflowWatcher(silent_server))
     assert time.monotonic() - begin < 1.5
-    progress, warning = capsys.readouterr().err.strip().splitlines()
+    progress, warning = caplog.messages
     assert progress == "writing 19 runs to MLflow ..."
     assert "it did not answer in time" in warning
 
 
 def test_without_mlflow_there_is_one_note(
-    results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    results: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    caplog.set_level(logging.INFO)
     monkeypatch.setattr(tracking, "installed", lambda: False)
     watcher = MlflowWatcher()
     result = outcome(results)
     live(result, watcher)
     live(result, watcher)
-    assert capsys.readouterr().err == "note: MLflow is not installed; 'harness publish' makes the runs where it is\n"
+    assert caplog.messages == ["MLflow is not installed; 'harness publish' makes the runs where it is"]
     with pytest.raises(UsageError, match="not installed"):
         publish(result)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.cell import Record
 from harness.errors import UsageError
-from harness.records import Record, RecordsFile
+from harness.records import RecordsFile
 from harness_plugins.upkeep import folders
 
 

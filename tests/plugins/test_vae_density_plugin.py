@@ -6,11 +6,12 @@ import pytest
 import torch
 from plugin_run import METHODS, REGISTRY
 
-from harness.claims import read_claims
 from harness.errors import UsageError
+from harness.files.claims import read_claims
+from harness.files.suite import read_suite
 from harness.judge import needed_cells
+from harness.planning.cross import cells_of
 from harness.spec import resolve
-from harness.suite import cells_of, read_suite
 from harness_plugins import vae_density
 
 (CLAIM_FILE,) = vae_density.harness_claims()
@@ -26,7 +27,7 @@ TABLE = {  # Table 1 of arXiv 1509.00519 as quoted by github.com/nbip/IWAE: k = 
 
 def suite_cells(name):
     suite = read_suite(name, REGISTRY)
-    return suite, list(cells_of(suite, REGISTRY, locate=lambda _: "digest"))
+    return suite, list(cells_of(suite, REGISTRY, digest_of=lambda _: "digest"))
 
 
 def test_exact_and_full_claims_are_decided_by_the_full_suite():

@@ -10,17 +10,16 @@ from typing import Any
 import pluggy
 
 from harness import hookspecs
-from harness.cell import Cell
-from harness.claims import Claim
-from harness.execute import record_of
-from harness.plan import Session
-from harness.records import Record
+from harness.cell import Cell, Record
+from harness.files.claims import Claim
+from harness.files.suite import Suite
+from harness.judge import SuiteResult, judge_plan
+from harness.planning.plan import Plan
+from harness.planning.request import Request
 from harness.registry import Registry
-from harness.request import Request
-from harness.session import SuiteResult, judged
+from harness.running.execute import record_of
+from harness.running.watchers import Watchers
 from harness.spec import Dataset, Metric, Place, Task
-from harness.suite import Suite
-from harness.watchers import watching
 from harness_plugins.tracking.writer import MlflowWatcher, tracking_uri
 
 TASK = Task(
@@ -39,6 +38,7 @@ DIGITS = Dataset(
 
 REGISTRY = Registry(
     plugins={},
+    roles={},
     methods={},
     tasks={TASK.name: TASK},
     workloads={},
@@ -114,7 +114,7 @@ def outcome(
     name = scope[0].suite
     suite = Suite(name, Path(f"{name}.toml"), "Losses at small batch sizes", (), {c.id: c for c in claims})
     records = {cell.id: make(cell) for cell in scope}
-    session = Session(
+    plan = Plan(
         suite=suite,
         registry=REGISTRY,
         request=Request(suite=name, results=results),
@@ -124,7 +124,7 @@ def outcome(
         records=records,
         results=results,
     )
-    return judged(session, records)
+    return judge_plan(plan, records)
 
 
 @dataclass(frozen=True)
@@ -169,12 +169,12 @@ def without_ids(runs: dict[str, Shown]) -> dict[str, Shown]:
 
 
 def live(result: SuiteResult, *watchers: MlflowWatcher) -> None:
-    """Tell watchers of a run as the session does."""
+    """Tell watchers of a run as the plan does."""
     manager = pluggy.PluginManager("harness")
     manager.add_hookspecs(hookspecs)
-    session = replace(result.session, records={})
-    with watching(replace(REGISTRY, manager=manager), watchers) as told:
-        told.call("harness_suite_started", session=session)
-        for cell in session.scope:
-            told.call("harness_cell_finished", session=session, cell=cell, record=result.records[cell.id])
-        told.call("harness_suite_finished", session=session, result=result)
+    run = replace(result.plan, records={}).run
+    told = Watchers(replace(REGISTRY, manager=manager), watchers)
+    told.call("harness_suite_started", run=run)
+    for cell in run.cells:
+        told.call("harness_cell_finished", run=run, cell=cell, record=result.records[cell.id])
+    told.call("harness_suite_finished", run=run, result=result)

@@ -114,7 +114,7 @@ def act(fault: str, run: harness.Run) -> dict[str, float]:
             return 3  # type: ignore[return-value]
         case "clock":
             # Somebody sets the clock back an hour; the monotonic one goes on.
-            import harness.execute
+            import harness.running.execute
 
             harness.execute.now = lambda: "1999-01-01T00:00:00.000+00:00"
         case "device":

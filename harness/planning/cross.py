@@ -1,0 +1,202 @@
+"""The cells of a suite: every block crossed, names and options checked, code and data digested."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from harness.cell import Cell
+from harness.errors import DatasetMissing, UnknownName, UsageError
+from harness.files.suite import Cross, Suite, within
+from harness.registry import Registry
+from harness.registry.datasets import locate
+from harness.spec import Method, Option, Scalar, Task, file_digest
+
+Item = TypeVar("Item", bound=Scalar)
+
+
+def cells_of(
+    suite: Suite,
+    registry: Registry,
+    devices: Sequence[str] = ("cpu",),
+    seeds: int | None = None,
+    digest_of: Callable[[str], str] | None = None,
+) -> Iterator[Cell]:
+    """The cells of a suite, lazily, in the file's order; one that two blocks name comes once.
+
+    ``devices`` are device kinds; ``seeds`` replaces the number of seeds of blocks that have more than one.
+    ``digest_of`` gives a data set's digest and raises DatasetMissing (by default it looks on this machine).
+    All names are checked before the first cell comes. Raises UnknownName or UsageError naming the block.
+    """
+    blocks = [_check_block(suite, number, block, registry) for number, block in enumerate(suite.cross)]
+    return _walk(suite, blocks, registry, devices, seeds, digest_of or _DatasetDigests(registry))
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A checked block: tasks with the methods that run on them, and the options as lists."""
+
+    cross: Cross
+    pairs: tuple[tuple[Task, Method], ...]
+    options: Mapping[str, tuple[Scalar, ...]]
+
+
+def _check_block(suite: Suite, number: int, cross: Cross, registry: Registry) -> _Block:
+    where = f"{suite.path}: cross[{number}]"
+    pairs: list[tuple[Task, Method]] = []
+    for task_name in _as_tuple(cross.task):
+        task = within(where + ".task", partial(registry.tasks.__getitem__, task_name))
+        for pattern in cross.methods:
+            for method in _methods(pattern, task, registry, where):
+                if (task, method) not in pairs:
+                    pairs.append((task, method))
+    options = {name: _as_tuple(values) for name, values in cross.options.items()}
+    for name in options:
+        declared = {n for task, method in pairs for n in (*task.options, *method.options)}
+        if name not in declared:
+            raise UnknownName("option", name, declared, where=f"{where}.options")
+        for task, method in pairs:
+            for owner in (task, method):
+                if name in owner.options:
+                    for value in options[name]:
+                        place = f"{where}: option {name} of {owner.name}"
+                        _check_file(owner.options[name], owner.options[name].read(value, place), place)
+    for task, method in pairs:
+        _check_shared_options(task, method, options, where)
+    return _Block(cross, tuple(pairs), options)
+
+
+def _check_file(option: Option, value: Scalar, where: str) -> None:
+    """Raise UsageError unless the file that an option names exists."""
+    if option.file and value and not Path(str(value)).is_file():
+        raise UsageError(f"{where} = {value!r}: there is no such file in the current folder, {Path.cwd()}")
+
+
+def _check_shared_options(task: Task, method: Method, values: Mapping[str, object], where: str) -> None:
+    """An option that a task and a method both declare is one axis: its type must agree, and so must its default."""
+    for name in task.options.keys() & method.options.keys():
+        of_task, of_method = task.options[name].default, method.options[name].default
+        both = f"{where}: both {task.name} and {method.name} have an option {name}"
+        if type(of_task) is not type(of_method):
+            types = f"{type(of_task).__name__} and {type(of_method).__name__}"
+            raise UsageError(f"{both}, of the types {types}; rename one of them")
+        if of_task != of_method and name not in values:
+            raise UsageError(f"{both}, with the defaults {of_task!r} and {of_method!r}; give one value under options")
+
+
+def _methods(pattern: str, task: Task, registry: Registry, where: str) -> list[Method]:
+    fitting = {m.name: m for m in registry.methods.values() if m.role == task.role}
+    if any(sign in pattern for sign in "*?["):
+        matching = fnmatch.filter(fitting, pattern)
+        if not matching:
+            raise UnknownName(f"method of role {task.role}", pattern, fitting, where=f"{where}.methods")
+        return [fitting[name] for name in matching]
+    method = within(where + ".methods", partial(registry.methods.__getitem__, pattern))
+    if method.role != task.role:
+        raise UsageError(
+            f"{where}.methods: {pattern} fills the role {method.role}, but {task.name} needs {task.role}: "
+            + ", ".join(sorted(fitting))
+        )
+    return [method]
+
+
+def _walk(
+    suite: Suite,
+    blocks: Sequence[_Block],
+    registry: Registry,
+    devices: Sequence[str],
+    seeds: int | None,
+    digest_of: Callable[[str], str],
+) -> Iterator[Cell]:
+    seen: set[str] = set()
+    for block in blocks:
+        for task, method in block.pairs:
+            datasets, skip = _data(task, digest_of)
+            own = tuple(name for name in method.options if name not in task.options)
+            combinations = _combinations(block.options, task, method)
+            code_of = _codes(method, task, combinations, registry)
+            settings = [(o, code_of(o), {**datasets, **_files(o, task, method)}) for o in combinations]
+            for (options, code, data), device, dtype, seed in itertools.product(
+                settings, devices, _as_tuple(block.cross.dtype), _seeds(block.cross, seeds)
+            ):
+                cell = Cell(suite.name, method.name, task.name, options, device, dtype, seed, code, data, skip, own)
+                if cell.id not in seen:
+                    seen.add(cell.id)
+                    yield cell
+
+
+def _codes(
+    method: Method, task: Task, combinations: Sequence[Mapping[str, Scalar]], registry: Registry
+) -> Callable[[Mapping[str, Scalar]], str]:
+    """A function that gives the code's digest for options; only those that name code make a difference."""
+    naming = [name for name, option in task.options.items() if option.names]
+    digests: dict[tuple[Scalar, ...], str] = {}
+    for options in combinations:
+        names = tuple(options[name] for name in naming)
+        if names not in digests:
+            digests[names] = registry.code(method.name, task.name, options)
+    return lambda options: digests[tuple(options[name] for name in naming)]
+
+
+def _combinations(values: Mapping[str, tuple[Scalar, ...]], task: Task, method: Method) -> list[dict[str, Scalar]]:
+    """Every combination of the suite's values that this task or method declares, defaults filled in."""
+    declared = {**method.options, **task.options}
+    crossed = {name: values.get(name, (option.default,)) for name, option in declared.items()}
+    typed = {n: [declared[n].read(v, n) for v in values] for n, values in crossed.items()}
+    return [dict(zip(typed, values, strict=True)) for values in itertools.product(*typed.values())]
+
+
+def _files(options: Mapping[str, Scalar], task: Task, method: Method) -> dict[str, str]:
+    """Digests of the files that options name, as long as those of data sets."""
+    declared = {**method.options, **task.options}
+    return {
+        f"option {name}": file_digest(Path(str(value)))[:32]
+        for name, value in options.items()
+        if declared[name].file and value
+    }
+
+
+def _data(task: Task, digest_of: Callable[[str], str]) -> tuple[dict[str, str | None], str | None]:
+    """Digests of the task's data sets, and why it must be skipped if one is not here."""
+    data: dict[str, str | None] = {}
+    reason = None
+    for name in task.datasets:
+        try:
+            data[name] = digest_of(name)
+        except DatasetMissing as error:
+            data[name], reason = None, str(error)
+    return data, reason
+
+
+class _DatasetDigests:
+    """Looks each data set up on this machine once per plan."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._known: dict[str, str | DatasetMissing] = {}
+
+    def __call__(self, name: str) -> str:
+        if name not in self._known:
+            try:
+                self._known[name] = locate(self._registry.datasets[name]).digest
+            except DatasetMissing as error:
+                self._known[name] = error
+        digest = self._known[name]
+        if isinstance(digest, DatasetMissing):
+            raise digest
+        return digest
+
+
+def _seeds(cross: Cross, seeds: int | None) -> Sequence[int]:
+    if isinstance(cross.seeds, list):
+        return cross.seeds
+    return range(cross.seeds if seeds is None or cross.seeds == 1 else seeds)
+
+
+def _as_tuple(value: Item | list[Item]) -> tuple[Item, ...]:
+    return tuple(value) if isinstance(value, list) else (value,)

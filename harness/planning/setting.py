@@ -1,0 +1,100 @@
+"""The setting: a cell without its seed, which is what is estimated. Its key, what varies, how it is shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.cell import Cell, Record
+from harness.registry import Registry
+from harness.spec import Scalar
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What cells have in common that differ only in their seed (and in the code and data they ran with).
+
+    >>> Setting("relu", "toy/mean", {"b": 1.0}, "cpu", "float32").key
+    'relu toy/mean {"b": 1.0} cpu float32'
+    """
+
+    method: str
+    task: str
+    options: Mapping[str, Any]
+    device: str
+    dtype: str
+
+    @classmethod
+    def of(cls, item: Cell | Record) -> Setting:
+        """The setting of a cell or of a record."""
+        return cls(item.method, item.task, item.options, item.device, item.dtype)
+
+    @property
+    def key(self) -> str:
+        """The same text for the same setting, whatever order its options stand in; 1 and true differ."""
+        options = json.dumps(dict(self.options), sort_keys=True)
+        return f"{self.method} {self.task} {options} {self.device} {self.dtype}"
+
+
+def key_of(item: Cell | Record) -> str:
+    """The key of the setting of a cell or of a record."""
+    return Setting.of(item).key
+
+
+def address_of(item: Cell | Record) -> str:
+    """The key of the setting, and the seed: one cell, whatever code and data it ran with."""
+    return f"{key_of(item)} {item.seed}"
+
+
+def cell_of(record: Record, registry: Registry) -> Cell:
+    """The cell that left a record."""
+    method, task = registry.methods[record.method], registry.tasks[record.task]
+    return Cell(
+        suite=record.suite,
+        method=record.method,
+        task=record.task,
+        options=record.options,
+        device=record.device,
+        dtype=record.dtype,
+        seed=record.seed,
+        code=record.code,
+        data=record.data,
+        own=tuple(name for name in method.options if name not in task.options),
+    )
+
+
+def typed(value: object) -> tuple[bool, object]:
+    """A value to compare by: 1 and 1.0 are the same, 1 and true are not."""
+    return isinstance(value, bool), value
+
+
+def varying(options: Iterable[Mapping[str, Scalar]]) -> list[str]:
+    """Names of the options that do not have one value everywhere, in the order in which they first appear.
+
+    >>> varying([{"a": 1, "b": 2}, {"a": 1, "b": 3}])
+    ['b']
+    """
+    values: dict[str, set[tuple[bool, object]]] = {}
+    for mapping in options:
+        for name, value in mapping.items():
+            values.setdefault(name, set()).add(typed(value))
+    return [name for name, different in values.items() if len(different) > 1]
+
+
+def varying_by_task(items: Iterable[Cell | Record]) -> dict[str, list[str]]:
+    """For each task the names of the options that vary among its cells."""
+    by_task: dict[str, list[Mapping[str, Scalar]]] = {}
+    for item in items:
+        by_task.setdefault(item.task, []).append(item.options)
+    return {task: varying(options) for task, options in by_task.items()}
+
+
+def label(options: Mapping[str, object], names: Iterable[str]) -> str:
+    """The values of the named options, for people.
+
+    >>> label({"batch_size": 8, "epochs": 2}, ["batch_size"])
+    'batch_size=8'
+    """
+    return " ".join(f"{name}={options[name]}" for name in names if name in options)

@@ -1,0 +1,134 @@
+"""A worker process of the local engine: takes cells one at a time from a pipe and sends records back."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import parent_process
+from typing import Any
+
+from harness.cell import Record
+from harness.records.provenance import WORKER_ENVIRONMENT, environment, environment_digest, make_deterministic
+from harness.registry import load_registry
+from harness.running.execute import execute
+from harness.running.memory import descendants
+
+#: Seconds between two messages on how far a cell has come.
+PROGRESS_EVERY = 0.2
+
+
+def main(
+    pipe: Connection,
+    plugins: tuple[str, ...],
+    slot: str,
+    output: str,
+    variables: Mapping[str, str],
+    memory_limit: int | None,
+) -> None:
+    """Serve cells until the pipe closes.
+
+    Messages sent: ("ready", digest, environment), ("broken", reason), ("progress", fraction) and
+    ("record", record, unfit), where ``unfit`` says why this process should serve no further cell, if it should not.
+    What the cell writes to stdout and stderr goes to the file ``output``, started anew for each cell.
+    """
+    # A group of its own, so that the parent can end it with all its children, and Ctrl-C reaches the parent alone.
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent()
+    os.environ.update({**variables, **WORKER_ENVIRONMENT})
+    stream = os.open(output, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(stream, 1)
+    os.dup2(stream, 2)
+    # What is printed must be there even if the process ends without a farewell.
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    # A task may start processes of its own (a DataLoader's workers, say), which multiprocessing forbids to daemons.
+    # This one need not count as one: it ends with its parent and takes along what it started.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+    faulthandler.enable(2)
+    try:
+        registry = load_registry(plugins)
+        make_deterministic()
+        check_device(slot)
+        found = environment(slot)
+        found["plugins"] = {p.name: {"version": p.version, "code": p.code} for p in registry.plugins.values()}
+    except Exception as error:  # noqa: BLE001  told to the parent, whatever it is
+        pipe.send(("broken", f"{type(error).__name__}: {error}"))
+        return
+    digest = environment_digest(found)
+    pipe.send(("ready", digest, found))
+    report = _Reporter(pipe)
+    while True:
+        try:
+            cell = pipe.recv()
+        except EOFError:
+            return
+        os.ftruncate(stream, 0)
+        make_deterministic()
+        # What outlives a cell is modules and caches; looking through them again for every cell costs 0.1 s.
+        gc.collect()
+        gc.freeze()
+        record = execute(cell, registry, slot=slot, environment=digest, memory_limit=memory_limit, report=report)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pipe.send(("record", record, _unfit(record)))
+
+
+def check_device(slot: str) -> None:
+    """Compute something on the device of a slot. Raises whatever a device that does not work raises."""
+    if slot.startswith("cuda"):
+        import torch
+
+        ones = torch.ones(64, 64, device=slot)
+        if not torch.equal((ones @ ones).cpu(), torch.full((64, 64), 64.0)):
+            raise RuntimeError(f"{slot} computes wrong results")
+
+
+def _unfit(record: Record) -> str:
+    """Why a worker should be replaced after this cell: empty where it can go on."""
+    # After such an error every further call of the process fails, and the device itself may be the reason.
+    if record.status == "failed" and "CUDA error" in (record.cause or ""):
+        return "device in doubt"
+    if descendants(os.getpid()):
+        return "processes left behind"
+    return ""
+
+
+class _Reporter:
+    """Sends how far a cell has come, not more often than a person can read."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._last = 0.0
+
+    def __call__(self, fraction: float) -> None:
+        if (moment := time.monotonic()) - self._last >= PROGRESS_EVERY:
+            self._last = moment
+            self._pipe.send(("progress", fraction))
+
+
+def _die_with_parent() -> None:
+    """End this process and its children as soon as the parent is gone, even if that was killed."""
+    parent = parent_process()
+    assert parent is not None
+    if sys.platform == "linux":
+        prctl = ctypes.CDLL(None).prctl
+        # PR_SET_PDEATHSIG covers the fork server's end, which follows the parent's at once.
+        prctl(1, signal.SIGKILL)
+        # PR_SET_CHILD_SUBREAPER: what a cell starts stays below this process, however often it forks.
+        prctl(36, 1)
+
+    def watch(sentinel: Any) -> None:
+        wait([sentinel])
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
