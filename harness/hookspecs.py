@@ -67,6 +67,14 @@ def harness_tasks() -> Sequence[Task]:  # type: ignore[empty-body]
 
 
 @_hookspec
+def harness_tasks_of_role(role: Role, workloads: Sequence[Workload]) -> Sequence[Task]:  # type: ignore[empty-body]
+    """Tasks for every method of a role, whoever brings the role: races, for example.
+
+    Called once for each registered role, with its workloads, when all plugins are loaded.
+    """
+
+
+@_hookspec
 def harness_workloads() -> Sequence[Workload]:  # type: ignore[empty-body]
     """Inputs of a given size on which methods of one role are timed and checked."""
 

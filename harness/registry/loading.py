@@ -82,6 +82,7 @@ def load_registry(extra: Sequence[str] = ()) -> Registry:
         except BaseException as error:
             raise UsageError(f"plugin {origin} cannot be used: {reason(error, Path(origin).stem)}") from error
     builder.drop_dangling()
+    builder.add_tasks_of_roles()
     for plugin in builder.plugins.values():
         if plugin.broken and plugin.origin in extra:
             raise UsageError(f"plugin {plugin.origin} cannot be used: {plugin.broken}")
@@ -158,6 +159,32 @@ class _Builder:
                     self.owners.pop((_singular(kind), item))
             self.manager.unregister(name=name)
             self.plugins[name] = replace(self.plugins[name], broken=problem, brings={})
+
+    def add_tasks_of_roles(self) -> None:
+        """Add the tasks that plugins offer for every role. A plugin that fails here is listed as broken."""
+        for implementation in self.manager.hook.harness_tasks_of_role.get_hookimpls():
+            name = implementation.plugin_name
+            for role in list(self.items["roles"].values()):
+                workloads = [w for w in self.items["workloads"].values() if w.role == role.name]
+                arguments = {"role": role, "workloads": workloads}
+                try:
+                    tasks = implementation.function(*(arguments[a] for a in implementation.argnames))
+                    self._add_tasks(tasks, name)
+                except Exception as error:  # noqa: BLE001  a plugin may fail in any way
+                    self.plugins[name] = replace(self.plugins[name], broken=reason(error))
+                    break
+
+    def _add_tasks(self, tasks: Iterable[object], plugin: str) -> None:
+        for task in tasks:
+            if not isinstance(task, Task):
+                raise Rejected(f"harness_tasks_of_role returned {task!r}, which is no Task")
+            if task.name in self.items["tasks"]:
+                raise Rejected(f"its task {task.name!r} is already brought by {self.owners['task', task.name]}")
+            self.items["tasks"][task.name] = task
+            self.owners["task", task.name] = plugin
+            brings = dict(self.plugins[plugin].brings)
+            brings["tasks"] = (*brings.get("tasks", ()), task.name)
+            self.plugins[plugin] = replace(self.plugins[plugin], brings=brings)
 
     def _dangling(self) -> tuple[str, str] | None:
         """A plugin whose reference or baseline is no method of the role, and a sentence about it."""
