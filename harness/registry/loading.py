@@ -168,7 +168,7 @@ class _Builder:
                 workloads = [w for w in self.items["workloads"].values() if w.role == role.name]
                 arguments = {"role": role, "workloads": workloads}
                 try:
-                    tasks = implementation.function(*(arguments[a] for a in implementation.argnames))
+                    tasks: Any = implementation.function(*(arguments[a] for a in implementation.argnames))
                     self._add_tasks(tasks, name)
                 except Exception as error:  # noqa: BLE001  a plugin may fail in any way
                     self.plugins[name] = replace(self.plugins[name], broken=reason(error))
