@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.hookspecs import hookimpl
-from harness.spec import Dataset, Method, Metric, Option, Paper, Task, Workload
+from harness.spec import Dataset, Method, Metric, Option, Paper, Role, Task, Workload
 from harness_plugins.can.datasets import DATASETS
+from harness_plugins.can.roles import ROLES
 
 _HERE = "harness_plugins.can"
 _ROLE = "probability-refiner"
@@ -57,6 +58,12 @@ _OFFICIAL = {
     "depth": Option(1, "alternating steps", low=1, high=100),
 }
 _STRENGTH = {"strength": Option(1.0, "power of the prior that rows are divided by", low=0, high=10)}
+
+
+@hookimpl
+def harness_roles() -> tuple[Role, ...]:
+    """What this plugin's methods are called with."""
+    return ROLES
 
 
 @hookimpl

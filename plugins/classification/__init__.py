@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from harness.hookspecs import hookimpl
-from harness.spec import Method, Paper, Workload
+from harness.spec import Method, Paper, Role, Workload
+from harness_plugins.classification.roles import ROLES
 
 _HERE = "harness_plugins.classification"
 _ROLE = "classification-loss"
+
+
+@hookimpl
+def harness_roles() -> tuple[Role, ...]:
+    """What this plugin's methods are called with."""
+    return ROLES
 
 
 @hookimpl

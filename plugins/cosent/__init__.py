@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.hookspecs import hookimpl
-from harness.spec import Dataset, Method, Metric, Option, Paper, Task, Workload
+from harness.spec import Dataset, Method, Metric, Option, Paper, Role, Task, Workload
 from harness_plugins.cosent.corpora import CORPORA, FULL_CORPORA
+from harness_plugins.cosent.roles import ROLES
 from harness_plugins.encoders import ENCODER, TRAINING
 
 _HERE = "harness_plugins.cosent"
@@ -35,6 +36,12 @@ _CLASSES = {
         "two", "two: labels above and below the middle; grades: one each, six at most", choices=("two", "grades")
     )
 }
+
+
+@hookimpl
+def harness_roles() -> tuple[Role, ...]:
+    """What this plugin's methods are called with."""
+    return ROLES
 
 
 @hookimpl

@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.hookspecs import hookimpl
-from harness.spec import Dataset, Method, Metric, Option, Paper, Task, Workload
+from harness.spec import Dataset, Method, Metric, Option, Paper, Role, Task, Workload
 from harness_plugins.efficient_global_pointer.corpora import DATASETS, NESTED, TYPES
+from harness_plugins.efficient_global_pointer.roles import ROLES
 from harness_plugins.efficient_global_pointer.workloads import WORKLOADS
 from harness_plugins.encoders import ENCODER, TRAINING
 
@@ -82,6 +83,12 @@ _FORM = {
         choices=("zlpr", "published", "sparse-published", "sparse-safe", "binary"),
     )
 }
+
+
+@hookimpl
+def harness_roles() -> tuple[Role, ...]:
+    """What this plugin's methods are called with."""
+    return ROLES
 
 
 @hookimpl

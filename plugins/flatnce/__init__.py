@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.hookspecs import hookimpl
-from harness.spec import Method, Metric, Option, Paper, Task, Workload
+from harness.spec import Method, Metric, Option, Paper, Role, Task, Workload
+from harness_plugins.flatnce.roles import ROLES
 
 #: What "harness check" is told not to ask, and why: these stop a gradient on purpose, and that is what they are for.
 HARNESS_EXCEPTIONS = {
@@ -50,6 +51,12 @@ _LOSS = {
     ),
 }
 _SIGMA = {"sigma": Option(0.5, "divides the positive's cosine in its own weight", low=1e-3, high=100)}
+
+
+@hookimpl
+def harness_roles() -> tuple[Role, ...]:
+    """What this plugin's methods are called with."""
+    return ROLES
 
 
 @hookimpl

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.hookspecs import hookimpl
-from harness.spec import Method, Metric, Option, Paper, Task, Workload
+from harness.spec import Method, Metric, Option, Paper, Role, Task, Workload
+from harness_plugins.gradient_penalty.roles import ROLES
 
 _HERE = "harness_plugins.gradient_penalty"
 _ROLE = "gradient-penalty"
@@ -31,6 +32,12 @@ SPECTRAL = Paper(
     year=2017,
     authors="Yoshida, Miyato",
 )
+
+
+@hookimpl
+def harness_roles() -> tuple[Role, ...]:
+    """What this plugin's methods are called with."""
+    return ROLES
 
 
 @hookimpl

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.hookspecs import hookimpl
-from harness.spec import Dataset, Figure, Method, Metric, Option, Paper, Task
+from harness.spec import Dataset, Figure, Method, Metric, Option, Paper, Role, Task
 from harness_plugins.leaderboard.benchmarks import BENCHMARKS, Benchmark, metric_without
+from harness_plugins.leaderboard.roles import ROLES
 
 if TYPE_CHECKING:
     import typer
@@ -35,6 +36,12 @@ _POSITIVE = {
     "floor": Option(0.1, "what nonpositive = 'clip' raises it to, in the table's unit", low=1e-9),
 }
 _DRAWS = {"draws": Option(0.1, "drawn games added between every two systems; 0 for none", low=0, high=1e6)}
+
+
+@hookimpl
+def harness_roles() -> tuple[Role, ...]:
+    """What this plugin's methods are called with."""
+    return ROLES
 
 
 @hookimpl

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.hookspecs import hookimpl
-from harness.spec import Method, Metric, Option, Paper, Task, Workload
+from harness.spec import Method, Metric, Option, Paper, Role, Task, Workload
+from harness_plugins.squareplus.roles import ROLES
 
 #: What "harness check" is told not to ask, and why.
 HARNESS_EXCEPTIONS = {
@@ -53,6 +54,12 @@ MISH = Paper(
 )
 
 _B = {"b": Option(4.0, "0 is ReLU; the larger, the smoother and the higher above it", low=0.0, high=1e30)}
+
+
+@hookimpl
+def harness_roles() -> tuple[Role, ...]:
+    """What this plugin's methods are called with."""
+    return ROLES
 
 
 @hookimpl

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.hookspecs import hookimpl
-from harness.spec import Method, Metric, Option, Paper, Task, Workload
+from harness.spec import Method, Metric, Option, Paper, Role, Task, Workload
+from harness_plugins.vae_density.roles import ROLES
 
 _HERE = "harness_plugins.vae_density"
 _ROLE = "density-estimator"
@@ -66,6 +67,12 @@ _SAMPLES = {"k": Option(5, "samples of each picture in training", low=1)}
 _DIVERGENCE = {
     "kl": Option("sampled", "the divergence from the prior: sampled, or analytic", choices=("sampled", "analytic"))
 }
+
+
+@hookimpl
+def harness_roles() -> tuple[Role, ...]:
+    """What this plugin's methods are called with."""
+    return ROLES
 
 
 @hookimpl
