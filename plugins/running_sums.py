@@ -1,18 +1,19 @@
-"""Running sums that are the same bits each time on a GPU, where torch's own are not and raise RuntimeError."""
+"""Running sums that are the same bits in every run on a GPU, where ``cumsum`` raises in deterministic mode."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-#: Numbers that one row of a triangular matrix adds up.
+#: Numbers summed by one triangular matrix.
 BLOCK = 256
 
 
 def running_sum(values: Tensor) -> Tensor:
-    """Sums of ``values`` [..., N] up to and with each, along the last dimension: [..., N], floating.
+    """Inclusive running sums of ``values`` [..., N] along the last dimension: [..., N], floating.
 
-    ``values.cumsum(-1)``, but for a GPU under ``torch.use_deterministic_algorithms(True)``, where that raises.
+    ``values.cumsum(-1)``, except on a GPU under ``torch.use_deterministic_algorithms(True)``, where that raises
+    RuntimeError.
 
     >>> running_sum(torch.tensor([1.0, 2.0, 4.0]))
     tensor([1., 3., 7.])
@@ -23,10 +24,10 @@ def running_sum(values: Tensor) -> Tensor:
 
 
 def blocked_running_sum(values: Tensor) -> Tensor:
-    """The same by matrix products alone: within blocks of 256, then, in turn, over the blocks' sums.
+    """``running_sum`` from matrix products alone: within blocks of 256, then recursively over the blocks' sums.
 
-    Nothing is ever subtracted, so that sums of positive numbers keep their relative accuracy, whatever their range.
-    A number that is not finite spoils its whole block.
+    Nothing is ever subtracted, so sums of positive numbers keep their relative accuracy, whatever their range.
+    A number that is not finite makes its whole block not finite.
 
     >>> blocked_running_sum(torch.ones(1000))[[0, 255, 256, 999]]
     tensor([   1.,  256.,  257., 1000.])
@@ -37,8 +38,8 @@ def blocked_running_sum(values: Tensor) -> Tensor:
         return values.clone()
     blocks = -(-count // size)
     padded = torch.nn.functional.pad(values, (0, blocks * size - count)).view(*leading, blocks, size)
-    within = padded @ values.new_ones(size, size).triu()
+    sums = padded @ values.new_ones(size, size).triu()
     if blocks > 1:
-        before = blocked_running_sum(within[..., :-1, -1])
-        within = within + torch.nn.functional.pad(before, (1, 0)).unsqueeze(-1)
-    return within.view(*leading, blocks * size)[..., :count]
+        previous = blocked_running_sum(sums[..., :-1, -1])
+        sums = sums + torch.nn.functional.pad(previous, (1, 0)).unsqueeze(-1)
+    return sums.view(*leading, blocks * size)[..., :count]
