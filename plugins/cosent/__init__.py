@@ -11,7 +11,7 @@ from harness.hookspecs import hookimpl
 from harness.spec import Dataset, Method, Metric, Option, Paper, Role, Task, Workload
 from harness_plugins.cosent.corpora import CORPORA, FULL_CORPORA
 from harness_plugins.cosent.roles import ROLES
-from harness_plugins.encoders import ENCODER, TRAINING
+from harness_plugins.encoders.options import ENCODER, TRAINING
 
 _HERE = "harness_plugins.cosent"
 _ROLE = "pair-ranking-loss"

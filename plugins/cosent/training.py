@@ -20,8 +20,10 @@ from harness_plugins.cosent.matchers import matcher_of
 from harness_plugins.cosent.readers import Corpus, Pairs
 from harness_plugins.cosent.thresholds import ExactThreshold
 from harness_plugins.encoders.batches import batches
-from harness_plugins.encoders.encoder import encoder_of, make_encoder, pool
+from harness_plugins.encoders.encoder import encoder_of, make_encoder
 from harness_plugins.encoders.optimise import Optimizer, paired_dropout
+from harness_plugins.encoders.scratch import Architecture
+from harness_plugins.encoders.tokens import pool
 
 if TYPE_CHECKING:
     from harness.running.run import Run
@@ -123,9 +125,8 @@ def make_model(method: Any, run: Run, train: Pairs, highest: float, model: str =
     levels = torch.tensor(np.unique(train.labels) / highest, dtype=torch.float32)
     texts = [*train.first, *train.second]
     if model:
-        encoder = make_encoder(
-            f"hf:{run.data(model)['folder']}", texts, generator=run.generator, max_length=options["max_length"]
-        )
+        architecture = Architecture(max_length=options["max_length"])
+        encoder = make_encoder(f"hf:{run.data(model)['folder']}", texts, run.generator, architecture)
     else:
         encoder = encoder_of(options, texts, run.generator)
     encoder = encoder.to(run.device, run.dtype)

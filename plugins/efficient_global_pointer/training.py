@@ -18,8 +18,9 @@ from harness_plugins.efficient_global_pointer.corpus import Corpus, Entity, Sent
 from harness_plugins.efficient_global_pointer.scores import best_threshold, by_nesting, by_type, overall
 from harness_plugins.efficient_global_pointer.spans import SpanScorer, spans_above
 from harness_plugins.encoders.batches import batches
-from harness_plugins.encoders.encoder import Tokens, encoder_of
+from harness_plugins.encoders.encoder import encoder_of
 from harness_plugins.encoders.optimise import Optimizer, paired_dropout
+from harness_plugins.encoders.tokens import Tokens
 
 if TYPE_CHECKING:
     from harness.running.run import Run

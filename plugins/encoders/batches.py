@@ -1,4 +1,4 @@
-"""Which rows make a batch: in random order, and where asked for, with others of about their length."""
+"""Which rows form a batch: random ones, or rows of similar length."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from torch import Tensor
 
 
 def batches(lengths: Sequence[int], batch_size: int, generator: torch.Generator, bucket: int = 1) -> Iterator[Tensor]:
-    """Row numbers (int64) of the batches of one epoch: every row once, the last batch may be smaller.
+    """Row numbers (int64) of each batch of one epoch. Every row comes once; the last batch may be smaller.
 
-    With ``bucket`` above 1 so many batches are sorted by ``lengths`` together before they are cut, and then come
-    in random order: less padding, but a batch then holds rows of like length, which a loss that compares the rows
-    of a batch does see.
+    ``bucket`` > 1 sorts the rows of that many batches by ``lengths``, cuts them into batches and shuffles the batches.
+    That saves padding, but rows of one batch then have similar lengths, which a loss that compares them can notice.
 
     >>> [b.tolist() for b in batches([5, 1, 4, 2], 2, torch.Generator().manual_seed(0), bucket=2)]
     [[1, 3], [2, 0]]
@@ -22,10 +21,10 @@ def batches(lengths: Sequence[int], batch_size: int, generator: torch.Generator,
     if bucket == 1:
         yield from torch.split(order, batch_size)
         return
-    by_length = torch.tensor(lengths)
-    cut = [
-        part
+    length_of = torch.tensor(lengths)
+    by_length = [
+        batch
         for chunk in torch.split(order, bucket * batch_size)
-        for part in torch.split(chunk[by_length[chunk].argsort(stable=True)], batch_size)
+        for batch in torch.split(chunk[length_of[chunk].argsort(stable=True)], batch_size)
     ]
-    yield from (cut[number] for number in torch.randperm(len(cut), generator=generator).tolist())
+    yield from (by_length[number] for number in torch.randperm(len(by_length), generator=generator).tolist())

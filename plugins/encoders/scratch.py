@@ -1,4 +1,4 @@
-"""The two encoders that are trained from scratch: convolutions, or a small transformer, over words by their pieces."""
+"""The encoders that are trained from scratch: convolutions or a small transformer over words and their pieces."""
 
 from __future__ import annotations
 
@@ -12,15 +12,28 @@ from torch.nn.functional import embedding_bag, gelu, pad, scaled_dot_product_att
 from harness_plugins.encoders.tokens import Span, Tokens
 from harness_plugins.encoders.words import SEPARATOR, Vocabulary, split
 
-#: Words that a convolution sees at once.
+#: Width of a convolution, in words.
 WINDOW = 3
 #: Width of a transformer's head.
 HEAD = 32
 
 
 @dataclass(frozen=True)
+class Architecture:
+    """Sizes and dropout of an encoder that is trained from scratch."""
+
+    dimension: int = 128
+    layers: int = 2
+    #: Size of the vocabulary, in pieces.
+    vocabulary: int = 8192
+    dropout: float = 0.1
+    #: Tokens read of an input.
+    max_length: int = 64
+
+
+@dataclass(frozen=True)
 class _Row:
-    """The tokens of one input: their own numbers, those of their pieces, and where they stand."""
+    """The tokens of one input: the numbers of the tokens and of their pieces, and their spans."""
 
     ids: list[int]
     pieces: list[tuple[int, ...]]
@@ -32,33 +45,31 @@ class _Row:
         return _Row(self.ids[:length], self.pieces[:length], self.spans[:length])
 
 
-#: What a text without any token is read as.
+#: Stands for a text without tokens.
 _SEPARATING = _Row([SEPARATOR], [(SEPARATOR,)], [(0, 0, 0)])
 
 
 class ScratchEncoder(nn.Module):
-    """Texts to ``[B, L, dimension]``: the sum of a token's pieces, and ``blocks`` over the tokens.
+    """Texts to ``[B, L, dimension]``: the sum of each token's pieces, then ``blocks`` over the tokens.
 
-    All weights come from ``generator`` in an order that nothing else takes part in, so that two methods under one
-    seed start from the same encoder. A text without any token is read as one separator.
+    ``generator`` draws the weights and nothing else, in a fixed order, so that two methods under one seed start from
+    the same encoder. A text without tokens is read as one separator.
     """
 
     def __init__(
         self,
         vocabulary: Vocabulary,
         blocks: Sequence[Block],
+        architecture: Architecture,
         *,
         generator: torch.Generator,
-        dimension: int,
-        max_length: int,
         positions: bool,
-        dropout: float,
     ) -> None:
         super().__init__()
-        self.dimension = dimension
-        self.max_length = max_length
+        dimension = self.dimension = architecture.dimension
+        max_length = self.max_length = architecture.max_length
         self._vocabulary = vocabulary
-        self._texts: dict[str, _Row] = {}
+        self._cache: dict[str, _Row] = {}
         self.embedding = nn.Parameter(torch.randn(len(vocabulary), dimension, generator=generator) / dimension**0.5)
         self.segment = nn.Parameter(0.02 * torch.randn(2, dimension, generator=generator) / dimension**0.5)
         self.position = (
@@ -66,66 +77,66 @@ class ScratchEncoder(nn.Module):
             if positions
             else None
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(architecture.dropout)
         self.blocks = nn.ModuleList(blocks)
         for module in self.blocks.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=module.in_features**-0.5, generator=generator)
                 nn.init.zeros_(module.bias)
         for block in blocks:
-            # Each block adds nothing at first, so that a text starts as the sum of its pieces: texts that share
+            # Each block adds nothing at first. A text thus starts as the sum of its pieces, and texts that share
             # words are alike before anything is learned.
             nn.init.zeros_(block.outer.weight)
 
     def tokens(self, first: Sequence[str], second: Sequence[str] | None = None) -> Tokens:
-        """The texts ``first``, or pairs of ``first`` and ``second`` with a separator between, as tokens.
+        """Tokens of the texts ``first``, or of pairs of ``first`` and ``second`` with a separator between.
 
-        Of a pair that is too long the longer text is cut first.
+        Of a pair that is too long, the longer text is cut first.
         """
         if second is not None and len(second) != len(first):
             raise ValueError(f"second has {len(second)} texts, first has {len(first)}: as many are needed")
-        rows = [self._row(text, None if second is None else second[row]) for row, text in enumerate(first)]
+        rows = [self._row(text, None if second is None else second[number]) for number, text in enumerate(first)]
         length = max(len(row.ids) for row in rows)
         ids = torch.tensor([row.ids + [0] * (length - len(row.ids)) for row in rows])
         segments = torch.zeros_like(ids)
         if second is not None:
-            for row, found in enumerate(rows):
-                segments[row, found.spans.index((1, 0, 0)) : len(found.ids)] = 1
+            for number, row in enumerate(rows):
+                segments[number, row.spans.index((1, 0, 0)) : len(row.ids)] = 1
         mask = torch.arange(length) < torch.tensor([len(row.ids) for row in rows])[:, None]
-        numbers = [number for row in rows for piece in row.pieces for number in piece]
-        sizes = torch.tensor([len(piece) for row in rows for piece in row.pieces])
-        flat = (torch.tensor(numbers), sizes.cumsum(0) - sizes)
-        return Tokens(ids, mask, segments, [row.spans for row in rows], flat).to(self.embedding.device)
+        numbers = [number for row in rows for pieces in row.pieces for number in pieces]
+        sizes = torch.tensor([len(pieces) for row in rows for pieces in row.pieces])
+        pieces = (torch.tensor(numbers), sizes.cumsum(0) - sizes)
+        return Tokens(ids, mask, segments, [row.spans for row in rows], pieces).to(self.embedding.device)
 
     def _row(self, first: str, second: str | None) -> _Row:
-        """One input, cut to the greatest length."""
-        left = self._text(first)
+        """One input, cut to ``max_length``."""
+        left = self._read(first)
         if second is None:
             return left.cut(self.max_length) if left.ids else _SEPARATING
-        right = self._text(second)
+        right = self._read(second)
         room = self.max_length - 1
-        kept_left = min(len(left.ids), max(room - len(right.ids), (room + 1) // 2))
-        left, right = left.cut(kept_left), right.cut(room - kept_left)
+        left_room = min(len(left.ids), max(room - len(right.ids), (room + 1) // 2))
+        left, right = left.cut(left_room), right.cut(room - left_room)
         spans = [*left.spans, (1, 0, 0), *((1, start, end) for _, start, end in right.spans)]
         return _Row([*left.ids, SEPARATOR, *right.ids], [*left.pieces, (SEPARATOR,), *right.pieces], spans)
 
-    def _text(self, text: str) -> _Row:
-        """All tokens of a text, which is likely to come again in the next epoch."""
-        found = self._texts.get(text)
-        if found is None:
+    def _read(self, text: str) -> _Row:
+        """All tokens of a text. Cached, as texts come again in each epoch."""
+        row = self._cache.get(text)
+        if row is None:
             ends = split(text)
             words = [text[start:end] for start, end in ends]
             numbers = [self._vocabulary.number(word) for word in words]
             pieces = [self._vocabulary.numbers(word) for word in words]
-            found = self._texts[text] = _Row(numbers, pieces, [(0, start, end) for start, end in ends])
-        return found
+            row = self._cache[text] = _Row(numbers, pieces, [(0, start, end) for start, end in ends])
+        return row
 
     def forward(self, tokens: Tokens) -> Tensor:
         """Hidden states [B, L, dimension]; zeros where there is no token."""
         if tokens.pieces is None:
-            raise ValueError("tokens have no pieces: they are another encoder's")
+            raise ValueError("tokens have no pieces: another encoder made them")
         numbers, begins = tokens.pieces
-        # Divided by the root of their number, so that long words are no longer than short ones.
+        # Divided by the root of their number, so that long words do not have longer vectors than short ones.
         counts = torch.diff(begins, append=begins.new_tensor([len(numbers)]))
         words = embedding_bag(numbers, self.embedding, begins, mode="sum") / counts.unsqueeze(1).sqrt()
         hidden = words.new_zeros(*tokens.mask.shape, self.dimension)
@@ -136,12 +147,12 @@ class ScratchEncoder(nn.Module):
         hidden = self.dropout(hidden)
         for block in self.blocks:
             hidden = hidden + self.dropout(block(hidden, tokens.mask))
-        kept: Tensor = hidden * tokens.mask.unsqueeze(-1)
-        return kept
+        masked: Tensor = hidden * tokens.mask.unsqueeze(-1)
+        return masked
 
 
 class Block(nn.Module):
-    """What is added to the hidden states: they are normalised first, and ``outer`` has the last word."""
+    """A layer whose output is added to the hidden states. It normalises them first; its last layer is ``outer``."""
 
     def __init__(self, dimension: int, inner: int) -> None:
         super().__init__()
@@ -150,7 +161,7 @@ class Block(nn.Module):
 
 
 class Convolution(Block):
-    """A window of three words through one hidden layer, added to what came in."""
+    """A window of three words through one hidden layer."""
 
     def __init__(self, dimension: int) -> None:
         super().__init__(dimension, dimension)
@@ -168,25 +179,27 @@ class Convolution(Block):
 
 
 class Attention(Block):
-    """Self-attention with several heads over the tokens of an input, normalised first."""
+    """Self-attention with several heads over the tokens of an input."""
 
     def __init__(self, dimension: int) -> None:
         super().__init__(dimension, dimension)
         self.heads = max(1, dimension // HEAD)
         if dimension % self.heads:
-            raise ValueError(f"dimension = {dimension} has no {self.heads} equal heads; a multiple of {HEAD} has")
+            raise ValueError(
+                f"dimension = {dimension} cannot be split into {self.heads} equal heads; a multiple of {HEAD} can"
+            )
         self.inputs = nn.Linear(dimension, 3 * dimension)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         shape = (*hidden.shape[:2], 3, self.heads, hidden.shape[2] // self.heads)
         query, key, value = self.inputs(self.norm(hidden)).view(shape).permute(2, 0, 3, 1, 4)
-        seen = scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
-        out: Tensor = self.outer(seen.transpose(1, 2).flatten(2))
+        attended = scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
+        out: Tensor = self.outer(attended.transpose(1, 2).flatten(2))
         return out
 
 
 class FeedForward(Block):
-    """Each token through one wide hidden layer, normalised first."""
+    """Each token through one wide hidden layer."""
 
     def __init__(self, dimension: int) -> None:
         super().__init__(dimension, 4 * dimension)
@@ -197,45 +210,23 @@ class FeedForward(Block):
         return out
 
 
-def char_cnn(
-    texts: Sequence[str],
-    *,
-    generator: torch.Generator,
-    dimension: int,
-    layers: int,
-    vocabulary: int,
-    dropout: float,
-    max_length: int,
-) -> ScratchEncoder:
-    """``layers`` convolutions over words; what stands ``layers`` words away is the farthest a token sees."""
+def char_cnn(texts: Sequence[str], architecture: Architecture, generator: torch.Generator) -> ScratchEncoder:
+    """``layers`` convolutions over words: a token sees at most ``layers`` words to either side."""
     return ScratchEncoder(
-        Vocabulary(texts, vocabulary),
-        [Convolution(dimension) for _ in range(layers)],
+        Vocabulary(texts, architecture.vocabulary),
+        [Convolution(architecture.dimension) for _ in range(architecture.layers)],
+        architecture,
         generator=generator,
-        dimension=dimension,
-        max_length=max_length,
         positions=False,
-        dropout=dropout,
     )
 
 
-def char_transformer(
-    texts: Sequence[str],
-    *,
-    generator: torch.Generator,
-    dimension: int,
-    layers: int,
-    vocabulary: int,
-    dropout: float,
-    max_length: int,
-) -> ScratchEncoder:
-    """``layers`` of self-attention and a feed-forward layer each, with learned positions."""
+def char_transformer(texts: Sequence[str], architecture: Architecture, generator: torch.Generator) -> ScratchEncoder:
+    """``layers`` of self-attention with a feed-forward layer each, and learned positions."""
     return ScratchEncoder(
-        Vocabulary(texts, vocabulary),
-        [block(dimension) for _ in range(layers) for block in (Attention, FeedForward)],
+        Vocabulary(texts, architecture.vocabulary),
+        [block(architecture.dimension) for _ in range(architecture.layers) for block in (Attention, FeedForward)],
+        architecture,
         generator=generator,
-        dimension=dimension,
-        max_length=max_length,
         positions=True,
-        dropout=dropout,
     )

@@ -18,6 +18,7 @@ from harness_plugins.efficient_global_pointer.expressions import TYPES as EXPRES
 from harness_plugins.efficient_global_pointer.expressions import expression
 from harness_plugins.efficient_global_pointer.scores import best_threshold, by_nesting, by_type, overall
 from harness_plugins.encoders.encoder import make_encoder
+from harness_plugins.encoders.scratch import Architecture
 
 #: What the names in expressions stand for, where they are computed.
 NAMES = {"max": lambda *a: max(a), "min": lambda *a: min(a), "mean": lambda *a: sum(a) / len(a)}
@@ -178,7 +179,7 @@ def test_entities_meet_tokens_where_they_begin_and_end_with_one():
         Sentence("a b c d e f", (Entity(0, 0, "y"), Entity(8, 10, "x"))),
     ]
     encoder = make_encoder(
-        "char-cnn", [row.text for row in rows], generator=torch.Generator(), dimension=8, max_length=5
+        "char-cnn", [row.text for row in rows], torch.Generator(), Architecture(dimension=8, max_length=5)
     )
     batch = training.read(rows, encoder, ("x", "y"))
     # "Ada" is inside of a word; "e f" is cut off after five tokens.
@@ -188,7 +189,7 @@ def test_entities_meet_tokens_where_they_begin_and_end_with_one():
 
 def test_predictions_come_back_as_characters():
     rows = [Sentence("Ada won Rome", ()), Sentence("Rome", ())]
-    encoder = make_encoder("char-cnn", ["Ada won Rome"], generator=torch.Generator(), dimension=8)
+    encoder = make_encoder("char-cnn", ["Ada won Rome"], torch.Generator(), Architecture(dimension=8))
 
     class Fixed(torch.nn.Module):
         def forward(self, _, mask):
@@ -209,7 +210,7 @@ def test_predictions_come_back_as_characters():
 
 def test_no_threshold_makes_spans_of_what_a_tagger_did_not_tell():
     rows = [Sentence("a b c d", (Entity(0, 2, "x"),))] * 3
-    encoder = make_encoder("char-cnn", ["a b c d"], generator=torch.Generator(), dimension=8)
+    encoder = make_encoder("char-cnn", ["a b c d"], torch.Generator(), Architecture(dimension=8))
     tagger = METHODS["crf-bio"].create(types=2, width=8)
     for bias, found in ((5.0, []), (0.0, [Entity(0, 0, "y")])):
         with torch.no_grad():
@@ -298,7 +299,7 @@ def test_a_model_from_hugging_face_is_trained_without_its_special_tokens(method,
         Sentence(text, (Entity(0, 2, "who"), Entity(len(text) - 4, len(text) - 1, "where")))
         for text in ("ada won rome", "ada in rome", "ada romes rome")
     )
-    encoder = make_encoder(f"hf:{tmp_path}", [], generator=torch.Generator(), max_length=16)
+    encoder = make_encoder(f"hf:{tmp_path}", [], torch.Generator(), Architecture(max_length=16))
     batch = training.read(rows, encoder, ("who", "where"))
     # [CLS] first and [SEP] last are no tokens of the text; "##s" is one.
     assert batch.mask.long().tolist() == [[0, 1, 1, 1, 0, 0], [0, 1, 1, 1, 0, 0], [0, 1, 1, 1, 1, 0]]

@@ -1,4 +1,4 @@
-"""Hugging Face models from a folder: a tiny BERT made here, and what is no model is told in one sentence."""
+"""Hugging Face models from a folder: a tiny BERT made here; a folder without a model is an error of one sentence."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from plugin_run import DATASETS, METHODS, TASKS, make_run
 from harness.errors import CannotRunHere, DatasetMissing, UsageError
 from harness.registry import datasets
 from harness.spec import resolve
-from harness_plugins.encoders.encoder import make_encoder, pool
-from harness_plugins.encoders.hugging_face import chosen
+from harness_plugins.encoders.encoder import make_encoder
+from harness_plugins.encoders.hugging_face import encoder_name
+from harness_plugins.encoders.scratch import Architecture
+from harness_plugins.encoders.tokens import pool
 
 transformers = pytest.importorskip("transformers")
 
 
 def make(folder, max_length=16):
-    return make_encoder(f"hf:{folder}", [], generator=torch.Generator(), max_length=max_length)
+    return make_encoder(f"hf:{folder}", [], torch.Generator(), Architecture(max_length=max_length))
 
 
 def test_states_are_those_of_the_model_itself(tiny_bert):
@@ -61,7 +63,7 @@ def test_long_inputs_are_cut(tiny_bert):
         make(tiny_bert, max_length=65)
 
 
-def test_it_is_fine_tuned(tiny_bert):
+def test_model_is_fine_tuned(tiny_bert):
     encoder = make(tiny_bert)
     tokens = encoder.tokens(["a cat", "the dog"])
     torch.autograd.backward(pool(encoder(tokens), tokens.mask, "first")[:, 0].sum())
@@ -71,7 +73,7 @@ def test_it_is_fine_tuned(tiny_bert):
 
 
 @pytest.mark.parametrize(
-    ("break_it", "told"),
+    ("damage", "message"),
     [
         (lambda folder: (folder / "config.json").unlink(), r"config.json is not there"),
         (lambda folder: (folder / "model.safetensors").unlink(), r"model.safetensors is not there"),
@@ -80,15 +82,15 @@ def test_it_is_fine_tuned(tiny_bert):
         (lambda folder: (folder / "config.json").write_text(json.dumps({"a": 1})), "is not a model that can be read"),
     ],
 )
-def test_folder_that_is_no_model_is_told_in_one_sentence(tiny_bert, tmp_path, break_it, told):
+def test_folder_without_a_model_is_an_error_of_one_sentence(tiny_bert, tmp_path, damage, message):
     folder = tmp_path / "broken"
     folder.mkdir()
     for file in tiny_bert.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
-    break_it(folder)
-    with pytest.raises(UsageError, match=told) as caught:
+    damage(folder)
+    with pytest.raises(UsageError, match=message) as error:
         make(folder)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
 def test_pickled_weights_are_never_read(tiny_bert, tmp_path):
@@ -109,17 +111,17 @@ def test_model_that_is_not_in_the_cache_is_not_downloaded(tmp_path, monkeypatch)
 
 def test_folder_must_be_named_by_its_weights_so_that_they_are_in_the_key(tiny_bert):
     weights = str(tiny_bert / "model.safetensors")
-    assert chosen("hf", weights) == f"hf:{tiny_bert}"
-    assert chosen("char-cnn", "") == "char-cnn"
-    assert chosen("hf:google-bert/bert-base-chinese@main", "") == "hf:google-bert/bert-base-chinese@main"
+    assert encoder_name("hf", weights) == f"hf:{tiny_bert}"
+    assert encoder_name("char-cnn", "") == "char-cnn"
+    assert encoder_name("hf:google-bert/bert-base-chinese@main", "") == "hf:google-bert/bert-base-chinese@main"
     with pytest.raises(UsageError, match=r"write encoder = hf, model = .*tiny/model.safetensors"):
-        chosen(f"hf:{tiny_bert}", "")
+        encoder_name(f"hf:{tiny_bert}", "")
     with pytest.raises(UsageError, match=r"write encoder = hf, model = gone/model\.safetensors"):
-        chosen("hf:./gone", "")
+        encoder_name("hf:./gone", "")
     with pytest.raises(UsageError, match=r"needs model = FOLDER/model.safetensors, found model = ''"):
-        chosen("hf", "")
-    with pytest.raises(UsageError, match="is read with encoder = hf alone"):
-        chosen("char-cnn", weights)
+        encoder_name("hf", "")
+    with pytest.raises(UsageError, match=r"model = .* needs encoder = hf, found encoder = 'char-cnn'"):
+        encoder_name("char-cnn", weights)
 
 
 @pytest.mark.slow
@@ -130,8 +132,8 @@ def test_minilm_has_its_published_correlation_on_stsb():
         except DatasetMissing as error:
             pytest.skip(str(error))
     run = make_run("matching/minilm-stsb")
-    found = resolve(TASKS["matching/minilm-stsb"].run)(METHODS["untrained"].create(), run)
-    assert found["spearman"] == pytest.approx(0.8203, abs=5e-5)
+    metrics = resolve(TASKS["matching/minilm-stsb"].run)(METHODS["untrained"].create(), run)
+    assert metrics["spearman"] == pytest.approx(0.8203, abs=5e-5)
 
 
 def test_minilm_reads_texts_where_a_package_ships_it():

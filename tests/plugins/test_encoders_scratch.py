@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from itertools import pairwise
 
 import pytest
@@ -10,17 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import UnknownName
-from harness_plugins.encoders import ENCODER
-from harness_plugins.encoders.encoder import make_encoder, pool
+from harness_plugins.encoders.encoder import make_encoder
+from harness_plugins.encoders.options import ENCODER
+from harness_plugins.encoders.scratch import Architecture
+from harness_plugins.encoders.tokens import pool
 from harness_plugins.encoders.words import NONE, SEPARATOR, UNKNOWN, Vocabulary, pieces, split
 
 TEXTS = ["A cat sat on the mat.", "我在打开花呗", "Two dogs ran", "the cat's 2nd mat"]
 NAMES = ["char-cnn", "char-transformer"]
 
 
-def make(name="char-cnn", seed=0, **options):
-    generator = torch.Generator().manual_seed(seed)
-    return make_encoder(name, TEXTS, generator=generator, **{"dimension": 32, "dropout": 0.0, **options})
+def make(name="char-cnn", seed=0, **sizes):
+    architecture = Architecture(**{"dimension": 32, "dropout": 0.0, **sizes})
+    return make_encoder(name, TEXTS, torch.Generator().manual_seed(seed), architecture)
 
 
 def states(encoder, *texts):
@@ -159,12 +162,17 @@ def test_encoder_of_no_known_name_is_refused_when_a_suite_is_planned():
         ENCODER["encoder"].read("char-cn", "encoder")
 
 
-def test_wrong_use_is_told():
+def test_architecture_and_options_have_the_same_defaults():
+    for field in fields(Architecture):
+        assert field.default == ENCODER[field.name].default
+
+
+def test_wrong_use_is_an_error_that_says_what_is_needed():
     with pytest.raises(UnknownName, match="unknown encoder 'char-cn'; did you mean 'char-cnn'"):
         make("char-cn")
     with pytest.raises(ValueError, match="second has 1 texts, first has 2"):
         make().tokens(["a", "b"], ["c"])
-    with pytest.raises(ValueError, match="dimension = 71 has no 2 equal heads; a multiple of 32 has"):
+    with pytest.raises(ValueError, match="dimension = 71 cannot be split into 2 equal heads; a multiple of 32 can"):
         make("char-transformer", dimension=71)
 
 

