@@ -28,6 +28,10 @@ Devices = Annotated[
     list[str] | None,
     typer.Option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, ...; may be given more than once."),
 ]
+Jobs = Annotated[int | None, typer.Option("--jobs", metavar="N", help="Workers (default: one a core).")]
+Timeout = Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="Limit a cell, such as 10m.")]
+Memory = Annotated[str | None, typer.Option("--memory", metavar="SIZE", help="Limit a cell, such as 4G.")]
+Retries = Annotated[int, typer.Option("--retries", metavar="N", help="Retries when a worker dies.")]
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 

@@ -9,9 +9,13 @@ import typer
 
 from harness.cli.arguments import (
     Devices,
+    Jobs,
     Json,
+    Memory,
     Plugins,
     Results,
+    Retries,
+    Timeout,
     all_plugins,
     complete_claims,
     complete_suites,
@@ -45,10 +49,10 @@ def suite(
         list[str] | None,
         typer.Option("--only", metavar="AXIS=VALUE", help="Only these cells; globs and commas, any number of times."),
     ] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", metavar="N", help="Workers (default: one a core).")] = None,
-    timeout: Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="Limit a cell, such as 10m.")] = None,
-    memory: Annotated[str | None, typer.Option("--memory", metavar="SIZE", help="Limit a cell, such as 4G.")] = None,
-    retries: Annotated[int, typer.Option("--retries", metavar="N", help="Retries when a worker dies.")] = 2,
+    jobs: Jobs = None,
+    timeout: Timeout = None,
+    memory: Memory = None,
+    retries: Retries = 2,
     engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="Engine that runs the cells.")] = "local",
     address: Annotated[
         str | None, typer.Option("--address", metavar="ADDR", help="Cluster address, for example HOST:6379.")
@@ -96,10 +100,9 @@ def suite(
         return
     # Before anything else that takes time is imported: the workers' server starts meanwhile.
     prepare_engine(request, plugins)
-    from harness.cli.progress import ProgressWatcher
 
     try:
-        result = run_suite(request, plugins, [ProgressWatcher(errors())])
+        result = run_suite(request, plugins, errors())
     except KeyboardInterrupt:
         errors().print("stopped at once; what had finished is recorded, and the same command goes on from there")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
