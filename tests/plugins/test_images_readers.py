@@ -1,4 +1,4 @@
-"""The image loaders: what they give, and what they say about files that are not what they should be."""
+"""The image loaders: the arrays that they return, and their errors for damaged files."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def test_packaged_data_set_is_read_and_split_within_each_class(name, rows, side)
     assert (np.diff(train[:100]) != 0).any(), "rows are still sorted by class"
 
 
-def test_digits_are_the_ones_that_scikit_learn_gives():
+def test_digits_are_those_of_scikit_learn():
     from sklearn.datasets import load_digits
 
     data = load(DATASETS["digits"])
-    ours = np.concatenate([data["train_images"], data["test_images"]]).reshape(-1, 64) * 16
+    images = np.concatenate([data["train_images"], data["test_images"]]).reshape(-1, 64) * 16
     labels = np.concatenate([data["train_labels"], data["test_labels"]])
-    theirs = load_digits()
+    expected = load_digits()
     rows = lambda pixels, target: sorted(map(tuple, np.column_stack([pixels, target]).astype(int)))  # noqa: E731
-    assert rows(ours, labels) == rows(theirs.data, theirs.target)
+    assert rows(images, labels) == rows(expected.data, expected.target)
 
 
 def test_split_is_disjoint_complete_and_always_the_same():
@@ -58,11 +58,12 @@ def test_split_is_disjoint_complete_and_always_the_same():
 
 
 def idx(array: np.ndarray) -> bytes:
+    """The array as the content of an IDX file."""
     return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
 
 def write_mnist(folder: Path, order: np.ndarray) -> dict[str, Path]:
-    """A tiny data set in the layout of MNIST, its rows in the given order."""
+    """Write a tiny data set in the layout of MNIST, with its rows in this order."""
     generator = np.random.default_rng(0)
     paths = {}
     for part in ("train", "t10k"):
@@ -74,22 +75,23 @@ def write_mnist(folder: Path, order: np.ndarray) -> dict[str, Path]:
     return paths
 
 
-def test_mnist_gives_the_same_arrays_however_its_file_is_sorted(tmp_path):
+def test_order_of_rows_in_the_files_of_mnist_does_not_matter(tmp_path):
     order = np.random.default_rng(1).permutation(30)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    one = readers.load_mnist(write_mnist(tmp_path / "a", np.arange(30)))
-    other = readers.load_mnist(write_mnist(tmp_path / "b", order))
-    for key in one:
-        np.testing.assert_array_equal(one[key], other[key])
+    in_order = readers.load_mnist(write_mnist(tmp_path / "a", np.arange(30)))
+    reordered = readers.load_mnist(write_mnist(tmp_path / "b", order))
+    for key in in_order:
+        np.testing.assert_array_equal(in_order[key], reordered[key])
 
 
 def test_mnist_keeps_each_image_with_its_label(tmp_path):
     paths = write_mnist(tmp_path, np.arange(30))
-    mixed, plain = readers.load_mnist(paths), readers.load_fashion_mnist(paths)
-    where = {image.tobytes(): label for image, label in zip(plain["train_images"], plain["train_labels"], strict=True)}
-    assert [where[image.tobytes()] for image in mixed["train_images"]] == list(mixed["train_labels"])
-    assert not np.array_equal(mixed["train_labels"], plain["train_labels"])
+    shuffled, plain = readers.load_mnist(paths), readers.load_fashion_mnist(paths)
+    pairs = zip(plain["train_images"], plain["train_labels"], strict=True)
+    label_of = {image.tobytes(): label for image, label in pairs}
+    assert [label_of[image.tobytes()] for image in shuffled["train_images"]] == list(shuffled["train_labels"])
+    assert not np.array_equal(shuffled["train_labels"], plain["train_labels"])
 
 
 def damaged(name: str, content: bytes, tmp_path: Path) -> dict[str, Path]:
@@ -99,7 +101,7 @@ def damaged(name: str, content: bytes, tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (gzip.compress(b"\0\0\x08\x01" + struct.pack(">I", 5) + bytes(5)), "magic number 00000801, 00000803"),
         (
@@ -115,14 +117,14 @@ def damaged(name: str, content: bytes, tmp_path: Path) -> dict[str, Path]:
     ],
     ids=["labels", "short", "long", "header", "empty", "unequal", "truncated", "plain"],
 )
-def test_damaged_idx_file_is_told_with_its_name_and_what_was_found(content, told, tmp_path):
-    with pytest.raises(DatasetError, match=told) as error:
+def test_error_for_a_damaged_idx_file_names_the_file_and_what_it_holds(content, message, tmp_path):
+    with pytest.raises(DatasetError, match=message) as error:
         readers.load_fashion_mnist(damaged("train-images-idx3-ubyte.gz", content, tmp_path))
     assert str(tmp_path / "train-") in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("1,2,3\n", r"rows of 65 values are needed, found a table of shape \(1, 3\)"),
         (",".join(["0"] * 64 + ["x"]) + "\n", "not a table of integers"),
@@ -132,10 +134,10 @@ def test_damaged_idx_file_is_told_with_its_name_and_what_was_found(content, told
     ],
     ids=["narrow", "word", "bright", "ragged", "empty"],
 )
-def test_damaged_table_is_told_with_its_name_and_what_was_found(text, told, tmp_path):
+def test_error_for_a_damaged_table_names_the_file_and_what_it_holds(text, message, tmp_path):
     path = tmp_path / "digits.csv.gz"
     path.write_bytes(gzip.compress(text.encode()))
-    with pytest.raises(DatasetError, match=told) as error:
+    with pytest.raises(DatasetError, match=message) as error:
         readers.load_digits({path.name: path})
     assert str(path) in str(error.value)
 
