@@ -1,4 +1,4 @@
-"""What a refiner accepts: probabilities and a prior, checked once, with a sentence on what is wrong with them."""
+"""Checks of a refiner's arguments, probabilities and a prior: each refusal names the argument and the row."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from torch import Tensor
 
 from harness.errors import UsageError
 
-#: How far a sum may be from one. Written-out predictions have about four digits; half precision has three.
+#: Largest distance of a sum from one. Printed predictions have about four digits; half precision has three.
 SUM_TOLERANCE = 1e-3
 
 
 def check(probabilities: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-    """Give ``probabilities`` [N, C] and ``prior`` [C] in float64, the prior's sum made exactly one.
+    """Convert ``probabilities`` [N, C] and ``prior`` [C] to float64, the prior scaled to sum to exactly one.
 
-    Raises UsageError naming the argument, its shape and the row if a row of ``probabilities`` (or the prior)
-    is not finite, has a negative entry or does not sum to one within ``SUM_TOLERANCE`` (or within two units
-    of a coarser dtype's rounding), if there is no row, if there are fewer than two classes, if ``prior`` has
-    another length than C, or if it has a zero: a class that cannot occur has no share to correct to.
+    Raises UsageError naming the argument, its shape and the row if
+
+    - a row of ``probabilities``, or the prior, is not finite, has a negative entry, or does not sum to one within
+      ``SUM_TOLERANCE`` (or two units of a coarser dtype's rounding);
+    - there are no rows or fewer than two classes;
+    - ``prior`` has another length than C, or a zero: nothing can be corrected to the share of an impossible class.
 
     >>> check(torch.tensor([[0.5, 0.6]]), torch.tensor([0.5, 0.5]))
     Traceback (most recent call last):
@@ -35,21 +37,21 @@ def check(probabilities: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
     _check_rows(rows, f"probabilities of shape {shape}", "row {}", "each row", probabilities.dtype)
     _check_rows(weights[None], f"prior of shape {list(prior.shape)}", "it", "it", prior.dtype)
     if (zeros := weights == 0).any():
-        at = int(zeros.nonzero()[0])
-        raise UsageError(f"prior of shape {list(prior.shape)}: entry {at} is 0, each class needs a share above 0")
+        entry = int(zeros.nonzero()[0])
+        raise UsageError(f"prior of shape {list(prior.shape)}: entry {entry} is 0, each class needs a share above 0")
     return rows, weights / weights.sum()
 
 
 def _check_rows(rows: Tensor, argument: str, row: str, each: str, dtype: torch.dtype) -> None:
     sums = rows.sum(dim=1)
-    off = (sums - 1).abs() > max(SUM_TOLERANCE, 2 * torch.finfo(dtype).eps)
-    # What is not a number is the least, and what is infinite has such a sum: nothing is wrong.
-    if not off.any() and rows.detach().amin() >= 0:
+    not_one = (sums - 1).abs() > max(SUM_TOLERANCE, 2 * torch.finfo(dtype).eps)
+    # Valid rows need one pass: a NaN would make the minimum NaN, an infinity would make a sum infinite.
+    if not not_one.any() and rows.detach().amin() >= 0:
         return
-    for wrong, told in ((~rows.isfinite(), "not finite"), (rows < 0, "negative")):
-        if wrong.any():
-            i, j = (int(index) for index in wrong.nonzero()[0])
-            where = row.format(i) + " has "
-            raise UsageError(f"{argument}: {where}{rows[i, j].item():g} at class {j}, which is {told}")
-    i = int(off.nonzero()[0])
+    for invalid, problem in ((~rows.isfinite(), "not finite"), (rows < 0, "negative")):
+        if invalid.any():
+            i, j = (int(index) for index in invalid.nonzero()[0])
+            place = f"{row.format(i)} has {rows[i, j].item():g} at class {j}"
+            raise UsageError(f"{argument}: {place}, which is {problem}")
+    i = int(not_one.nonzero()[0])
     raise UsageError(f"{argument}: {row.format(i)} sums to {sums[i].item():g}, {each} must sum to 1")

@@ -1,6 +1,6 @@
-"""What CAN is compared with: fixed re-weightings, a prior corrected by EM, a temperature, and nothing at all.
+"""Baselines for CAN: fixed re-weightings, a prior estimated by EM, a temperature, and no refinement.
 
-All are called as ``refine(probabilities [N, C], prior [C])`` and return [N, C] in the dtype they were given.
+All are called as ``refine(probabilities [N, C], prior [C])`` and return [N, C] in the dtype of ``probabilities``.
 They compute in float64.
 """
 
@@ -12,33 +12,33 @@ import torch
 from torch import Tensor
 
 from harness_plugins.can.arguments import check
-from harness_plugins.can.refiners import Can, need_sure_rows, put_back
+from harness_plugins.can.refiners import Can, replace_rows, require_sure_rows
 
-#: EM stops where no class's prior moves by more than this, or after so many steps.
+#: EM stops when no class's prior changes by more than this, or after this many steps.
 EM_TOLERANCE = 1e-10
 EM_STEPS = 1000
-#: Temperatures that may be chosen, and how closely (in log units).
+#: Least and greatest temperature, and the width of 1 / T at which the search stops.
 TEMPERATURES = (0.05, 20.0)
 TEMPERATURE_PRECISION = 1e-6
 
 
 def unchanged(probabilities: Tensor, prior: Tensor) -> Tensor:
-    """The probabilities as they are, once they have been checked."""
+    """Check ``probabilities`` and return them."""
     check(probabilities, prior)
     return probabilities
 
 
 def no_refinement() -> Callable[[Tensor, Tensor], Tensor]:
-    """Give ``unchanged``, which needs no settings."""
+    """Build ``unchanged``, which has no options."""
     return unchanged
 
 
 class PriorReweighting(Can):
-    """Unsure rows times prior over the sure rows' mean: what one step of CAN with alpha = 1 nearly is.
+    """Unsure rows times prior over the sure rows' mean: nearly one step of CAN with alpha = 1.
 
-    CAN divides by (the sum of n sure rows and the row itself) / (n + 1), this by the n rows' mean, so that one
-    factor per class serves every row and the cost is O(N C). A class that no sure row has is left with
-    CAN's own factor, since the mean would be zero.
+    CAN divides by the mean of n sure rows and the row itself, (sum + row) / (n + 1); this divides by the mean of the
+    n sure rows alone, so that one factor for each class serves every row and the cost is O(N C). For a class that no
+    sure row has, whose mean would be zero, CAN's own factor is used.
 
     >>> PriorReweighting()(torch.tensor([[0.5, 0.5], [0.2, 0.8]]), torch.tensor([0.5, 0.5]))
     tensor([[0.8000, 0.2000],
@@ -51,21 +51,21 @@ class PriorReweighting(Can):
     def __call__(self, probabilities: Tensor, prior: Tensor) -> Tensor:
         rows, prior = check(probabilities, prior)
         unsure = self.unsure(rows)
-        need_sure_rows(unsure, self.tau)
+        require_sure_rows(unsure, self.tau)
         if not unsure.any():
             return probabilities
-        sums, chosen = rows[~unsure].sum(dim=0), rows[unsure]
-        denominator = torch.where(sums > 0, sums, chosen)
-        weighted = torch.where(denominator > 0, chosen * prior / denominator, torch.zeros_like(chosen))
-        return put_back(probabilities, unsure, weighted / weighted.sum(dim=1, keepdim=True))
+        sums, unsure_rows = rows[~unsure].sum(dim=0), rows[unsure]
+        denominator = torch.where(sums > 0, sums, unsure_rows)
+        weighted = torch.where(denominator > 0, unsure_rows * prior / denominator, torch.zeros_like(unsure_rows))
+        return replace_rows(probabilities, unsure, weighted / weighted.sum(dim=1, keepdim=True))
 
 
 class EmPrior:
-    """Every row corrected to the prior of the given rows, estimated from them by expectation maximisation.
+    """Every row corrected to the rows' own prior, which expectation maximisation estimates from them.
 
-    ``prior`` is the training set's, under which the probabilities were made. Starting from it, the E step
-    makes every row p * new / prior, normalised, and the M step takes their mean as the new prior, until it
-    stands still (Saerens, Latinne and Decaestecker, Neural Computation 14, 2002, section 2.2).
+    ``prior`` is the training set's, for which the probabilities were predicted. The estimate starts from it. The E
+    step computes p * estimate / prior, normalised, for every row p, and the M step takes the mean of these as the new
+    estimate, until it converges (Saerens, Latinne and Decaestecker, Neural Computation 14, 2002, section 2.2).
 
     >>> rows = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
     >>> EmPrior()(rows, torch.tensor([0.5, 0.5]))[3]
@@ -79,8 +79,8 @@ class EmPrior:
         for _ in range(EM_STEPS):
             posterior = rows * (estimate / prior)
             posterior = posterior / posterior.sum(dim=1, keepdim=True)
-            last, estimate = estimate, posterior.mean(dim=0)
-            if (estimate - last).abs().max() <= EM_TOLERANCE:
+            previous, estimate = estimate, posterior.mean(dim=0)
+            if (estimate - previous).abs().max() <= EM_TOLERANCE:
                 break
         refined = rows * (estimate / prior)
         return (refined / refined.sum(dim=1, keepdim=True)).to(probabilities.dtype)
@@ -89,7 +89,7 @@ class EmPrior:
 class LogitAdjustment:
     """Every row divided by prior ** strength and normalised: post-hoc logit adjustment (arXiv 2007.07314, section 4.1).
 
-    It aims at the mean accuracy over classes, as if all were equally frequent, and looks at no other row.
+    It aims at the mean accuracy over classes, as if all were equally frequent. A row does not depend on other rows.
 
     >>> LogitAdjustment()(torch.tensor([[0.5, 0.5]]), torch.tensor([0.2, 0.8]))
     tensor([[0.8000, 0.2000]])
@@ -108,7 +108,7 @@ class LogitAdjustment:
 class Temperature:
     """Every row to the power 1 / T and normalised, T fitted on validation rows (arXiv 1706.04599, section 4.2).
 
-    It changes no decision. ``prior`` is not used. Before ``fit`` T is 1.
+    Decisions do not change. ``prior`` is not used. Before ``fit``, T is 1.
 
     >>> scaled = Temperature()
     >>> scaled.temperature = 0.5
@@ -120,9 +120,9 @@ class Temperature:
         self.temperature = 1.0
 
     def fit(self, probabilities: Tensor, labels: Tensor, prior: Tensor) -> Temperature:
-        """Take the T that makes the ``labels`` [N] likeliest under ``probabilities`` [N, C].
+        """Find the T that maximises the likelihood of the ``labels`` [N] under ``probabilities`` [N, C].
 
-        The mean log loss is convex in 1 / T, so that a golden-section search between ``TEMPERATURES`` finds it.
+        The mean log loss is convex in 1 / T, so a golden-section search between ``TEMPERATURES`` finds its minimum.
         """
         logs = _logs(check(probabilities, prior)[0])
         rows = torch.arange(len(logs), device=logs.device)
@@ -155,10 +155,10 @@ class Temperature:
 
 
 class CalibratedEmPrior:
-    """The same after a temperature fitted on validation rows: EM trusts probabilities that are off, and overshoots.
+    """``EmPrior`` after a temperature fitted on validation rows: on uncalibrated probabilities EM overshoots.
 
-    That EM needs calibrated probabilities is shown in arXiv 1901.06852, which fits a bias for each class as well.
-    Before ``fit`` it is ``EmPrior``.
+    arXiv 1901.06852 shows that EM needs calibrated probabilities; it also fits a bias for each class.
+    Before ``fit`` it equals ``EmPrior``.
 
     >>> rows = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
     >>> CalibratedEmPrior()(rows, torch.tensor([0.5, 0.5]))[3]
@@ -166,18 +166,18 @@ class CalibratedEmPrior:
     """
 
     def __init__(self) -> None:
-        self.calibrate = Temperature()
+        self.calibration = Temperature()
 
     def fit(self, probabilities: Tensor, labels: Tensor, prior: Tensor) -> CalibratedEmPrior:
         """Fit the temperature on ``probabilities`` [N, C] with ``labels`` [N]."""
-        self.calibrate.fit(probabilities, labels, prior)
+        self.calibration.fit(probabilities, labels, prior)
         return self
 
     def __call__(self, probabilities: Tensor, prior: Tensor) -> Tensor:
         """Refined rows [N, C]."""
-        return EmPrior()(self.calibrate(probabilities, prior), prior)
+        return EmPrior()(self.calibration(probabilities, prior), prior)
 
 
 def _logs(rows: Tensor) -> Tensor:
-    """Logarithms, a zero's being that of the least positive double: a certain mistake costs much, not infinity."""
+    """Logarithms, with the least positive double in place of zero: a certain mistake costs much, but not infinity."""
     return rows.clamp_min(torch.finfo(rows.dtype).tiny).log()

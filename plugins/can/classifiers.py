@@ -1,4 +1,4 @@
-"""The classifiers whose probabilities are refined: really trained, with nothing done to calibrate them."""
+"""The trained classifiers whose probabilities are refined; nothing is done to calibrate them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from harness.errors import UsageError
 
-#: Inverse strength of the L2 penalty of logistic regression: on TF-IDF rows, whose length is one, and on pixels.
+#: Inverse strength of the L2 penalty of logistic regression: on TF-IDF rows, which have length one, and on pixels.
 TEXT_C, PIXEL_C = 10.0, 1.0
-#: The commonest word or character sequences that are counted.
+#: Number of words or character sequences that count: the most frequent ones.
 MOST_FEATURES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Inputs and classes of what is learned from, chosen on and tested on. Inputs are texts, or pixels [N, D].
+    """Inputs and classes for training, for validation and for testing. Inputs are texts, or pixels [N, D].
 
     Labels are class numbers from 0 to C - 1, int64; every class has a training row.
     """
@@ -32,15 +32,15 @@ class Split:
     test_labels: NDArray[np.int64]
 
 
-def predicted(
+def predict(
     split: Split, classifier: str, seed: int, characters: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Train ``classifier`` and give its probabilities for the validation and the test rows, [N, C] each.
+    """Train ``classifier`` and predict probabilities for the validation and the test rows, [N, C] each.
 
-    Texts become TF-IDF of words and their pairs, or of characters and their pairs where ``characters`` says
-    so; pixels are taken as they are. ``logistic`` is multinomial logistic regression, ``mlp`` a network with
-    one hidden layer, trained until it fits its rows: the first tends to be less sure than it is right, the
-    second more. ``seed`` starts the network's weights.
+    Texts become TF-IDF of single words and pairs of words, or of characters with ``characters``; pixels are used as
+    they are. ``logistic`` is multinomial logistic regression, which tends to be less confident than accurate; ``mlp``
+    is a network with one hidden layer, trained until it fits its rows, which tends to be more confident than
+    accurate. ``seed`` draws the network's weights.
     """
     train, valid, test = _features(split, characters)
     sparse = not isinstance(train, np.ndarray)
@@ -54,15 +54,15 @@ def predicted(
     )
 
 
-def _model(classifier: str, seed: int, penalty: float) -> Any:
+def _model(classifier: str, seed: int, inverse_penalty: float) -> Any:
     if classifier == "logistic":
         from sklearn.linear_model import LogisticRegression
 
-        return LogisticRegression(C=penalty, max_iter=300, tol=1e-3)
+        return LogisticRegression(C=inverse_penalty, max_iter=300, tol=1e-3)
     if classifier == "mlp":
         from sklearn.neural_network import MLPClassifier
 
-        # Stops when an epoch gains no more, at a tolerance that about twenty epochs reach.
+        # The tolerance ends training after about twenty epochs.
         return MLPClassifier(
             (64,), learning_rate_init=3e-3, max_iter=200, tol=1e-2, n_iter_no_change=3, random_state=seed
         )
@@ -76,21 +76,21 @@ def _features(split: Split, characters: bool) -> tuple[Any, Any, Any]:
 
     counts = TfidfVectorizer(
         analyzer="char" if characters else "word",
-        # Words of one letter count too: "I" and "a" tell questions apart.
+        # Words of one letter count too: "I" and "a" help to classify questions.
         token_pattern=r"(?u)\b\w+\b" if not characters else None,
         ngram_range=(1, 2),
         sublinear_tf=True,
         max_features=MOST_FEATURES,
-        # Halves the time of training on a hundred classes.
+        # Halves the training time for a hundred classes.
         dtype=np.float32,
     )
     return counts.fit_transform(split.train), counts.transform(split.valid), counts.transform(split.test)
 
 
-def selected(rows: Any, chosen: NDArray[np.int64] | Sequence[int]) -> Any:
-    """The chosen rows of texts or pixels.
+def select(inputs: Any, rows: NDArray[np.int64] | Sequence[int]) -> Any:
+    """The texts or pixels with these row numbers.
 
-    >>> selected(["a", "b", "c"], [2, 0])
+    >>> select(["a", "b", "c"], [2, 0])
     ['c', 'a']
     """
-    return rows[chosen] if isinstance(rows, np.ndarray) else [rows[i] for i in chosen]
+    return inputs[rows] if isinstance(inputs, np.ndarray) else [inputs[row] for row in rows]

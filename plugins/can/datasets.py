@@ -1,4 +1,4 @@
-"""The text sets that the tasks classify: files, digests, licences, and where they may be found."""
+"""The text sets that the tasks classify: files, digests, licences and places."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""CAN in its forms: the article's, the article's in one batch, the authors' code, and one tuned on validation rows.
+"""CAN in its forms: the article's, the article's in one batch, the authors' code, and CAN tuned on validation rows.
 
-All are called as ``refine(probabilities [N, C], prior [C])`` and return [N, C] in the dtype they were given,
-rows in the given order. They compute in float64.
+All are called as ``refine(probabilities [N, C], prior [C])`` and return [N, C] in the dtype and the row order of
+``probabilities``. They compute in float64.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from harness_plugins.can import alternating
 from harness_plugins.can.arguments import check
 from harness_plugins.can.uncertainty import Entropy, any_top_entropy, top_entropy
 
-#: (sure [n, C], unsure [J, C], prior [C], alpha, iterations) -> unsure rows, refined.
+#: (sure [n, C], unsure [J, C], prior [C], alpha, iterations) -> refined unsure rows [J, C].
 Correct = Callable[[Tensor, Tensor, Tensor, float, int], Tensor]
 
-#: What the authors' code adds to each row's sum.
+#: The authors' code adds this to each row's sum.
 OFFICIAL_ADDED = 1e-10
-#: It takes at least so many sure rows as reference, or five for each class.
+#: Largest number of sure rows that serve as reference in the authors' code; five for each class, if that is more.
 OFFICIAL_REFERENCE = 1000
-#: Fixes which sure rows these are.
+#: Seed that draws these sure rows.
 REFERENCE_SEED = 3
 
-#: Settings that tuning tries; alphas are a thinned form of the authors' grid, the article's own come first.
+#: Values that tuning tries. Alphas are a part of the authors' grid. The article's own values come first.
 ALPHAS = (1.0, 0.3, 0.5, 0.7, 2.0, 3.0, 5.0)
 THRESHOLDS = (0.9, 0.95, 0.8, 0.7, 0.5)
 TOPS = (3, 2, 5)
@@ -38,10 +38,9 @@ DEPTHS = (1, 2, 3)
 class Can:
     """Alternating normalisation with the article's split (kexue.fm/archives/8728), all unsure rows at once.
 
-    A row is unsure if the entropy of its ``k`` largest probabilities is at least ``tau``. Each of these is
-    normalised ``iterations`` times together with the sure rows as they were given, and replaced; sure rows
-    come back bit by bit. Raises UsageError if there are unsure rows and no sure one: the formula would then
-    return the prior itself for every row.
+    A row is unsure if the entropy of its ``k`` largest probabilities is at least ``tau``. Each unsure row is
+    normalised ``iterations`` times together with the unrefined sure rows, and replaced; sure rows are returned bit
+    for bit. Raises UsageError if all rows are unsure: the formula would then return the prior for every row.
 
     >>> can = Can(tau=0.9)
     >>> can(torch.tensor([[0.5, 0.5], [0.0, 1.0]]), torch.tensor([0.5, 0.5]))
@@ -69,24 +68,24 @@ class Can:
         """Refined rows [N, C], in the order and dtype of ``probabilities`` [N, C]."""
         rows, prior = check(probabilities, prior)
         unsure = self.unsure(rows)
-        need_sure_rows(unsure, self.tau)
+        require_sure_rows(unsure, self.tau)
         if not unsure.any():
             return probabilities
         corrected = self.correct(rows[~unsure], rows[unsure], prior, self.alpha, self.iterations)
-        return put_back(probabilities, unsure, corrected)
+        return replace_rows(probabilities, unsure, corrected)
 
     def unsure(self, rows: Tensor) -> Tensor:
-        """Which of the rows [N, C] are to be corrected, as booleans [N]."""
+        """Whether each of the rows [N, C] is unsure, as booleans [N]."""
         return top_entropy(rows, self.k, self.entropy) >= self.tau
 
 
 class LoopCan(Can):
-    """The same, one unsure row at a time: the form in which the article publishes it."""
+    """``Can`` with one unsure row at a time: the form that the article publishes."""
 
     correct: Correct = staticmethod(alternating.refine_by_loop)
 
 
-def _whole(sure: Tensor, unsure: Tensor, prior: Tensor, alpha: float, iterations: int) -> Tensor:
+def _refine_together(sure: Tensor, unsure: Tensor, prior: Tensor, alpha: float, iterations: int) -> Tensor:
     refined = alternating.refine_stacked(torch.cat([sure, unsure]), prior, alpha, iterations)
     return refined[len(sure) :]
 
@@ -94,7 +93,7 @@ def _whole(sure: Tensor, unsure: Tensor, prior: Tensor, alpha: float, iterations
 class BatchCan(Can):
     """All unsure rows normalised together with the sure ones in one matrix, which the article advises against.
 
-    Needs no sure row: then the unsure ones stand by themselves.
+    If there is no sure row, the unsure rows are normalised alone.
 
     >>> BatchCan()(torch.tensor([[0.5, 0.5], [0.6, 0.4]]), torch.tensor([0.5, 0.5]))
     tensor([[0.4500, 0.5500],
@@ -106,17 +105,18 @@ class BatchCan(Can):
         unsure = self.unsure(rows)
         if not unsure.any():
             return probabilities
-        corrected = _whole(rows[~unsure], rows[unsure], prior, self.alpha, self.iterations)
-        return put_back(probabilities, unsure, corrected)
+        corrected = _refine_together(rows[~unsure], rows[unsure], prior, self.alpha, self.iterations)
+        return replace_rows(probabilities, unsure, corrected)
 
 
 class OfficialCan:
     """Alternating normalisation by the rules of the authors' code (github.com/KMnP/can).
 
     A row is unsure if *any* k from 2 to C has a renormalised top-k entropy, to the base k, of at least
-    ``threshold``. Of more than max(5 C, 1000) sure rows a part of that size, stratified by predicted class,
-    is the reference (which rows differs from the code's own draw); without a sure row the identity matrix is:
-    one certain row for each class. 1e-10 is added to each row's sum, so that rows do not sum to one exactly.
+    ``threshold``. The sure rows are the reference: all of them up to max(5 C, 1000), otherwise a sample of that size,
+    stratified by predicted class (not the sample that the authors' code draws). Without a sure row the reference is
+    the identity matrix: one certain row for each class. 1e-10 is added to each row's sum, so rows do not sum to one
+    exactly.
 
     >>> OfficialCan(threshold=0.75)(torch.tensor([[0.5, 0.5], [0.0, 1.0]]), torch.tensor([0.5, 0.5]))
     tensor([[0.7500, 0.2500],
@@ -138,33 +138,33 @@ class OfficialCan:
         if len(sure) == 0:
             sure = torch.eye(rows.shape[1], dtype=rows.dtype, device=rows.device)
         elif len(sure) > (size := max(5 * rows.shape[1], OFFICIAL_REFERENCE)):
-            kept = stratified_rows(sure.detach().argmax(dim=1).cpu().numpy(), size)
-            sure = sure[torch.from_numpy(kept).to(sure.device)]
+            sample = stratified_rows(sure.detach().argmax(dim=1).cpu().numpy(), size)
+            sure = sure[torch.from_numpy(sample).to(sure.device)]
         corrected = []
         for row in rows[unsure]:
             stacked = torch.cat([sure, row[None]])
             refined = alternating.refine_stacked(stacked, prior, self.alpha, self.depth, OFFICIAL_ADDED)
-            # A copy: a view would keep the whole matrix alive.
+            # A copy, because a view would keep the whole matrix alive.
             corrected.append(refined[-1].clone())
-        return put_back(probabilities, unsure, torch.stack(corrected))
+        return replace_rows(probabilities, unsure, torch.stack(corrected))
 
 
 class TunedCan:
-    """CAN whose k, tau, alpha and number of iterations are those that are most accurate on validation rows.
+    """CAN with the k, tau, alpha and number of iterations that are most accurate on validation rows.
 
     >>> tuned = TunedCan().fit(torch.tensor([[0.5, 0.5], [0.0, 1.0]]), torch.tensor([0, 1]), torch.tensor([0.5, 0.5]))
-    >>> tuned.chosen["alpha"], tuned.chosen["iterations"]
+    >>> tuned.settings["alpha"], tuned.settings["iterations"]
     (1.0, 1)
     """
 
     def __init__(self) -> None:
-        self.chosen: dict[str, float] = {"k": 3, "tau": 0.9, "alpha": 1.0, "iterations": 1}
+        self.settings: dict[str, float] = {"k": 3, "tau": 0.9, "alpha": 1.0, "iterations": 1}
 
     def fit(self, probabilities: Tensor, labels: Tensor, prior: Tensor) -> TunedCan:
-        """Choose by accuracy on ``probabilities`` [N, C] with ``labels`` [N]; of equals the first in the grid.
+        """Choose the most accurate settings on ``probabilities`` [N, C] with ``labels`` [N]; on a tie, the first.
 
-        The grid begins with the article's own settings, so that nothing is chosen over them for no gain.
-        Settings that leave no row sure are passed over.
+        The grid begins with the article's own settings, so others are chosen only if they are more accurate.
+        Settings under which no row is sure are skipped.
         """
         labels = labels.to(probabilities.device)
         best = -1
@@ -175,12 +175,12 @@ class TunedCan:
                 continue
             right = int((refined.argmax(dim=1) == labels).sum())
             if right > best:
-                best, self.chosen = right, settings
+                best, self.settings = right, settings
         return self
 
     def __call__(self, probabilities: Tensor, prior: Tensor) -> Tensor:
-        """Refined rows [N, C] under the chosen settings; under the article's before ``fit``."""
-        return Can(**self.chosen)(probabilities, prior)  # type: ignore[arg-type]
+        """Refined rows [N, C] under the chosen settings; before ``fit``, under the article's."""
+        return Can(**self.settings)(probabilities, prior)  # type: ignore[arg-type]
 
 
 def _grid() -> Iterator[dict[str, float]]:
@@ -189,27 +189,27 @@ def _grid() -> Iterator[dict[str, float]]:
 
 
 class NoSureRow(UsageError):
-    """Every row is unsure, so that nothing is left to correct them against."""
+    """All rows are unsure, but a sure row is needed as reference."""
 
 
-def need_sure_rows(unsure: Tensor, tau: float) -> None:
-    """Raise NoSureRow if all of the rows [N] are unsure."""
+def require_sure_rows(unsure: Tensor, tau: float) -> None:
+    """Raise NoSureRow if all rows are unsure (``unsure`` [N] booleans)."""
     if unsure.all():
         raise NoSureRow(
-            f"probabilities with {len(unsure)} rows: none has an entropy below tau = {tau:g}, from row 0 on; "
+            f"probabilities with {len(unsure)} rows: none has an entropy below tau = {tau:g}; "
             "at least one sure row is needed as a reference"
         )
 
 
-def put_back(probabilities: Tensor, unsure: Tensor, corrected: Tensor) -> Tensor:
+def replace_rows(probabilities: Tensor, unsure: Tensor, corrected: Tensor) -> Tensor:
     """``probabilities`` [N, C] with its unsure rows replaced by ``corrected`` [J, C], rounded to its dtype."""
     return probabilities.index_copy(0, unsure.nonzero()[:, 0], corrected.to(probabilities.dtype))
 
 
 def stratified_rows(classes: np.ndarray, size: int) -> np.ndarray:
-    """Row numbers, ascending, of ``size`` rows in which every class [N] keeps its share.
+    """Row numbers, ascending, of a sample of ``size`` rows in which each of the ``classes`` [N] keeps its share.
 
-    Shares are rounded by largest remainders. Every class with a row keeps one, even beyond ``size``.
+    Shares are rounded by the largest remainders. A class keeps at least one row, even if that exceeds ``size``.
 
     >>> np.bincount(np.repeat([0, 1, 2], [60, 30, 1])[stratified_rows(np.repeat([0, 1, 2], [60, 30, 1]), 9)])
     array([6, 3, 1])

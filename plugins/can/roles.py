@@ -1,4 +1,4 @@
-"""The role that refiners of probabilities fill."""
+"""The role of refiners of probabilities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _HERE = "harness_plugins.can.role_inputs"
 ROLES = (
     Role(
         name="probability-refiner",
-        help="the predicted probabilities of rows, refined by the frequencies of the classes; keeps the rows' order",
+        help="refines predicted probabilities by the frequencies of the classes; keeps the order of the rows",
         signature="refine(probabilities [N, C], prior [C]) -> [N, C]",
         inputs=f"{_HERE}:probabilities_and_prior",
         call=f"{_HERE}:refine",

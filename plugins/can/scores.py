@@ -1,11 +1,11 @@
-"""What refining has done to predictions: accuracies, flips and their exact test, calibration."""
+"""Scores of refined predictions: accuracies, flips and their exact test, calibration."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Equal bins of confidence that the calibration error is taken over.
+#: Number of equal bins of confidence in the calibration error.
 BINS = 15
 
 Rows = NDArray[np.float64]
@@ -13,7 +13,7 @@ Labels = NDArray[np.int64]
 
 
 def accuracy(probabilities: Rows, labels: Labels) -> float:
-    """Share of the rows [N, C] whose largest probability is at the label [N]; of no rows there is none.
+    """Share of the rows [N, C] whose largest probability is at the label [N]; NaN without rows.
 
     >>> accuracy(np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([0, 0]))
     0.5
@@ -22,20 +22,20 @@ def accuracy(probabilities: Rows, labels: Labels) -> float:
 
 
 def flips(before: Rows, after: Rows, labels: Labels) -> tuple[int, int]:
-    """How many rows became right, and how many became wrong.
+    """Number of rows that became right, and number of rows that became wrong.
 
     >>> flips(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([[0.1, 0.9], [0.4, 0.6]]), np.array([0, 1]))
     (1, 1)
     """
-    was, now = before.argmax(axis=1) == labels, after.argmax(axis=1) == labels
-    return int((~was & now).sum()), int((was & ~now).sum())
+    right_before, right_after = before.argmax(axis=1) == labels, after.argmax(axis=1) == labels
+    return int((~right_before & right_after).sum()), int((right_before & ~right_after).sum())
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Two-sided p of McNemar's exact test: that gains and losses as uneven as these, or more, come by chance.
+    """Two-sided p-value of McNemar's exact test: gains and losses at least this uneven arise by chance.
 
-    Under the null each of the rows that changed was as likely to become right as to become wrong, so that
-    gains are binomial with one half (McNemar 1947; exact form: Edwards 1948). No change at all gives 1.
+    Under the null hypothesis each changed row was as likely to become right as to become wrong, so the number of
+    gains is binomial with probability one half (McNemar 1947; exact form: Edwards 1948). Without changes p is 1.
 
     >>> mcnemar(8, 2)
     0.109375
@@ -48,20 +48,20 @@ def mcnemar(gained: int, lost: int) -> float:
 def calibration_error(probabilities: Rows, labels: Labels) -> float:
     """Expected calibration error of the decided class, over 15 equal bins (arXiv 1706.04599, equation 3).
 
-    Sum over bins of the share of rows in it times how far their accuracy is from their mean confidence.
+    Sum over bins: share of rows in the bin times the distance between their accuracy and their mean confidence.
 
     >>> calibration_error(np.array([[0.8, 0.2], [0.8, 0.2]]), np.array([0, 1])).__round__(12)
     0.3
     """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
-    # A bin holds its upper border and not its lower one.
+    # A bin includes its upper border and excludes its lower one.
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     gaps = np.bincount(bins, weights=right - confidence, minlength=BINS)
     return float(np.abs(gaps).sum() / len(labels))
 
 
-def total_variation(one: Rows, other: Rows) -> NDArray[np.float64]:
-    """Half the sum of absolute differences of each row with the other's: [N], from 0 to 1."""
-    distance: NDArray[np.float64] = np.abs(one - other).sum(axis=-1) / 2
+def total_variation(first: Rows, second: Rows) -> NDArray[np.float64]:
+    """Half the sum of absolute differences between the rows of both: [N], from 0 to 1."""
+    distance: NDArray[np.float64] = np.abs(first - second).sum(axis=-1) / 2
     return distance

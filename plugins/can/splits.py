@@ -1,7 +1,6 @@
-"""What is learned from, chosen on and tested on: random parts of real data, other in every seed.
+"""Training, validation and test rows: random parts of real data, drawn anew for each seed.
 
-Draws come from generators of their own, one for each purpose, so that an option that is not about the training
-rows leaves them as they are.
+The caller gives each purpose a generator of its own, so that the training rows do not depend on other options.
 """
 
 from __future__ import annotations
@@ -12,48 +11,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UsageError
-from harness_plugins.can.classifiers import Split, selected
+from harness_plugins.can.classifiers import Split, select
 
 if TYPE_CHECKING:
     from harness.running.run import Run
 
-#: Share of the rows that are tested on, where a data set has no official test rows.
+#: Share of test rows, where a data set has no official ones.
 TEST_SHARE = 0.2
-#: At most so many validation rows; the choices made on them need no more.
+#: Largest number of validation rows; choices on them need no more.
 VALID_ROWS = 800
-#: Pairs of digits in each class: to learn from for each share of one, to choose on, and to test on.
+#: Pairs of digits in each class for training (times ``train_share``), for validation and for testing.
 PAIRS = (50, 10, 20)
-#: How much more the favoured class is weighted than the least favoured in a wrong prior.
+#: Ratio of the largest to the smallest weight in a wrong prior.
 SKEW = 10.0
 
 Labels = NDArray[np.int64]
 
 
 def text_split(data: dict[str, Any], run: Run, rng: np.random.Generator) -> Split:
-    """The official test rows; of the training rows a part drawn anew for each seed, the rest to choose on.
+    """The official test rows, a random part of the training rows, and the others for validation.
 
-    A set with a validation part of its own is chosen on that instead.
+    A set's own validation part, where it has one, is used for validation instead.
     """
-    kept = _classes(data["train_labels"], run.options["classes"], rng)
-    texts, labels = _of_classes(data["train_texts"], data["train_labels"], kept)
+    classes = _draw_classes(data["train_labels"], run.options["classes"], rng)
+    texts, labels = _of_classes(data["train_texts"], data["train_labels"], classes)
     train, rest = draw(labels, run.options["train_share"], rng)
     if "valid_texts" in data:
-        valid, valid_labels = _of_classes(data["valid_texts"], data["valid_labels"], kept)
+        valid, valid_labels = _of_classes(data["valid_texts"], data["valid_labels"], classes)
     else:
-        valid, valid_labels = selected(texts, rest), labels[rest]
-    chosen = rng.permutation(len(valid_labels))[:VALID_ROWS]
-    test, test_labels = _of_classes(data["test_texts"], data["test_labels"], kept)
-    return Split(
-        selected(texts, train), labels[train], selected(valid, chosen), valid_labels[chosen], test, test_labels
-    )
+        valid, valid_labels = select(texts, rest), labels[rest]
+    sample = rng.permutation(len(valid_labels))[:VALID_ROWS]
+    test, test_labels = _of_classes(data["test_texts"], data["test_labels"], classes)
+    return Split(select(texts, train), labels[train], select(valid, sample), valid_labels[sample], test, test_labels)
 
 
 def image_split(data: dict[str, Any], run: Run, rng: np.random.Generator) -> Split:
-    """Pixels [N, D] of all the set's images, split anew for each seed; ``blur`` softens the test images alone."""
+    """Pixels [N, D] of all the set's images in random parts; ``blur`` applies to the test images only."""
     (images, labels), (test_images, test_labels) = _parts(data, rng)
-    kept = _classes(labels, run.options["classes"], rng)
-    images, labels = _of_classes(images, labels, kept)
-    test_images, test_labels = _of_classes(test_images, test_labels, kept)
+    classes = _draw_classes(labels, run.options["classes"], rng)
+    images, labels = _of_classes(images, labels, classes)
+    test_images, test_labels = _of_classes(test_images, test_labels, classes)
     train, rest = draw(labels, run.options["train_share"], rng)
     rest = rng.permutation(rest)[:VALID_ROWS]
     pixels, blurred = _flat(images), _flat(_blurred(test_images, run.options["blur"]))
@@ -61,30 +58,35 @@ def image_split(data: dict[str, Any], run: Run, rng: np.random.Generator) -> Spl
 
 
 def pair_split(data: dict[str, Any], run: Run, rng: np.random.Generator) -> Split:
-    """Two digits side by side, [N, 2 D]: a hundred classes, as many rows of each, from disjoint sets of digits."""
+    """Two digits side by side, [N, 2 D]: a hundred classes of equal size; the parts share no image."""
     (images, labels), test = _parts(data, rng)
-    learned, rest = draw(labels, 0.8, rng)
-    parts = ((images[learned], labels[learned]), (images[rest], labels[rest]), test)
-    classes = _classes(np.arange(100), run.options["classes"], rng)
+    train, rest = draw(labels, 0.8, rng)
+    parts = ((images[train], labels[train]), (images[rest], labels[rest]), test)
+    classes = _draw_classes(np.arange(100), run.options["classes"], rng)
     per_class = (max(1, round(PAIRS[0] * run.options["train_share"])), *PAIRS[1:])
-    made: list[Any] = []
+    fields: list[Any] = []
     for (pictures, digits), count in zip(parts, per_class, strict=True):
-        wanted = rng.permutation(np.repeat(np.arange(len(classes)), count))
-        tens, units = np.divmod(classes[wanted], 10)
-        rows = [np.empty(len(wanted), dtype=np.int64) for _ in range(2)]
-        for place, digit in zip(rows, (tens, units), strict=True):
-            for value in range(10):
-                at = np.flatnonzero(digit == value)
-                place[at] = rng.choice(np.flatnonzero(digits == value), size=len(at))
-        made += [_flat(np.concatenate([pictures[rows[0]], pictures[rows[1]]], axis=3)), wanted.astype(np.int64)]
-    return Split(*made)
+        pair_labels = rng.permutation(np.repeat(np.arange(len(classes)), count))
+        tens, units = np.divmod(classes[pair_labels], 10)
+        left, right = (_rows_of_digits(digits, row_digits, rng) for row_digits in (tens, units))
+        fields += [_flat(np.concatenate([pictures[left], pictures[right]], axis=3)), pair_labels.astype(np.int64)]
+    return Split(*fields)
+
+
+def _rows_of_digits(labels: Labels, digits: Labels, rng: np.random.Generator) -> Labels:
+    """A random row number of ``labels`` for each of the ``digits`` [N], with that label: [N]."""
+    rows = np.empty(len(digits), dtype=np.int64)
+    for value in range(10):
+        places = np.flatnonzero(digits == value)
+        rows[places] = rng.choice(np.flatnonzero(labels == value), size=len(places))
+    return rows
 
 
 def draw(labels: Labels, share: float, rng: np.random.Generator) -> tuple[Labels, Labels]:
     """Row numbers of a random ``share`` of every class, at least one row of each, and of the rest; both shuffled.
 
-    >>> one, rest = draw(np.array([0, 0, 0, 0, 1]), 0.5, np.random.default_rng(0))
-    >>> len(one), len(rest), 4 in one
+    >>> part, rest = draw(np.array([0, 0, 0, 0, 1]), 0.5, np.random.default_rng(0))
+    >>> len(part), len(rest), 4 in part
     (3, 2, True)
     """
     drawn, rest = [], []
@@ -99,7 +101,7 @@ def draw(labels: Labels, share: float, rng: np.random.Generator) -> tuple[Labels
 def shifted(labels: Labels, ratio: float, rng: np.random.Generator) -> Labels:
     """Row numbers, ascending, of a part in which classes have weights from 1 to ``ratio``, in a random order.
 
-    Each class keeps the share of its rows that its weight is of the largest one. With 1 all rows stay.
+    Each class keeps the share weight / ``ratio`` of its rows. With ``ratio`` 1 all rows stay.
 
     >>> np.bincount(np.repeat([0, 1], 10)[shifted(np.repeat([0, 1], 10), 5.0, np.random.default_rng(0))])
     array([ 2, 10])
@@ -121,11 +123,12 @@ def weights_from_one_to(ratio: float, classes: int, rng: np.random.Generator) ->
 def class_prior(
     kind: str, train_labels: Labels, test_labels: Labels, classes: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """The prior [classes] that a refiner is told; every entry above zero.
+    """The prior [classes] that the refiner gets; every entry is above zero.
 
-    ``train``: frequencies in the training rows. ``uniform``: all alike. ``skewed``: the training frequencies
-    times weights from 1 to 10 in a random order, which is wrong. ``test``: frequencies in the test rows, half
-    a row added to each class, which nobody can know beforehand.
+    - ``train``: frequencies in the training rows.
+    - ``uniform``: all equal.
+    - ``skewed``: a wrong prior, the training frequencies times weights from 1 to 10 in a random order.
+    - ``test``: frequencies in the test rows, half a row added to each class; nobody knows them beforehand.
     """
     counts = np.bincount(train_labels, minlength=classes).astype(np.float64)
     if kind == "uniform":
@@ -138,8 +141,8 @@ def class_prior(
     return prior
 
 
-def _classes(labels: Labels, count: int, rng: np.random.Generator) -> Labels:
-    """``count`` random classes (0: all), ascending: the first of one random order, so that fewer are a part of more."""
+def _draw_classes(labels: Labels, count: int, rng: np.random.Generator) -> Labels:
+    """``count`` random classes (0: all), ascending. A smaller ``count`` gives a subset under the same generator."""
     names = np.unique(labels)
     if count > len(names) or count == 1:
         raise UsageError(f"classes = {count}: 2 to {len(names)} are allowed here, or 0 for all")
@@ -147,18 +150,18 @@ def _classes(labels: Labels, count: int, rng: np.random.Generator) -> Labels:
     return np.sort(order[: count or len(names)])
 
 
-def _of_classes(rows: Any, labels: Labels, kept: Labels) -> tuple[Any, Labels]:
-    """The rows of the kept classes, these renumbered from 0."""
-    chosen = np.flatnonzero(np.isin(labels, kept))
-    return selected(rows, chosen), np.searchsorted(kept, labels[chosen]).astype(np.int64)
+def _of_classes(inputs: Any, labels: Labels, classes: Labels) -> tuple[Any, Labels]:
+    """The inputs of these ascending classes, and their labels, renumbered from 0."""
+    rows = np.flatnonzero(np.isin(labels, classes))
+    return select(inputs, rows), np.searchsorted(classes, labels[rows]).astype(np.int64)
 
 
 def _parts(data: dict[str, Any], rng: np.random.Generator) -> tuple[tuple[Any, Labels], tuple[Any, Labels]]:
-    """All the set's images and labels in two random parts, to learn from and to test on."""
+    """All the set's images and labels in two random parts, for training (and validation) and for testing."""
     images = np.concatenate([data["train_images"], data["test_images"]])
     labels = np.concatenate([data["train_labels"], data["test_labels"]])
-    known, test = draw(labels, 1 - TEST_SHARE, rng)
-    return (images[known], labels[known]), (images[test], labels[test])
+    train, test = draw(labels, 1 - TEST_SHARE, rng)
+    return (images[train], labels[train]), (images[test], labels[test])
 
 
 def _flat(images: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -166,10 +169,10 @@ def _flat(images: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _blurred(images: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """Images [N, 1, H, W] under a Gaussian filter of standard deviation ``sigma`` in pixels."""
+    """Images [N, 1, H, W] after a Gaussian filter of standard deviation ``sigma``, in pixels."""
     if sigma == 0:
         return images
     from scipy.ndimage import gaussian_filter
 
-    softened: NDArray[np.float32] = gaussian_filter(images, sigma=(0, 0, sigma, sigma))
-    return softened
+    blurred: NDArray[np.float32] = gaussian_filter(images, sigma=(0, 0, sigma, sigma))
+    return blurred

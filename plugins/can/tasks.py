@@ -1,140 +1,123 @@
-"""Train a classifier on real data, refine its test probabilities, and see what has become of its decisions."""
+"""The tasks ``postprocess/...``: classifiers of pictures and of texts, and three tasks without data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from harness.spec import Metric, Option, Task
+from harness_plugins.can.datasets import DATASETS
+from harness_plugins.can.methods import SPLIT
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
+_HERE = "harness_plugins.can"
+_ROLE = "probability-refiner"
 
-from harness.errors import UsageError
-from harness_plugins.can import scores
-from harness_plugins.can.baselines import PriorReweighting
-from harness_plugins.can.classifiers import Split, predicted
-from harness_plugins.can.splits import class_prior, image_split, pair_split, shifted, text_split
-from harness_plugins.can.uncertainty import top_entropy
-
-if TYPE_CHECKING:
-    from harness.running.run import Run
-
-Refine = Callable[[Tensor, Tensor], Tensor]
-MakeSplit = Callable[[dict[str, Any], "Run", np.random.Generator], Split]
-
-#: The options that training depends on; refiners do not take part in it.
-TRAINING_OPTIONS = ("classifier", "train_share", "classes", "blur")
-#: Trained classifiers' splits and probabilities that are kept.
-KEPT = 2
-# Cells that differ only in the refiner follow each other, and each would train the very same classifier: a worker
-# does so once. Everything that the result depends on is in the key.
-_trained: dict[tuple[Any, ...], tuple[Split, scores.Rows, scores.Rows]] = {}
-
-
-def refine_and_score(
-    refine: Refine, run: Run, dataset: str, make_split: MakeSplit, characters: bool = False
-) -> dict[str, float]:
-    """The metrics of the tasks ``postprocess/...`` on real data.
-
-    One seed is one draw of the training rows (and of the test rows where the set has no official ones). A
-    refiner with ``fit`` is fitted on validation rows first, with the training prior; nothing is chosen on
-    test rows. What is called unsure in the metrics is so by the options ``k`` and ``tau``, whatever the
-    refiner thinks. Raises UsageError if every test row is sure, or none is: then the metrics do not exist.
-    """
-    for_split, for_classifier, for_shift, for_prior, for_subsamples = run.rng.spawn(5)
-    key = (dataset, make_split, run.seed, *(run.options.get(name) for name in TRAINING_OPTIONS))
-    if key not in _trained:
-        while len(_trained) >= KEPT:
-            del _trained[next(iter(_trained))]
-        split = make_split(run.data(dataset), run, for_split)
-        seed = int(for_classifier.integers(2**31))
-        _trained[key] = (split, *predicted(split, run.options["classifier"], seed, characters))
-    split, valid, test = _trained[key]
-    kept = shifted(split.test_labels, run.options["shift"], for_shift)
-    before, labels = test[kept], split.test_labels[kept]
-    run.progress(1, 2)
-
-    classes = before.shape[1]
-    told = class_prior(run.options["prior"], split.train_labels, labels, classes, for_prior)
-    if hasattr(refine, "fit"):
-        known = np.bincount(split.train_labels, minlength=classes) / len(split.train_labels)
-        refine = refine.fit(_tensor(valid, run), torch.from_numpy(split.valid_labels), _tensor(known, run))
-    prior = _tensor(told, run)
-    given = _tensor(before, run)
-    after = refine(given, prior)
-    metrics = score(_array(given), _array(after), labels, told, run)
-    metrics["subsample_flips"] = _subsample_flips(refine, given, prior, after, run, for_subsamples)
-    return metrics
+_METRICS = {
+    "accuracy": Metric("higher", "fraction", "of all test rows, refined"),
+    "accuracy_before": Metric("higher", "fraction", "of all test rows, before refining"),
+    "gain": Metric("higher", "fraction", "accuracy - accuracy_before"),
+    "sure_accuracy": Metric("higher", "fraction", "of rows with a top-k entropy below tau, refined"),
+    "sure_accuracy_before": Metric("higher", "fraction", "of the same rows, before refining"),
+    "unsure_accuracy": Metric("higher", "fraction", "of rows with a top-k entropy of at least tau, refined"),
+    "unsure_accuracy_before": Metric("higher", "fraction", "of the same rows, before refining"),
+    "unsure_gain": Metric("higher", "fraction", "unsure_accuracy - unsure_accuracy_before"),
+    "sure_lead": Metric("higher", "fraction", "sure_accuracy_before - unsure_accuracy_before"),
+    "unsure_share": Metric(None, "fraction", "rows with a top-k entropy of at least tau"),
+    "flips_gained": Metric("higher", "count", "rows that became right"),
+    "flips_lost": Metric("lower", "count", "rows that became wrong"),
+    "mcnemar_p": Metric(None, "probability", "McNemar's exact test of these two counts on this one test set"),
+    "calibration_error": Metric("lower", "fraction", "expected calibration error of all rows, refined, 15 bins"),
+    "calibration_error_before": Metric("lower", "fraction", "the same before refining"),
+    "prior_distance": Metric("lower", "fraction", "total variation between the mean refined row and the prior"),
+    "prior_distance_before": Metric("lower", "fraction", "the same before refining"),
+    "reweighting_agreement": Metric("higher", "fraction", "unsure rows with the decision of prior-reweighting"),
+    "reweighting_distance": Metric(
+        "lower", "fraction", "mean total variation between unsure rows and those of prior-reweighting"
+    ),
+    "subsample_flips": Metric("lower", "fraction", "rows whose decision changes if a random half is refined by itself"),
+}
+_PROTOCOL = {
+    **SPLIT,
+    "classifier": Option("logistic", "classifier whose probabilities are refined", choices=("logistic", "mlp")),
+    "train_share": Option(0.8, "share of the training rows to train on, drawn for each seed", low=0.001, high=1),
+    "classes": Option(0, "number of random classes to use; 0: all", low=0),
+    "prior": Option(
+        "train",
+        "prior given to the refiner: train, test or uniform frequencies, or skewed: training times 1 to 10",
+        choices=("train", "uniform", "skewed", "test"),
+    ),
+    "shift": Option(1.0, "test classes are thinned out to weights from 1 to this", low=1, high=1000),
+    "subsamples": Option(5, "random halves of the test rows that are refined by themselves", low=1),
+}
+_BLUR = {"blur": Option(0.0, "standard deviation of a Gaussian filter on test images, pixels", low=0)}
+_HELP = "train a classifier, refine its test probabilities, compare the decisions"
 
 
-on_digits = partial(refine_and_score, dataset="digits", make_split=image_split)
-on_mnist_5k = partial(refine_and_score, dataset="mnist-5k", make_split=image_split)
-on_digit_pairs = partial(refine_and_score, dataset="digits", make_split=pair_split)
-on_banking77 = partial(refine_and_score, dataset="banking77", make_split=text_split)
-on_trec = partial(refine_and_score, dataset="trec", make_split=text_split)
-on_tnews_fewclue = partial(refine_and_score, dataset="tnews-fewclue", make_split=text_split, characters=True)
-on_iflytek_fewclue = partial(refine_and_score, dataset="iflytek-fewclue", make_split=text_split, characters=True)
+def _classify(
+    name: str, dataset: str, function: str, options: dict[str, Option] | None = None, help_text: str = _HELP
+) -> Task:
+    return Task(
+        name=f"postprocess/{name}",
+        role=_ROLE,
+        run=f"{_HERE}.evaluation:{function}",
+        metrics=_METRICS,
+        options=_PROTOCOL | (options or {}),
+        datasets=(dataset,),
+        help=help_text,
+    )
 
 
-def score(
-    before: scores.Rows, after: scores.Rows, labels: scores.Labels, prior: NDArray[np.float64], run: Run
-) -> dict[str, float]:
-    """Metrics of test rows [N, C] before and after refining."""
-    k, tau = run.options["k"], run.options["tau"]
-    rows = torch.from_numpy(before)
-    unsure = (top_entropy(rows, k) >= tau).numpy()
-    if unsure.all() or not unsure.any():
-        which = "every" if unsure.all() else "no"
-        raise UsageError(
-            f"probabilities of shape {list(before.shape)}: {which} test row is unsure at k = {k} and tau = {tau:g}, "
-            "from row 0 on; both kinds are needed to compare them"
-        )
-    reweighted = PriorReweighting(k=k, tau=tau)(rows, torch.from_numpy(prior)).numpy()
-    gained, lost = scores.flips(before, after, labels)
-    was, now = scores.accuracy(before, labels), scores.accuracy(after, labels)
-    sure_before = scores.accuracy(before[~unsure], labels[~unsure])
-    unsure_before = scores.accuracy(before[unsure], labels[unsure])
-    unsure_after = scores.accuracy(after[unsure], labels[unsure])
-    return {
-        "accuracy": now,
-        "accuracy_before": was,
-        "gain": now - was,
-        "sure_accuracy": scores.accuracy(after[~unsure], labels[~unsure]),
-        "sure_accuracy_before": sure_before,
-        "unsure_accuracy": unsure_after,
-        "unsure_accuracy_before": unsure_before,
-        "unsure_gain": unsure_after - unsure_before,
-        "sure_lead": sure_before - unsure_before,
-        "unsure_share": float(unsure.mean()),
-        "flips_gained": gained,
-        "flips_lost": lost,
-        "mcnemar_p": scores.mcnemar(gained, lost),
-        "calibration_error": scores.calibration_error(after, labels),
-        "calibration_error_before": scores.calibration_error(before, labels),
-        "prior_distance": float(scores.total_variation(after.mean(axis=0), prior)),
-        "prior_distance_before": float(scores.total_variation(before.mean(axis=0), prior)),
-        "reweighting_agreement": float((after.argmax(axis=1) == reweighted.argmax(axis=1))[unsure].mean()),
-        "reweighting_distance": float(scores.total_variation(after, reweighted)[unsure].mean()),
-    }
+_CLASSIFY = (
+    _classify("digits", "digits", "on_digits", _BLUR),
+    _classify("mnist-5k", "mnist-5k", "on_mnist_5k", _BLUR),
+    _classify(
+        "digit-pairs", "digits", "on_digit_pairs", help_text=f"{_HELP}; two digits side by side make 100 classes"
+    ),
+    *(_classify(dataset.name, dataset.name, f"on_{dataset.name.replace('-', '_')}") for dataset in DATASETS),
+)
+_TOY = Task(
+    name="postprocess/toy",
+    role=_ROLE,
+    run=f"{_HERE}.synthetic:published_examples",
+    metrics={
+        "repository": Metric(None, "probability", "of the first class of [.5, .5], beside [0, 1]"),
+        "article": Metric(None, "probability", "of the first class of [.5, .5], beside [.05, .95]"),
+    },
+    help="the published examples: two rows, two classes, an even prior",
+)
+_INVARIANCES = Task(
+    name="postprocess/invariances",
+    role=_ROLE,
+    run=f"{_HERE}.synthetic:invariances",
+    metrics={
+        "sure_changed": Metric("lower", "count", "sure rows that are not returned bit for bit"),
+        "matched_flips": Metric("lower", "count", "rows whose decision changes if the prior is the sure rows' mean"),
+        "matched_changed": Metric("lower", "count", "rows with a probability that then changes by more than 1e-5"),
+        "largest_matched_change": Metric("lower", "probability", "largest change of a probability then"),
+        "order_changed": Metric("lower", "count", "rows that change by more than 1e-5 with the rows' order"),
+    },
+    options={
+        **SPLIT,
+        "classes": Option(10, "classes of the random rows", low=4),
+        "sure": Option(200, "rows with an entropy below 0.5", low=1),
+        "unsure": Option(200, "rows with an entropy of 0.95 or more", low=1),
+    },
+    help="count changes on random rows where nothing should change",
+)
+_SIMULATION = Task(
+    name="postprocess/simulation",
+    role=_ROLE,
+    run=f"{_HERE}.synthetic:simulation",
+    metrics={
+        "relative_gain": Metric("higher", "fraction", "(b' - b) . prior / (b . prior), the paper's measure"),
+        "flip_share": Metric(None, "fraction", "unsure rows whose decision changes"),
+        "calibrated_change": Metric("higher", "fraction", "change of accuracy if labels are drawn from b"),
+    },
+    options={
+        "k": SPLIT["k"],
+        "tau": Option(0.5, "unsure rows have an entropy from here to the next quarter", choices=(0.25, 0.5, 0.75)),
+        "classes": Option(10, "classes; one less are the sure rows", low=4),
+        "draws": Option(200, "sets of sure rows", low=1),
+        "rows": Option(100, "unsure rows for each set", low=1),
+    },
+    help="sure rows with one peak each, unsure rows of one range of entropy, as the paper simulates them",
+)
 
-
-def _subsample_flips(
-    refine: Refine, given: Tensor, prior: Tensor, after: Tensor, run: Run, rng: np.random.Generator
-) -> float:
-    """Share of rows that are decided otherwise when a random half of the test rows is refined by itself."""
-    whole = after.argmax(dim=1)
-    shares = []
-    for _ in range(run.options["subsamples"]):
-        half = torch.from_numpy(rng.permutation(len(given))[: max(1, len(given) // 2)]).to(given.device)
-        shares.append((refine(given[half], prior).argmax(dim=1) != whole[half]).double().mean().item())
-    return float(np.mean(shares))
-
-
-def _tensor(rows: NDArray[np.float64], run: Run) -> Tensor:
-    return torch.from_numpy(rows).to(run.device, run.dtype)
-
-
-def _array(rows: Tensor) -> NDArray[np.float64]:
-    return rows.detach().cpu().double().numpy()
+TASKS = (*_CLASSIFY, _TOY, _INVARIANCES, _SIMULATION)

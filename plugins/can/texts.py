@@ -1,9 +1,9 @@
-"""Text sets read from their published files: a list of texts and their class numbers for each part.
+"""Readers of the published files of text sets: a list of texts and their class numbers for each part.
 
-Every loader takes {file name: path} and gives ``train_texts``, ``test_texts`` (lists of str) and
-``train_labels``, ``test_labels`` (int64 [N]); sets that come with a validation part give ``valid_texts`` and
-``valid_labels`` too. Class numbers are places in ``classes``, the sorted names of the training part's classes.
-A line that is not what it should be raises DatasetError with the file and the line's number.
+Every loader takes {file name: path} and returns ``train_texts``, ``test_texts`` (lists of str) and ``train_labels``,
+``test_labels`` (int64 [N]); a set with a validation part also has ``valid_texts`` and ``valid_labels``. Class numbers
+are indices into ``classes``, the sorted class names of the training part. A malformed line raises DatasetError with
+the file and the line number.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ def load_banking77(paths: Mapping[str, Path]) -> dict[str, Any]:
 
 
 def load_trec(paths: Mapping[str, Path]) -> dict[str, Any]:
-    """TREC questions with their 50 fine classes. Test questions that also are training questions are left out.
+    """TREC questions with their 50 fine classes, without test questions that are also training questions.
 
-    Ten of the 500 are, word for word: a classifier that has seen them says nothing on new ones.
+    Ten of the 500 test questions are, word for word; their scores would say nothing about new questions.
     """
     rows = {part: read_trec(paths[f"raw_TREC.{part}"]) for part in ("train", "test")}
-    seen = {text for text, _ in rows["train"]}
-    rows["test"] = [row for row in rows["test"] if row[0] not in seen]
+    train_texts = {text for text, _ in rows["train"]}
+    rows["test"] = [row for row in rows["test"] if row[0] not in train_texts]
     return _numbered({part: (paths[f"raw_TREC.{part}"], rows[part]) for part in rows})
 
 
 def load_fewclue(paths: Mapping[str, Path]) -> dict[str, Any]:
-    """A FewCLUE set: JSON lines with a sentence and a label; all training and validation parts together."""
+    """A FewCLUE set: JSON lines with a sentence and a label. The files join all samples of a part of the set."""
     files = {"train": "train_few_all.json", "valid": "dev_few_all.json", "test": "test_public.json"}
     return _numbered({part: (paths[name], read_json_lines(paths[name])) for part, name in files.items()})
 
@@ -59,11 +59,11 @@ def read_csv(path: Path) -> list[Row]:
                 rows.append((row[0], row[1]))
     except (csv.Error, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: not a CSV file in UTF-8: {error}") from None
-    return _some(path, rows)
+    return _require_rows(path, rows)
 
 
 def read_trec(path: Path) -> list[Row]:
-    """Rows of a file with a line ``COARSE:fine question`` each, in Latin-1."""
+    """Rows of a Latin-1 file with lines ``COARSE:fine question``."""
     rows = []
     for number, line in enumerate(_lines(path.read_bytes().decode("latin-1")), start=1):
         label, _, question = line.partition(" ")
@@ -71,7 +71,7 @@ def read_trec(path: Path) -> list[Row]:
         if not (coarse and colon and fine and question.strip()):
             raise DatasetError(f"{path}: line {number}: COARSE:fine and a question are needed, found {line!r}")
         rows.append((question.strip(), label))
-    return _some(path, rows)
+    return _require_rows(path, rows)
 
 
 def read_json_lines(path: Path) -> list[Row]:
@@ -89,24 +89,24 @@ def read_json_lines(path: Path) -> list[Row]:
         sentence, label = (item.get("sentence"), item.get("label")) if isinstance(item, dict) else (None, None)
         if not isinstance(sentence, str) or not sentence.strip() or type(label) is not int:
             raise DatasetError(f"{path}: line {number}: a sentence and an integer label are needed, found {line!r}")
-        # Padded, so that names sort as the numbers do.
+        # Zeros in front, so that names sort like the numbers.
         rows.append((sentence, f"{label:04d}"))
-    return _some(path, rows)
+    return _require_rows(path, rows)
 
 
 def _lines(content: str) -> list[str]:
-    """Lines that end with a line feed alone: splitlines would cut at characters that stand within texts."""
+    """Lines that end with a line feed; splitlines would also split at other separators, which texts may contain."""
     return [line.rstrip("\r") for line in content.removesuffix("\n").split("\n")] if content else []
 
 
-def _some(path: Path, rows: list[Row]) -> list[Row]:
+def _require_rows(path: Path, rows: list[Row]) -> list[Row]:
     if not rows:
         raise DatasetError(f"{path}: at least one row is needed, found none")
     return rows
 
 
 def _numbered(parts: Mapping[str, tuple[Path, Sequence[Row]]]) -> dict[str, Any]:
-    """Texts and class numbers of each part. Every class must have training rows."""
+    """Texts and class numbers of each part. Raises DatasetError for a class without training rows."""
     classes = sorted({name for _, name in parts["train"][1]})
     numbers = {name: number for number, name in enumerate(classes)}
     data: dict[str, Any] = {"classes": classes}

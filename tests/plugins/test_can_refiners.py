@@ -1,4 +1,4 @@
-"""The refiners as people call them: which rows they touch, by whose rules, and what they say about bad input."""
+"""The refiners as users call them: the rows they change, the rules they follow, and their errors for bad input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness_plugins.can import refiners
 from harness_plugins.can.uncertainty import any_top_entropy, top_entropy
 
 NAMES = sorted(name for name, method in METHODS.items() if method.role == "probability-refiner")
-#: The ones that leave sure rows alone.
+#: Refiners that do not change sure rows.
 SPLITTING = ["can", "can-loop", "can-batch", "can-tuned", "prior-reweighting"]
 
 
@@ -33,7 +33,7 @@ def entropy_by_hand(row, k):
     return -math.fsum(p / total * math.log(p / total) for p in top if p > 0) / math.log(len(top))
 
 
-def test_entropies_are_the_definitions():
+def test_entropies_equal_their_definitions():
     rows, _ = predictions()
     rows[3] = torch.eye(6, dtype=torch.float64)[2]
     for k in (2, 3, 6, 9):
@@ -56,13 +56,13 @@ def test_row_at_the_threshold_is_unsure():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("name", NAMES)
-def test_every_refiner_keeps_shape_dtype_and_order_and_gives_probabilities(name, dtype):
+def test_every_refiner_preserves_shape_dtype_and_order_and_returns_probabilities(name, dtype):
     rows, prior = predictions(dtype=dtype)
     refined = METHODS[name].create()(rows, prior)
     assert refined.shape == rows.shape
     assert refined.dtype == dtype
     assert (refined >= 0).all()
-    # The authors' code adds 1e-10 to sums that are themselves far below one.
+    # The authors' code adds 1e-10 to sums far below one.
     slack = 8 * torch.finfo(dtype).eps + 1e-7
     torch.testing.assert_close(refined.double().sum(dim=1), torch.ones(60).double(), rtol=0, atol=slack)
     order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
@@ -70,16 +70,16 @@ def test_every_refiner_keeps_shape_dtype_and_order_and_gives_probabilities(name,
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_refiner_writes_into_what_it_is_given(name):
+def test_no_refiner_changes_its_arguments(name):
     rows, prior = predictions()
-    kept, shares = rows.clone(), prior.clone()
+    same_rows, same_prior = rows.clone(), prior.clone()
     METHODS[name].create()(rows, prior)
-    assert torch.equal(rows, kept)
-    assert torch.equal(prior, shares)
+    assert torch.equal(rows, same_rows)
+    assert torch.equal(prior, same_prior)
 
 
 @pytest.mark.parametrize("name", SPLITTING)
-def test_sure_rows_come_back_bit_by_bit_and_unsure_ones_do_not(name):
+def test_sure_rows_are_returned_bit_for_bit_and_unsure_rows_change(name):
     rows, prior = predictions(dtype=torch.float32)
     unsure = top_entropy(rows.double(), 3) >= 0.9
     changed = (METHODS[name].create()(rows, prior) != rows).any(dim=1)
@@ -87,7 +87,7 @@ def test_sure_rows_come_back_bit_by_bit_and_unsure_ones_do_not(name):
     assert torch.equal(changed, unsure)
 
 
-def test_batch_stacks_all_unsure_rows_in_one_matrix():
+def test_batch_normalises_all_rows_in_one_matrix():
     rows, prior = predictions()
     sure = (top_entropy(rows, 3) < 0.9).numpy()
     expected = rows.numpy().copy()
@@ -96,12 +96,12 @@ def test_batch_stacks_all_unsure_rows_in_one_matrix():
         expected = expected / expected.mean(axis=0) * prior.numpy()
         expected = expected / expected.sum(axis=1, keepdims=True)
     expected[sure] = rows.numpy()[sure]
-    found = METHODS["can-batch"].create(alpha=1.5, iterations=2)(rows, prior)
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+    refined = METHODS["can-batch"].create(alpha=1.5, iterations=2)(rows, prior)
+    np.testing.assert_allclose(refined.numpy(), expected, rtol=1e-12)
 
 
 def official_by_hand(rows, prior, threshold, alpha, depth):
-    """The rules of the authors' code for fewer sure rows than it thins out, written row by row in numpy."""
+    """The rules of the authors' code, row by row in numpy, for so few sure rows that all are the reference."""
     rows, prior = rows.numpy(), prior.numpy()
     classes = rows.shape[1]
     confused = [any(entropy_by_hand(row, k) >= threshold for k in range(2, classes + 1)) for row in rows]
@@ -120,35 +120,35 @@ def official_by_hand(rows, prior, threshold, alpha, depth):
 @pytest.mark.parametrize(("threshold", "alpha", "depth"), [(0.75, 1.0, 1), (0.5, 0.5, 3), (0.25, 2.0, 2)])
 def test_official_form_follows_the_authors_rules(threshold, alpha, depth):
     rows, prior = predictions()
-    found = METHODS["can-official"].create(threshold=threshold, alpha=alpha, depth=depth)(rows, prior)
-    np.testing.assert_allclose(found.numpy(), official_by_hand(rows, prior, threshold, alpha, depth), atol=1e-8)
+    refined = METHODS["can-official"].create(threshold=threshold, alpha=alpha, depth=depth)(rows, prior)
+    np.testing.assert_allclose(refined.numpy(), official_by_hand(rows, prior, threshold, alpha, depth), atol=1e-8)
 
 
 def test_official_form_calls_a_row_unsure_that_the_article_calls_sure():
-    """Two alike probabilities and no third: unsure by k = 2, sure by k = 3."""
+    """Two equal probabilities and no third: unsure by k = 2, sure by k = 3."""
     rows = torch.tensor([[0.49, 0.49, 0.01, 0.01], [0.97, 0.01, 0.01, 0.01]], dtype=torch.float64)
     even = torch.full((4,), 0.25, dtype=torch.float64)
     assert torch.equal(METHODS["can"].create()(rows, even), rows)
     assert not torch.equal(METHODS["can-official"].create(threshold=0.9)(rows, even)[0], rows[0])
 
 
-def test_official_form_thins_out_many_sure_rows_to_a_stratified_part(monkeypatch):
+def test_official_form_takes_a_stratified_sample_of_many_sure_rows(monkeypatch):
     rows, prior = predictions(rows=400, classes=4)
     monkeypatch.setattr(refiners, "OFFICIAL_REFERENCE", 20)
-    seen = []
-    stacked = refiners.alternating.refine_stacked
+    tables = []
+    refine_stacked = refiners.alternating.refine_stacked
     monkeypatch.setattr(
-        refiners.alternating, "refine_stacked", lambda table, *a: seen.append(table) or stacked(table, *a)
+        refiners.alternating, "refine_stacked", lambda table, *a: tables.append(table) or refine_stacked(table, *a)
     )
     METHODS["can-official"].create()(rows, prior)
     sure = rows[any_top_entropy(rows) < 0.75]
     shares = torch.bincount(sure.argmax(dim=1), minlength=4) * 20 / len(sure)
-    used = torch.bincount(seen[0][:-1].argmax(dim=1), minlength=4)
-    assert used.sum() == 20
-    assert ((used - shares).abs() < 1).all()
+    sampled = torch.bincount(tables[0][:-1].argmax(dim=1), minlength=4)
+    assert sampled.sum() == 20
+    assert ((sampled - shares).abs() < 1).all()
 
 
-def test_stratified_rows_keep_every_class_and_are_always_the_same():
+def test_stratified_rows_have_every_class_and_are_the_same_in_every_call():
     labels = np.random.default_rng(0).choice(5, 300, p=[0.5, 0.3, 0.15, 0.04, 0.01])
     rows = refiners.stratified_rows(labels, 50)
     assert len(set(rows)) == len(rows)
@@ -156,7 +156,7 @@ def test_stratified_rows_keep_every_class_and_are_always_the_same():
     np.testing.assert_array_equal(rows, refiners.stratified_rows(labels, 50))
 
 
-def test_tuning_chooses_what_is_most_accurate_on_the_validation_rows():
+def test_tuning_chooses_the_most_accurate_settings_on_the_validation_rows():
     rows, prior = predictions(rows=200, classes=4)
     labels = torch.randint(4, (200,), generator=torch.Generator().manual_seed(5))
     tuned = METHODS["can-tuned"].create().fit(rows, labels, prior)
@@ -168,20 +168,20 @@ def test_tuning_chooses_what_is_most_accurate_on_the_validation_rows():
     assert right == best > int((refiners.Can()(rows, prior).argmax(dim=1) == labels).sum())
 
 
-def test_tuning_keeps_the_published_settings_where_nothing_is_gained():
+def test_tuning_keeps_the_published_settings_if_no_others_are_more_accurate():
     rows, prior = torch.eye(4).double().repeat(5, 1), torch.full((4,), 0.25).double()
     tuned = METHODS["can-tuned"].create().fit(rows, torch.arange(4).repeat(5), prior)
-    assert tuned.chosen == {"k": 3, "tau": 0.9, "alpha": 1.0, "iterations": 1}
+    assert tuned.settings == {"k": 3, "tau": 0.9, "alpha": 1.0, "iterations": 1}
 
 
 @pytest.mark.parametrize("name", ["can", "can-loop", "can-tuned", "prior-reweighting"])
-def test_no_sure_row_is_told(name):
+def test_rows_that_are_all_unsure_are_refused(name):
     rows, even = torch.full((3, 4), 0.25), torch.full((4,), 0.25)
-    with pytest.raises(UsageError, match=r"3 rows: none has an entropy below tau = 0.9, from row 0 on"):
+    with pytest.raises(UsageError, match=r"3 rows: none has an entropy below tau = 0.9; at least one sure row"):
         METHODS[name].create()(rows, even)
 
 
-def test_no_sure_row_is_the_identity_for_the_official_form_and_no_matter_for_the_batch():
+def test_without_sure_rows_the_official_form_uses_the_identity_and_the_batch_the_unsure_rows():
     rows = torch.tensor([[0.5, 0.5], [0.48, 0.52]], dtype=torch.float64)
     prior = torch.tensor([0.3, 0.7], dtype=torch.float64)
     expected = official_by_hand(rows, prior, 0.75, 1.0, 1)
@@ -190,7 +190,7 @@ def test_no_sure_row_is_the_identity_for_the_official_form_and_no_matter_for_the
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_sure_row_is_legal(name):
+def test_a_single_sure_row_is_accepted(name):
     row = torch.tensor([[0.98, 0.01, 0.01]], dtype=torch.float64)
     refined = METHODS[name].create()(row, torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64))
     assert refined.argmax() == 0
@@ -198,7 +198,7 @@ def test_one_sure_row_is_legal(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    ("rows", "prior", "told"),
+    ("rows", "prior", "message"),
     [
         ([[0.5, 0.5], [0.9, 0.3]], [0.5, 0.5], r"probabilities of shape \[2, 2\]: row 1 sums to 1.2"),
         ([[math.nan, 0.5]], [0.5, 0.5], r"probabilities of shape \[1, 2\]: row 0 has nan at class 0"),
@@ -214,18 +214,18 @@ def test_one_sure_row_is_legal(name):
         (np.empty((0, 2)), [0.5, 0.5], r"probabilities of shape \[0, 2\]"),
     ],
 )
-def test_bad_input_is_told_with_argument_shape_and_row(name, rows, prior, told):
-    given = torch.tensor(np.array(rows), dtype=torch.float32)
-    with pytest.raises(UsageError, match=told):
-        METHODS[name].create()(given, torch.tensor(prior))
+def test_error_about_bad_input_names_argument_shape_and_row(name, rows, prior, message):
+    probabilities = torch.tensor(np.array(rows), dtype=torch.float32)
+    with pytest.raises(UsageError, match=message):
+        METHODS[name].create()(probabilities, torch.tensor(prior))
 
 
-def test_integers_are_no_probabilities():
+def test_integers_are_refused():
     with pytest.raises(UsageError, match=r"torch.int64 and prior|floating-point tensors are needed"):
         METHODS["none"].create()(torch.eye(2).long(), torch.tensor([0.5, 0.5]))
 
 
-def test_predictions_written_out_with_four_digits_are_accepted():
+def test_predictions_printed_with_four_digits_are_accepted():
     rows, prior = predictions(classes=40)
     rounded = (rows * 1e4).round() / 1e4
     assert (rounded.sum(dim=1) != 1).any()

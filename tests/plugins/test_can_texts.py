@@ -1,4 +1,4 @@
-"""The text readers: what they give, and what they say about files that are not what they should be."""
+"""The readers of text sets: their results, and their errors for malformed files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write(folder, **files):
     return paths
 
 
-def test_csv_texts_keep_their_commas_quotes_and_line_breaks(tmp_path):
+def test_csv_texts_keep_commas_quotes_and_line_breaks(tmp_path):
     train = 'text,category\n"Where, then?",b\n"He said ""no""\nand left",a\nüber,a\n'
     paths = write(tmp_path, train__csv=train, test__csv="text,category\nWhy?,b\n")
     data = texts.load_banking77(paths)
@@ -47,8 +47,8 @@ def test_trec_leaves_out_test_questions_that_are_training_questions(tmp_path):
     assert data["test_labels"].tolist() == [data["classes"].index("NUM:date")]
 
 
-def line(sentence, label, **more):
-    return json.dumps({"sentence": sentence, "label": label, **more}, ensure_ascii=False) + "\n"
+def line(sentence, label, **fields):
+    return json.dumps({"sentence": sentence, "label": label, **fields}, ensure_ascii=False) + "\n"
 
 
 def fewclue(folder, train=None, valid=None, test=None):
@@ -57,7 +57,7 @@ def fewclue(folder, train=None, valid=None, test=None):
     return write(folder, **parts, test_public__json=test or line("六", 2))
 
 
-def test_fewclue_labels_are_numbered_as_numbers_and_line_separators_stay_in_the_text(tmp_path):
+def test_fewclue_labels_sort_as_numbers_and_line_separators_stay_in_the_text(tmp_path):
     data = texts.load_fewclue(fewclue(tmp_path))
     assert data["train_texts"] == ["一", "二\u2028三", "四"]
     assert data["train_labels"].tolist() == [0, 1, 0]
@@ -66,7 +66,7 @@ def test_fewclue_labels_are_numbered_as_numbers_and_line_separators_stay_in_the_
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (line("a", 2) + "{broken\n", r"train_few_all.json: line 2: not JSON"),
         (line("a", 2) + line("", 2), "line 2: a sentence and an integer label are needed"),
@@ -77,19 +77,19 @@ def test_fewclue_labels_are_numbered_as_numbers_and_line_separators_stay_in_the_
         (b"\xff\xfe", "train_few_all.json: not text in UTF-8"),
     ],
 )
-def test_damaged_json_lines_are_told_with_file_and_line(content, told, tmp_path):
-    with pytest.raises(DatasetError, match=told):
+def test_error_about_malformed_json_lines_names_file_and_line(content, message, tmp_path):
+    with pytest.raises(DatasetError, match=message):
         texts.load_fewclue(fewclue(tmp_path, train=content))
 
 
-def test_empty_file_is_told(tmp_path):
+def test_empty_file_is_refused(tmp_path):
     paths = fewclue(tmp_path)
     paths["dev_few_all.json"].write_bytes(b"")
     with pytest.raises(DatasetError, match=r"dev_few_all.json: at least one row is needed, found none"):
         texts.load_fewclue(paths)
 
 
-def test_class_without_training_rows_is_told(tmp_path):
+def test_class_without_training_rows_is_refused(tmp_path):
     with pytest.raises(
         DatasetError, match=r"test_public.json: class '0099' has no training row; classes are 0002, 0010"
     ):
@@ -97,7 +97,7 @@ def test_class_without_training_rows_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("question,intent\na,b\n", "train.csv: line 1: the header text,category is needed, found 'question,intent'"),
         ("text,category\na,b\nc\n", "train.csv: line 3: a text and a category are needed, found"),
@@ -108,13 +108,13 @@ def test_class_without_training_rows_is_told(tmp_path):
         ("", "line 1: the header text,category is needed"),
     ],
 )
-def test_damaged_csv_is_told_with_file_and_line(content, told, tmp_path):
-    with pytest.raises(DatasetError, match=told):
+def test_error_about_malformed_csv_names_file_and_line(content, message, tmp_path):
+    with pytest.raises(DatasetError, match=message):
         texts.load_banking77(write(tmp_path, train__csv=content, test__csv="text,category\na,b\n"))
 
 
 @pytest.mark.parametrize("bad", ["NUMdate When ?", "NUM:date", ":date When ?", "NUM: When ?", ""])
-def test_damaged_trec_line_is_told_with_file_and_line(bad, tmp_path):
+def test_error_about_a_malformed_trec_line_names_file_and_line(bad, tmp_path):
     paths = write(tmp_path, raw_TREC__train=f"NUM:date When ?\n{bad}\nHUM:ind Who ?\n", raw_TREC__test="HUM:ind W ?\n")
     with pytest.raises(DatasetError, match=r"raw_TREC.train: line 2: COARSE:fine and a question are needed"):
         texts.load_trec(paths)
@@ -130,7 +130,7 @@ def test_damaged_trec_line_is_told_with_file_and_line(bad, tmp_path):
         ("iflytek-fewclue", 119, {"train": 3024, "valid": 1373, "test": 1749}),
     ],
 )
-def test_own_copy_of_a_text_set_is_read(name, classes, rows):
+def test_text_sets_have_the_published_numbers_of_rows_and_classes(name, classes, rows):
     data = load(DATASETS[name])
     assert len(data["classes"]) == classes
     for part, count in rows.items():

@@ -1,4 +1,4 @@
-"""What a refiner is checked and timed on: many unsure rows to be corrected against many sure ones."""
+"""Inputs, call and least work of the workload: many unsure rows to refine with many sure ones."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ def inputs(
 ) -> tuple[Tensor, Tensor]:
     """Probabilities [confident + unconfident, classes] in a random order, and an uneven prior [classes].
 
-    A confident row has one peak and a top-3 entropy well below 0.9, an unconfident row three peaks that are
-    nearly alike and one well above. Drawn in float64 on the generator's device and then rounded, so that every
-    dtype and device gets the same rows, split in the same way.
+    A confident row has one peak and a top-3 entropy well below 0.9; an unconfident row has three nearly equal peaks
+    and a top-3 entropy well above 0.9. Drawn in float64 on the generator's device and then rounded: every dtype and
+    device gets the same rows, split in the same way.
     """
-
     rows = _rows(generator, confident, unconfident, classes, peak=2.0 * classes)
     prior = 1 + _uniform(generator, classes)
     return _rounded(rows, prior, device, dtype)
@@ -26,8 +25,7 @@ def inputs(
 def certain_rows(
     generator: torch.Generator, device: torch.device, dtype: torch.dtype, confident: int, unconfident: int, classes: int
 ) -> tuple[Tensor, Tensor]:
-    """Confident rows with all but a millionth of their weight on one class; the first ones see to it that each class
-    has such a row."""
+    """Confident rows that have all but a millionth of their weight on one class."""
     rows = _rows(generator, confident, unconfident, classes, peak=1e6 * classes)
     prior = 1 + _uniform(generator, classes)
     return _rounded(rows, prior, device, dtype)
@@ -50,9 +48,9 @@ def _rows(generator: torch.Generator, confident: int, unconfident: int, classes:
     count = confident + unconfident
     weights = 0.2 + _uniform(generator, count, classes)
     order = _uniform(generator, count, classes).argsort(dim=1)
-    # A class that no sure row leans to would be a case of its own.
-    each = min(confident, classes)
-    order[:each, 0] = torch.arange(each, device=order.device)
+    # Each class has a confident row, as far as there are enough: a class without one would be a special case.
+    first = min(confident, classes)
+    order[:first, 0] = torch.arange(first, device=order.device)
     weights[:confident].scatter_(1, order[:confident, :1], peak)
     peaks = classes * (1 + 0.2 * _uniform(generator, unconfident, min(3, classes)))
     weights[confident:].scatter_(1, order[confident:, :3], peaks)
@@ -65,7 +63,7 @@ def _rounded(rows: Tensor, prior: Tensor, device: torch.device, dtype: torch.dty
 
 
 def call(refine: Callable[[Tensor, Tensor], Tensor], probabilities: Tensor, prior: Tensor) -> Tensor:
-    """A scalar to differentiate: how near the refined rows come to the prior."""
+    """A scalar to differentiate: the sum of the refined rows' products with the prior."""
     return (refine(probabilities, prior) * prior).sum()
 
 
@@ -75,6 +73,6 @@ def least_bytes(itemsize: int, confident: int, unconfident: int, classes: int) -
 
 
 def least_flops(confident: int, unconfident: int, classes: int) -> int:
-    """One step with alpha = 1, forward: the sure rows' column sums, shared by all unsure rows, and for each of
-    these the sum, the quotient, two products and its own sum for each class."""
+    """One step with alpha = 1, forward, for each class: the sure rows' column sum, which all unsure rows share, and
+    for each unsure row its column sum, the quotient, two products and its row sum."""
     return classes * (confident + 5 * unconfident)
