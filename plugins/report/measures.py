@@ -12,7 +12,7 @@ from harness.cell import Cell, Record
 from harness.judge import SuiteResult, Summary, summarise
 from harness.numbers import duration, memory, number, with_half, with_interval
 from harness.spec import Task
-from harness_plugins.report import charts
+from harness_plugins.report import charts, svg
 from harness_plugins.report.page import Picture, Table
 
 #: Charts of one kind for a task; what is beyond stands in the tables.
@@ -33,7 +33,7 @@ class TaskView:
     estimates: Table
     #: Columns of the table that hold names, before those with numbers.
     names: int
-    legend: Sequence[tuple[str, Markup]]
+    legend: Markup
     costs: Sequence[Picture]
     cost_table: Table | None
     curves: Sequence[Picture]
@@ -85,7 +85,7 @@ def _task_view(
         metrics=[(m, _metric(task.metrics[m].better, task.metrics[m].unit, task.metrics[m].help)) for m in metrics],
         estimates=Table.of(columns, table),
         names=1 + len(axes),
-        legend=[(m, Markup(charts.key(i))) for i, m in enumerate(methods)],
+        legend=Markup(svg.legend(methods)),
         costs=costs,
         cost_table=cost_table,
         curves=curves,
@@ -118,7 +118,7 @@ def _costs(
                 spent = duration(cost) if unit == "seconds" else memory(s.peak_bytes)
                 tip = f"{_setting(s, axes)}: {with_interval(e.mean, e.low, e.high)}, {spent}"
                 beside = str(_axis(s, axes[0])) if len(axes) == 1 else ""
-                points.append(charts.Point(methods.index(s.method), cost, e.mean, e.low, e.high, tip, beside))
+                points.append(charts.CostPoint(methods.index(s.method), cost, e.mean, e.low, e.high, tip, beside))
                 if unit == "seconds":
                     cells = [with_interval(e.mean, e.low, e.high), f"{s.seconds:.3g}", memory(s.peak_bytes)]
                     table.append([metric, s.method, *(str(_axis(s, a)) for a in axes), *cells])
@@ -145,19 +145,17 @@ def _curves(
     rows: list[list[str]] = []
     for (name, setting), by_method in sorted(found.items(), key=lambda item: item[0][0]):
         tracks = [
-            charts.Track(methods.index(m), m, charts.averaged(seeds) or seeds[0], seeds)
+            charts.MethodCurve(methods.index(m), m, charts.averaged(seeds) or seeds[0], seeds)
             for m, seeds in by_method.items()
         ]
-        every = [y for t in tracks for seed in (*t.seeds, t.average) for _, y in seed]
-        steps = max(x for t in tracks for seed in t.seeds for x, _ in seed)
         caption = f"{name}, {setting}" if setting else name
         caption += ", over steps"
         if len(pictures) < MOST_CHARTS:
-            pictures.append(Picture(Markup(charts.curves(tracks, every, steps, caption)), caption))
+            pictures.append(Picture(Markup(charts.curves(tracks, caption)), caption))
         for track in tracks:
-            told = charts.thinned(track.average, TABLE_STEPS)
+            told = charts.thinned(track.mean, TABLE_STEPS)
             text = ", ".join(f"{step}: {number(value)}" for step, value in told)
-            rows.append([name, setting, track.name, str(len(track.seeds)), text])
+            rows.append([name, setting, track.method, str(len(track.seeds)), text])
     table = Table.of(("curve", "setting", "method", "seeds", "step: mean"), rows) if rows else None
     return pictures, table, max(0, len(found) - MOST_CHARTS)
 

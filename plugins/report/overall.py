@@ -12,7 +12,7 @@ from markupsafe import Markup
 from harness.cell import Cell, Record
 from harness.judge import SuiteResult
 from harness.numbers import with_interval
-from harness_plugins.report import aggregates, charts
+from harness_plugins.report import aggregates, charts, svg
 from harness_plugins.report.aggregates import Estimate
 from harness_plugins.report.page import Picture, Table
 
@@ -29,7 +29,7 @@ class Overall:
 
     metric: str
     explanation: str
-    legend: Sequence[tuple[str, Markup]]
+    legend: Markup
     pictures: Sequence[Picture]
     tables: Sequence[Table]
 
@@ -115,7 +115,7 @@ def _overall(metric: str, sign: int, runs: Mapping[str, Mapping[Unit, Sequence[f
         explanation=f"{seeds} seeds in each of {tasks} tasks or settings that {len(methods)} methods share. Scores go, "
         "in each of them, from 0 for the worst run of any method to 1 for the best. Intervals: 90 %, stratified "
         "bootstrap.",
-        legend=[(m, Markup(charts.key(i))) for i, m in enumerate(methods)],
+        legend=Markup(svg.legend(methods)),
         pictures=[
             _bars(
                 "Interquartile mean: the middle half of all runs", [(m, i, middle[m]) for i, m in enumerate(methods)]

@@ -171,7 +171,7 @@ def _claim_view(result: SuiteResult, verdict: Verdict, where: str, folder: Path,
         needs=_needs(test, verdict),
         sentence=said,
         evidence=found,
-        pairs=[Picture(Markup(drawn), caption) for caption, drawn in charts.pairs(found)],
+        pairs=[Picture(Markup(drawn), caption) for caption, drawn in charts.seed_pairs(found)],
         settings=[
             (one.weakest, finding(test, one), Markup(forest.strip(test, [one], one.weakest, each))) for one in each
         ],
