@@ -7,20 +7,24 @@ import math
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def number(value: float | None, digits: int | None = None) -> str:
-    """A number with so many decimals, or to four significant digits.
+def number(value: float | None, digits: int | None = None, significant: int = 4) -> str:
+    """A number with so many decimals, or to so many significant digits.
 
     >>> number(0.93158), number(-0.0012, 4), number(123456.7), number(9.44e-16), number(-0.0001, 2), number(None)
     ('0.9316', '−0.0012', '1.235·10⁵', '9.44·10⁻¹⁶', '0.00', '')
+    >>> number(0.9315824, significant=6), number(math.inf), number(math.nan)
+    ('0.931582', 'inf', 'nan')
     """
     if value is None:
         return ""
+    if not math.isfinite(value):
+        return f"{value}".replace("-", "−")
     if digits is None and value and not 1e-4 <= abs(value) < 1e5:
-        mantissa, _, exponent = f"{value:.3e}".partition("e")
+        mantissa, _, exponent = f"{value:.{significant - 1}e}".partition("e")
         power = "10" + str(int(exponent)).translate(_RAISED)
-        mantissa = f"{float(mantissa):g}".replace("-", "−")
+        mantissa = f"{float(mantissa):.{significant}g}".replace("-", "−")
         return power if mantissa == "1" else f"{mantissa}·{power}"
-    text = f"{value:.4g}" if digits is None else f"{value:.{digits}f}"
+    text = f"{value:.{significant}g}" if digits is None else f"{value:.{digits}f}"
     if "e" in text:
         text = f"{value:.0f}"
     return text.removeprefix("-") if not float(text) else text.replace("-", "−")

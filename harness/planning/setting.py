@@ -5,11 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from harness.cell import Cell, Record
 from harness.registry import Registry
 from harness.spec import Scalar
+
+
+class HasSetting(Protocol):
+    """What has a setting: a cell, a record, a summary of records."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def task(self) -> str: ...
+    @property
+    def options(self) -> Mapping[str, Any]: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def dtype(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -27,8 +42,8 @@ class Setting:
     dtype: str
 
     @classmethod
-    def of(cls, item: Cell | Record) -> Setting:
-        """The setting of a cell or of a record."""
+    def of(cls, item: HasSetting) -> Setting:
+        """The setting of a cell, of a record, or of a summary."""
         return cls(item.method, item.task, item.options, item.device, item.dtype)
 
     @property
@@ -37,9 +52,18 @@ class Setting:
         options = json.dumps(dict(self.options), sort_keys=True)
         return f"{self.method} {self.task} {options} {self.device} {self.dtype}"
 
+    @property
+    def axes(self) -> dict[str, Any]:
+        """Its options, its device and its dtype by name: all that may vary for one method on one task.
 
-def key_of(item: Cell | Record) -> str:
-    """The key of the setting of a cell or of a record."""
+        >>> Setting("relu", "toy/mean", {"b": 1.0}, "cpu", "float32").axes
+        {'b': 1.0, 'device': 'cpu', 'dtype': 'float32'}
+        """
+        return {**self.options, "device": self.device, "dtype": self.dtype}
+
+
+def key_of(item: HasSetting) -> str:
+    """The key of the setting of a cell, of a record, or of a summary."""
     return Setting.of(item).key
 
 
@@ -89,6 +113,27 @@ def varying_by_task(items: Iterable[Cell | Record]) -> dict[str, list[str]]:
     for item in items:
         by_task.setdefault(item.task, []).append(item.options)
     return {task: varying(options) for task, options in by_task.items()}
+
+
+def varying_axes(cells: Iterable[Cell]) -> list[str]:
+    """Names of the options, and of device and dtype, in which the settings of one task's cells differ.
+
+    An option that belongs to methods alone differs where one method has it at several values; methods may have
+    different defaults of it.
+
+    >>> cell = Cell("s", "a", "t", {"size": 1, "rate": 0.1}, "cpu", "float32", 0, "code", own=("rate",))
+    >>> other = Cell("s", "b", "t", {"size": 2, "rate": 0.5}, "cuda", "float32", 0, "code", own=("rate",))
+    >>> varying_axes([cell, other])
+    ['size', 'device']
+    """
+    cells = list(cells)
+    by_method: dict[str, list[Mapping[str, Scalar]]] = {}
+    for cell in cells:
+        by_method.setdefault(cell.method, []).append(Setting.of(cell).axes)
+    own = {name for cell in cells for name in cell.own}
+    under_one_method = {name for axes in by_method.values() for name in varying(axes)}
+    anywhere = varying(axes for of_method in by_method.values() for axes in of_method)
+    return [name for name in anywhere if name not in own or name in under_one_method]
 
 
 def label(options: Mapping[str, object], names: Iterable[str]) -> str:
