@@ -9,7 +9,8 @@ import torch
 
 from harness.errors import CannotRunHere
 from harness.registry import load_registry
-from harness_plugins.speed import gate, tasks
+from harness_plugins.speed import gate
+from harness_plugins.speed import race as races
 from harness_plugins.speed.gate import Examined, Fault
 from harness_plugins.speed.timing import Times
 
@@ -25,13 +26,20 @@ DEFAULTS = {
 
 def race(role, method, built=None, **options):
     """The metrics of one cell; options of the method among the task's."""
-    found = load_registry().methods[method]
+    registry = load_registry()
+    found = registry.methods[method]
     own = {name: value for name, value in options.items() if name in found.options}
-    cell = types.SimpleNamespace(task=f"speed/{role}", method=method, options={**DEFAULTS, **options})
+    task = f"speed/{role}"
+    cell = types.SimpleNamespace(task=task, method=method, options={**DEFAULTS, **options})
     run = types.SimpleNamespace(
-        options=cell.options, cell=cell, device=torch.device("cpu"), dtype=torch.float32, seed=0
+        options=cell.options,
+        cell=cell,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        seed=0,
+        named=registry.named(method, task, cell.options),
     )
-    return tasks.race(found.create(**own) if built is None else built, run)
+    return races.race(found.create(**own) if built is None else built, run)
 
 
 @pytest.fixture
@@ -54,8 +62,8 @@ def watched(monkeypatch):
         seen["budgets"].append(budget)
         return Times({"mine": [0.5, 0.5, 0.5], "theirs": [1.0, 1.0, 1.0]}, seen["control"], controlled, {})
 
-    monkeypatch.setattr(tasks, "examine_all", examine)
-    monkeypatch.setattr(tasks, "time_methods", race_them)
+    monkeypatch.setattr(races, "examine_all", examine)
+    monkeypatch.setattr(races, "time_methods", race_them)
     return seen
 
 
@@ -113,8 +121,8 @@ def test_a_machine_that_is_too_noisy_is_tried_with_twice_the_blocks_and_then_tol
 
 
 def test_a_race_by_the_clock_gives_every_metric_that_is_promised(monkeypatch):
-    monkeypatch.setattr(tasks, "no_difference", lambda *_: True)
-    monkeypatch.setattr(tasks, "BUDGETS", (0.01,))
+    monkeypatch.setattr(races, "no_difference", lambda *_: True)
+    monkeypatch.setattr(races, "BUDGETS", (0.01,))
     found = race("activation", "relu", against="softplus", workload_size="elements=10000", direction="alone")
     assert set(found) == set(load_registry().tasks["speed/activation"].metrics)
     assert found["extremes_failed"] == 0
