@@ -24,6 +24,7 @@ import pluggy
 
 if TYPE_CHECKING:
     import typer
+    from rich.console import Console
 
     from harness.cell import Cell, Record, SuiteRun
     from harness.spec import Dataset, Engine, Figure, Finding, Method, Role, Task, Workload
@@ -105,8 +106,11 @@ def harness_engines() -> Sequence[Engine]:  # type: ignore[empty-body]
 
 
 @_hookspec
-def harness_watchers() -> Sequence[object]:  # type: ignore[empty-body]
-    """Objects that implement the life-cycle hooks below. Called once for each run of a suite."""
+def harness_watchers(console: Console | None) -> Sequence[object]:  # type: ignore[empty-body]
+    """Objects that implement the life-cycle hooks below. Called once for each run of a suite.
+
+    ``console`` is where a person watches the run; None where nobody does.
+    """
 
 
 @_hookspec

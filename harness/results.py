@@ -32,14 +32,11 @@ def run_suite(request: Request | str, registry: Registry | None = None, progress
     """
     from harness.running import runner
 
-    watchers: list[object] = []
-    if progress:
-        from rich.console import Console
+    if not progress:
+        return runner.run_suite(request, registry)
+    from rich.console import Console
 
-        from harness.cli.progress import ProgressWatcher
-
-        watchers = [ProgressWatcher(Console(stderr=True))]
-    return runner.run_suite(request, registry, watchers)
+    return runner.run_suite(request, registry, Console(stderr=True))
 
 
 def load_results(path: Path | str = "results") -> pandas.DataFrame:

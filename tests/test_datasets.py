@@ -13,6 +13,7 @@ import pytest
 from harness.errors import DatasetError, DatasetMissing, HarnessError, UsageError
 from harness.registry import datasets
 from harness.spec import Dataset, Place
+from harness_plugins.machine.fetching import fetch
 
 CONTENT = b"1,2,3\n"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -34,7 +35,7 @@ def own(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _no_downloads(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "_downloads", lambda: tmp_path / "downloads")
+    monkeypatch.setattr(datasets, "downloads", lambda: tmp_path / "downloads")
 
 
 def test_the_users_own_copy_comes_first(own, tmp_path):
@@ -126,18 +127,18 @@ def test_fetching_keeps_what_has_the_right_digest(address):
     dataset = make(Place(url=address))
     with pytest.raises(DatasetMissing, match="harness data fetch toy"):
         datasets.locate(dataset)
-    datasets.fetch(dataset)
+    fetch(dataset)
     assert datasets.locate(dataset).place == "downloaded"
 
 
 def test_fetching_keeps_nothing_else(address, tmp_path):
-    with pytest.raises(DatasetError, match="nothing was kept"):
-        datasets.fetch(make(Place(url=address), digests=("0" * 64,)))
+    with pytest.raises(DatasetError, match="nothing was stored"):
+        fetch(make(Place(url=address), digests=("0" * 64,)))
     assert list((tmp_path / "downloads" / "toy").iterdir()) == []
 
 
 def test_an_address_that_does_not_answer_is_one_sentence(address):
     with pytest.raises(HarnessError, match="cannot be fetched"):
-        datasets.fetch(make(Place(url=address + "/no/such/folder")))
+        fetch(make(Place(url=address + "/no/such/folder")))
     with pytest.raises(UsageError, match="no address"):
-        datasets.fetch(make())
+        fetch(make())

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import typer
+import typer.core
 
-from harness.cli import data, listing, suite
+from harness.cli import suite
 from harness.cli.arguments import Plugins, load
 from harness.cli.output import errors, show_log
 from harness.errors import ArgumentError, ExitCode, HarnessError
 
+
+class _Root(typer.core.TyperGroup):
+    """The list of commands in plain text: typer's own would import rich's Markdown, a third of the whole time."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help as click does."""
+        mode, self.rich_markup_mode = self.rich_markup_mode, None
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.rich_markup_mode = mode
+
+
 app = typer.Typer(
     name="harness",
+    cls=_Root,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -28,8 +44,7 @@ def _root(context: typer.Context, plugin: Plugins = None) -> None:
     context.obj = tuple(plugin or ())
 
 
-for module in (listing, suite, data):
-    module.add_to(app)
+suite.add_to(app)
 
 
 def main() -> None:

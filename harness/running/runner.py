@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness.cell import Cell, Record
 from harness.errors import ArgumentError
@@ -27,6 +27,9 @@ from harness.running.interrupt import interruptible
 from harness.running.watchers import Watchers
 from harness.spec import resolve
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,10 +43,10 @@ class Finished:
     here: bool = True
 
 
-def run_suite(request: Request | str, registry: Registry | None = None, watchers: Sequence[object] = ()) -> SuiteResult:
+def run_suite(request: Request | str, registry: Registry | None = None, console: Console | None = None) -> SuiteResult:
     """Run a suite's cells that have no good record yet, and judge its claims.
 
-    ``request`` may be just the suite's name or file; ``watchers`` are called beside those of the plugins.
+    ``request`` may be just the suite's name or file; progress is shown on ``console``.
 
     Raises UsageError before anything runs where the request is wrong. Ctrl-C once ends after the running cells,
     twice at once; the result then says ``interrupted``. What has finished is recorded either way.
@@ -59,7 +62,7 @@ def run_suite(request: Request | str, registry: Registry | None = None, watchers
     ran: list[str] = []
     count = 0
     result: SuiteResult | None = None
-    told = Watchers(registry, (*request.watchers, *watchers))
+    watchers = Watchers(registry, request.watchers, console)
     with interruptible() as stop:
         for look in looks:
             if result is not None and look is not None:
@@ -68,16 +71,16 @@ def run_suite(request: Request | str, registry: Registry | None = None, watchers
                     break
                 plan = with_more_seeds(plan, look, undecided, ran)
             run = plan.run
-            told.call("harness_suite_started", run=run)
+            watchers.call("harness_suite_started", run=run)
             records = dict(plan.records)
-            for finished in _run_plan(plan, file, told, stop):
+            for finished in _run_plan(plan, file, watchers, stop):
                 records[finished.record.id] = finished.record
                 count += finished.here
             ran += [cell.id for cell in plan.todo]
             seconds = time.monotonic() - begin
             result = replace(judge_plan(plan, records), interrupted=stop(), seconds=seconds, ran=count)
         assert result is not None
-        told.call("harness_suite_finished", run=result.plan.run, result=result)
+        watchers.call("harness_suite_finished", run=result.plan.run, result=result)
     return result
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from harness import hookspecs
 from harness.registry import Registry
 from harness.registry.isolation import isolate
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Watchers:
@@ -18,12 +21,12 @@ class Watchers:
     They are registered on a plugin manager of this run alone, so that two runs at once do not share them.
     """
 
-    def __init__(self, registry: Registry, more: Sequence[object] = ()) -> None:
+    def __init__(self, registry: Registry, more: Sequence[object] = (), console: Console | None = None) -> None:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         for name, plugin in registry.manager.list_name_plugin():
             self._register(plugin, name)
-        for group in registry.manager.hook.harness_watchers():
+        for group in registry.manager.hook.harness_watchers(console=console):
             for watcher in group:
                 self._register(watcher)
         for watcher in more:

@@ -34,12 +34,6 @@ class Kind(StrEnum):
     engines = "engines"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command("list")(list_)
-    app.command()(show)
-
-
 def list_(
     context: typer.Context,
     kind: Annotated[Kind | None, typer.Argument(help="One kind; how many there are of each if left out.")] = None,
