@@ -1,4 +1,4 @@
-"""From a claim's paired cells and their records to the numbers that are judged: one per setting and seed."""
+"""Contrast: the numbers that a claim is judged by, one per setting and seed, from its paired cells' records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import mean
 
 from harness.cell import Cell, Record
 from harness.files.claims import Claim, Ratio
-from harness.judge.pairing import AnyTest, Group, Setting, labels, members, pair, tested
+from harness.judge.pairing import AnyTest, Condition, Group, labels, members, pair, tested
 
 #: Sums and differences of larger numbers would not be finite.
 _LARGEST = 1e300
@@ -52,22 +52,29 @@ def contrast(claim: Claim, cells: Iterable[Cell], records: Mapping[str, Record],
     cause = cause or lacking(groups, records, test.metric)
     if cause:
         return Contrast(cause=cause)
-    by_setting: dict[Setting, list[tuple[float, ...]]] = {}
-    for setting, seeds in groups[0].items():
+    rows_of: dict[Condition, list[tuple[float, ...]]] = {}
+    for condition, seeds in groups[0].items():
         for seed in seeds:
-            of_sides = [group[setting][seed] for group in groups]
-            row = tuple(mean(records[c.id].metrics[test.metric] for c in of_side) for of_side in of_sides)
-            for number, of_side in zip(row, of_sides, strict=True):
-                not_positive = isinstance(test, Ratio) and number <= 0
-                if not_positive or abs(number) > _LARGEST:
-                    why = "a ratio needs positive values" if not_positive else "a number is too large to be judged"
-                    return Contrast(cause=f"{why}: {test.metric} is {number:g} for {of_side[0]}")
-            by_setting.setdefault(setting, []).append(row)
-    named = zip(labels(by_setting), by_setting.values(), strict=True)
+            of_sides = [group[condition][seed] for group in groups]
+            row = tuple(mean(records[c.id].metrics[test.metric] for c in cells) for cells in of_sides)
+            if cause := _unfit(test, row, [cells[0] for cells in of_sides]):
+                return Contrast(cause=cause)
+            rows_of.setdefault(condition, []).append(row)
+    named = zip(labels(rows_of), rows_of.values(), strict=True)
     series = [_series(test, label, rows, sign) for label, rows in named]
     if not (getattr(test, "each", False) or test.seeds == 1):
         series = [_average(series)]
-    return Contrast(tuple(series), len(by_setting))
+    return Contrast(tuple(series), len(rows_of))
+
+
+def _unfit(test: AnyTest, row: Sequence[float], cells: Sequence[Cell]) -> str:
+    """Why the numbers of the sides under one seed cannot be compared; "" where they can."""
+    for number, cell in zip(row, cells, strict=True):
+        not_positive = isinstance(test, Ratio) and number <= 0
+        if not_positive or abs(number) > _LARGEST:
+            why = "a ratio needs positive values" if not_positive else "a number is too large to be judged"
+            return f"{why}: {test.metric} is {number:g} for {cell}"
+    return ""
 
 
 def lacking(groups: Iterable[Group], records: Mapping[str, Record], metric: str) -> str:
@@ -109,6 +116,6 @@ def _series(test: AnyTest, label: str, rows: Sequence[tuple[float, ...]], sign: 
 
 def _average(series: Sequence[Series]) -> Series:
     """The mean over settings of each seed's values."""
-    values = tuple(mean(of_seed) for of_seed in zip(*(one.values for one in series), strict=True))
-    b = [one.b for one in series if one.b is not None]
-    return Series("", values, mean(one.a for one in series), mean(b) if b else None, max(s.scale for s in series))
+    values = tuple(mean(of_seed) for of_seed in zip(*(s.values for s in series), strict=True))
+    b = [s.b for s in series if s.b is not None]
+    return Series("", values, mean(s.a for s in series), mean(b) if b else None, max(s.scale for s in series))

@@ -102,26 +102,26 @@ def _question(test: AnyTest) -> tuple[Scale, Region]:
             return "count", (0.0, 0.0)
 
 
-def _compare(blank: Verdict, found: Contrast) -> Verdict:
+def _compare(blank: Verdict, contrasted: Contrast) -> Verdict:
     """Judge a comparison by its interval, or without chance by every single value; the weakest stands for all.
 
     The weakest has the largest p-value of lying inside. As a p-value and its interval agree, all are inside
     exactly if the weakest is. It was picked from several, though, so to contradict the claim it must lie outside
     with an interval for so many comparisons (Bonferroni), which is the one shown unless all are inside.
     """
-    if found.cause:
-        return replace(blank, cause=found.cause)
-    n = len(found.series[0].values)
+    if contrasted.cause:
+        return replace(blank, cause=contrasted.cause)
+    n = len(contrasted.series[0].values)
     if blank.deterministic:
-        judged = [(point(value, series.scale), series) for series in found.series for value in series.values]
+        intervals = [(point(value, series.scale), series) for series in contrasted.series for value in series.values]
     elif n < MIN_SEEDS:
         return replace(blank, cause=f"{n} seed{'s' * (n != 1)}; a verdict needs at least {MIN_SEEDS}", n=n)
     else:
-        judged = [(t_interval(one.values, blank.alpha, one.scale), one) for one in found.series]
-    interval, series = max(judged, key=lambda one: _weakness(one[0], blank.region))
+        intervals = [(t_interval(s.values, blank.alpha, s.scale), s) for s in contrasted.series]
+    interval, series = max(intervals, key=lambda pair: _weakness(pair[0], blank.region))
     alpha = blank.alpha
-    if len(judged) > 1 and not blank.deterministic and position(interval, blank.region) != "inside":
-        alpha /= len(judged)
+    if len(intervals) > 1 and not blank.deterministic and position(interval, blank.region) != "inside":
+        alpha /= len(intervals)
         interval = t_interval(series.values, alpha, series.scale)
     word = _WORDS[position(interval, blank.region)]
     verdict = replace(
@@ -129,7 +129,7 @@ def _compare(blank: Verdict, found: Contrast) -> Verdict:
         verdict=word,
         estimate=interval.mean,
         n=n,
-        settings=found.settings,
+        settings=contrasted.settings,
         weakest=series.label,
         values=series.values,
         a=series.a,
@@ -141,7 +141,7 @@ def _compare(blank: Verdict, found: Contrast) -> Verdict:
     inside, outside = p_values(interval, blank.region)
     # All settings inside: the largest p-value tests them all (Berger 1982, Technometrics 24, 295-300).
     # Some setting outside: the smallest one was picked from so many, hence Bonferroni's factor.
-    outside = min(1.0, outside * len(judged))
+    outside = min(1.0, outside * len(intervals))
     p = {"reproduced": inside, "contradicted": outside}.get(word, min(inside, outside))
     needed = seeds_to_decide(interval, blank.region, alpha) if word == "inconclusive" else None
     return replace(verdict, low=interval.low, high=interval.high, p=p, seeds_needed=needed)
@@ -162,10 +162,10 @@ def _count_violations(blank: Verdict, claim: Claim, cells: Iterable[Cell], recor
         return replace(blank, cause=cause)
     every = members(groups)
     counts = [records[cell.id].metrics[metric] for cell in every]
-    wrong = [f"{cell} with {count:g}" for cell, count in zip(every, counts, strict=True) if count]
-    if wrong:
-        cause = f"{len(wrong)} of {len(every)} cells have violations; first: {wrong[0]}"
-    word: Word = "contradicted" if wrong else "reproduced"
+    violations = [f"{cell} with {count:g}" for cell, count in zip(every, counts, strict=True) if count]
+    if violations:
+        cause = f"{len(violations)} of {len(every)} cells have violations; first: {violations[0]}"
+    word: Word = "contradicted" if violations else "reproduced"
     return replace(
         blank,
         verdict=word,

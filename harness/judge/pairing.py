@@ -1,4 +1,4 @@
-"""Which planned cells a claim speaks of, and which of them are compared with each other."""
+"""Pairing: which cells a claim is about, and which of them are compared with each other."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from harness.planning.setting import label, typed, varying
 from harness.spec import AXES, Scalar
 
 AnyTest = Greater | Equal | Reaches | Ratio | Holds
-#: Values of the options (and dtype) that both sides of a comparison share.
-Setting = tuple[tuple[str, Scalar], ...]
-#: One side's cells by setting and seed: several where it has options that the other side lacks.
-Group = dict[Setting, dict[int, list[Cell]]]
+#: Values of the options (and dtype) that all sides of a comparison share.
+Condition = tuple[tuple[str, Scalar], ...]
+#: One side's cells by condition and seed: several where it has options that the other side lacks.
+Group = dict[Condition, dict[int, list[Cell]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class Side:
     table: str
 
     def allows(self, cell: Cell) -> bool:
-        """Whether a cell is of this side. A key restricts only methods that have such an option."""
+        """Whether a cell belongs to this side. A key restricts only methods that have such an option."""
         return cell.method == self.method and all(
-            (found := cell.value(key)) is None or typed(found) in _wanted(value) for key, value in self.where.items()
+            (own := cell.value(key)) is None or typed(own) in _values(value) for key, value in self.where.items()
         )
 
     def __str__(self) -> str:
-        limits = " ".join(f"{k}={_shown(v)}" for k, v in self.where.items())
+        limits = " ".join(f"{k}={_text(v)}" for k, v in self.where.items())
         return f"{self.method} with {limits}" if limits else self.method
 
 
@@ -64,7 +64,7 @@ def device_kinds(claim: Claim, cells: Iterable[Cell]) -> list[str]:
     test = tested(claim)
     cells = list(cells)
     kinds = dict.fromkeys(c.device for c in cells if c.task == test.task) or dict.fromkeys(c.device for c in cells)
-    limits = [_wanted(side.where["device"]) for side in sides(test) if "device" in side.where]
+    limits = [_values(side.where["device"]) for side in sides(test) if "device" in side.where]
     return [kind for kind in kinds if all(typed(kind) in allowed for allowed in limits)] or [""]
 
 
@@ -80,12 +80,12 @@ def needed_cells(claim: Claim, cells: Sequence[Cell]) -> set[str]:
 
 
 def pair(claim: Claim, cells: Iterable[Cell], device: str) -> tuple[list[Group], str]:
-    """The cells of each side by setting and seed, the same ones for every side; or none, and why.
+    """The cells of each side by condition and seed, the same ones for every side; or none, and why.
 
-    A setting holds the options that every side has, and dtype, but for those that two sides restrict to
-    different values and those that each method has at one value of its own. Settings that only one side has
-    are left out, and so are seeds that some setting lacks. A claim that must hold in each setting has those of a
-    single side apart too: each value of an option that the baseline lacks is compared with the same baseline.
+    A condition holds the options that every side has, and dtype, but for those that two sides restrict to
+    different values and those that each method has at one value of its own. Conditions that only one side has
+    are left out, and so are seeds that some condition lacks. A claim that must hold in each setting also separates
+    the options of a single side: each value of an option that the baseline lacks is compared with the same baseline.
     `Holds` compares nothing: its groups hold all that its methods have.
     """
     test = tested(claim)
@@ -93,25 +93,35 @@ def pair(claim: Claim, cells: Iterable[Cell], device: str) -> tuple[list[Group],
     on_task = [cell for cell in cells if cell.task == test.task and cell.device == device]
     if {side.method for side in every} <= {cell.method for cell in on_task}:
         _check_keys(claim, every, on_task)
-    found = [[cell for cell in on_task if side.allows(cell)] for side in every]
-    for side, own in zip(every, found, strict=True):
+    by_side = [[cell for cell in on_task if side.allows(cell)] for side in every]
+    for side, own in zip(every, by_side, strict=True):
         if not own:
             return [], f"the suite has no cell for it: needs method {side} on task {test.task}"
     if isinstance(test, Holds):
-        return [_group(own, ("dtype", *own[0].options)) for own in found], ""
-    names = [n for n in ("dtype", *found[0][0].options) if all(own[0].value(n) is not None for own in found)]
-    names = [n for n in names if not _restricted_differently(n, every) and not _own_defaults(n, found)]
-    groups = [_group(own, names) for own in found]
-    settings = [setting for setting in groups[0] if all(setting in group for group in groups)]
-    if not settings:
-        return [], _nothing_shared(every, found, names)
+        return [_group(own, ("dtype", *own[0].options)) for own in by_side], ""
+    names = _compared_options(every, by_side)
+    groups = [_group(own, names) for own in by_side]
+    shared = [condition for condition in groups[0] if all(condition in group for group in groups)]
+    if not shared:
+        return [], _nothing_shared(every, by_side, names)
+    groups = [{condition: group[condition] for condition in shared} for group in groups]
     if getattr(test, "each", False) or test.seeds == 1:
-        groups = _apart([{setting: group[setting] for setting in settings} for group in groups], every)
-        settings = list(groups[0])
-    seeds = sorted(set.intersection(*(set(group[setting]) for group in groups for setting in settings)))
+        groups = _separate(groups, every)
+    return _with_shared_seeds(groups)
+
+
+def _compared_options(every: Sequence[Side], by_side: Sequence[Sequence[Cell]]) -> list[str]:
+    """The options (and dtype) that make up a condition."""
+    names = [n for n in ("dtype", *by_side[0][0].options) if all(own[0].value(n) is not None for own in by_side)]
+    return [n for n in names if not _restricted_differently(n, every) and not _own_defaults(n, by_side)]
+
+
+def _with_shared_seeds(groups: list[Group]) -> tuple[list[Group], str]:
+    """The groups with the seeds that every condition of every side has; or none, and why."""
+    seeds = sorted(set.intersection(*(set(by_seed) for group in groups for by_seed in group.values())))
     if not seeds:
         return [], "no seed is shared by all cells that it compares"
-    groups = [{setting: {seed: group[setting][seed] for seed in seeds} for setting in settings} for group in groups]
+    groups = [{condition: {s: by_seed[s] for s in seeds} for condition, by_seed in g.items()} for g in groups]
     if len(groups) > 1 and (groups[0::2] == groups[1::2] or groups[:2] == groups[2:]):
         return [], "both sides of the comparison are the same cells of this plan"
     return groups, ""
@@ -119,15 +129,15 @@ def pair(claim: Claim, cells: Iterable[Cell], device: str) -> tuple[list[Group],
 
 def members(groups: Iterable[Group]) -> list[Cell]:
     """The cells of all groups, each once."""
-    found = (cell for group in groups for seeds in group.values() for cells in seeds.values() for cell in cells)
-    return list({cell.id: cell for cell in found}.values())
+    cells = (cell for group in groups for by_seed in group.values() for cells in by_seed.values() for cell in cells)
+    return list({cell.id: cell for cell in cells}.values())
 
 
-def labels(settings: Iterable[Setting]) -> list[str]:
-    """What tells each setting from the others ("batch_size=8"); "" where there is only one."""
-    options = [dict(setting) for setting in settings]
+def labels(conditions: Iterable[Condition]) -> list[str]:
+    """What distinguishes each condition from the others ("batch_size=8"); "" where there is only one."""
+    options = [dict(condition) for condition in conditions]
     names = varying(options)
-    return [label(one, names) for one in options]
+    return [label(values, names) for values in options]
 
 
 def tested(claim: Claim) -> AnyTest:
@@ -139,35 +149,35 @@ def tested(claim: Claim) -> AnyTest:
 def _group(cells: Iterable[Cell], names: Sequence[str]) -> Group:
     group: Group = {}
     for cell in {cell.id: cell for cell in cells}.values():
-        setting = tuple((name, value) for name in names if (value := cell.value(name)) is not None)
-        group.setdefault(setting, {}).setdefault(cell.seed, []).append(cell)
+        condition = tuple((name, value) for name in names if (value := cell.value(name)) is not None)
+        group.setdefault(condition, {}).setdefault(cell.seed, []).append(cell)
     return group
 
 
-def _apart(groups: Sequence[Group], every: Sequence[Side]) -> list[Group]:
-    """The groups with each value of the options of a single side as a setting of its own."""
+def _separate(groups: Sequence[Group], every: Sequence[Side]) -> list[Group]:
+    """The groups with each value of the options of a single side as a condition of its own."""
     own = [_varying(group, every) for group in groups]
     if not any(own):
         return list(groups)
-    apart: list[Group] = [{} for _ in groups]
-    for setting in groups[0]:
+    separate: list[Group] = [{} for _ in groups]
+    for condition in groups[0]:
         parts = [
-            _group((cell for cells in group[setting].values() for cell in cells), names)
+            _group((cell for cells in group[condition].values() for cell in cells), names)
             for group, names in zip(groups, own, strict=True)
         ]
-        for chosen in product(*parts):
-            merged = {name: value for one in chosen for name, value in one}
+        for combination in product(*parts):
+            merged = {name: value for part in combination for name, value in part}
             # Where a method stands on two sides, both have the same value.
-            if any(merged[name] != value for one in chosen for name, value in one):
+            if any(merged[name] != value for part in combination for name, value in part):
                 continue
-            for group, part, one in zip(apart, parts, chosen, strict=True):
-                group[setting + tuple(merged.items())] = part[one]
-    return apart
+            for group, part, own_condition in zip(separate, parts, combination, strict=True):
+                group[condition + tuple(merged.items())] = part[own_condition]
+    return separate
 
 
 def _varying(group: Group, every: Sequence[Side]) -> list[str]:
     """Options that are in no setting and have several values on this side, unless these are what is compared."""
-    shared = {name for setting in group for name, _ in setting}
+    shared = {name for condition in group for name, _ in condition}
     cells = members([group])
     return [
         name
@@ -189,29 +199,30 @@ def _check_keys(claim: Claim, every: Sequence[Side], on_task: Sequence[Cell]) ->
 
 def _restricted_differently(name: str, every: Sequence[Side]) -> bool:
     """Whether two sides are restricted to different values of an option: then these are what is compared."""
-    return len({_wanted(side.where[name]) for side in every if name in side.where}) > 1
+    return len({_values(side.where[name]) for side in every if name in side.where}) > 1
 
 
-def _own_defaults(name: str, found: Sequence[Sequence[Cell]]) -> bool:
-    """Whether an option is the methods' own and each has it at one value, not the same: its default, then."""
-    values = [{typed(cell.value(name)) for cell in own} for own in found]
-    is_own = all(name in cell.own for own in found for cell in own)
-    return is_own and all(len(one) == 1 for one in values) and len(set.union(*values)) > 1
+def _own_defaults(name: str, by_side: Sequence[Sequence[Cell]]) -> bool:
+    """Whether an option is the methods' own and each has one value of it, not the same one: its default."""
+    values = [{typed(cell.value(name)) for cell in own} for own in by_side]
+    is_own = all(name in cell.own for own in by_side for cell in own)
+    return is_own and all(len(of_side) == 1 for of_side in values) and len(set.union(*values)) > 1
 
 
-def _nothing_shared(every: Sequence[Side], found: Sequence[Sequence[Cell]], names: Sequence[str]) -> str:
+def _nothing_shared(every: Sequence[Side], by_side: Sequence[Sequence[Cell]], names: Sequence[str]) -> str:
+    """Why the sides have no condition in common."""
     for name in names:
-        first, *others = ({typed(cell.value(name)): cell.value(name) for cell in own} for own in found)
+        first, *others = ({typed(cell.value(name)): cell.value(name) for cell in own} for own in by_side)
         for side, other in zip(every[1:], others, strict=True):
             if not first.keys() & other.keys():
-                here, there = _shown(list(first.values())), _shown(list(other.values()))
+                here, there = _text(list(first.values())), _text(list(other.values()))
                 return f"no setting is shared: {name} is {here} for {every[0]} and {there} for {side}"
     return f"no setting is shared by all of: {'; '.join(map(str, every))}"
 
 
-def _wanted(value: object) -> frozenset[tuple[bool, object]]:
+def _values(value: object) -> frozenset[tuple[bool, object]]:
     return frozenset(map(typed, value if isinstance(value, list) else [value]))
 
 
-def _shown(value: object) -> str:
+def _text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +12,19 @@ from harness.cell import Record
 from harness.errors import UnknownName
 from harness.files.claims import claims_of
 from harness.judge.result import SuiteResult, judge_plan
+from harness.numbers import plural
 from harness.planning.plan import Plan, make_plan
 from harness.planning.request import Request
 from harness.planning.setting import address_of, cell_of, key_of
-from harness.records import RecordsFile
+from harness.records import Loaded, RecordsFile
 from harness.registry import Registry
 
 _log = logging.getLogger(__name__)
+_MORE_SEEDS = (
+    "%s has records of more seeds than it asks for, and all are judged as if that many had been planned; where "
+    "'suite --until-decided' added them, judge with --until-decided"
+)
+_OTHER_CODE = "%s of %s come from other code or data than are here now; 'harness suite %s' would run these cells again"
 
 
 def judged_suites(registry: Registry, names: Sequence[str], request: Request) -> list[SuiteResult]:
@@ -27,32 +33,48 @@ def judged_suites(registry: Registry, names: Sequence[str], request: Request) ->
     Names are suites, suite files, or claims (globs allowed); without any, every registered suite that has
     records. ``request`` says how many seeds, and where the records are.
     """
-    claims = claims_of(registry)
-    for problem in claims.problems:
+    for problem in claims_of(registry).problems:
         _log.warning("%s", problem)
-    recorded: dict[str, list[Record]] = {}
-    loaded = RecordsFile(request.folder).load()
-    for record in loaded.by_id.values():
-        recorded.setdefault(record.suite, []).append(record)
     suites = [name for name in names if name in registry.suites or name.endswith(".toml")]
     patterns = [name for name in names if name not in suites]
-    for pattern in patterns:
-        if not fnmatch.filter(claims.by_id, pattern):
-            raise UnknownName("suite or claim", pattern, [*registry.suites, *claims.by_id])
-    also = [name for name in registry.suites if name in recorded and name not in suites and (patterns or not names)]
+    _check_patterns(patterns, registry)
+    loaded = RecordsFile(request.folder).load()
+    recorded: dict[str, list[Record]] = {}
+    for record in loaded.by_id.values():
+        recorded.setdefault(record.suite, []).append(record)
     results = []
-    for name in (*suites, *also):
-        own = recorded.get(Path(name).stem, [])
-        kinds = tuple(sorted({record.device for record in own} or {"cpu"}))
-        plan = make_plan(replace(request, suite=name, devices=kinds), registry, loaded=loaded)
-        plan = _as_recorded(plan, own)
-        if name in also and patterns:
-            matching = [i for i in plan.suite.claims if any(fnmatch.fnmatchcase(i, p) for p in patterns)]
-            selected = {i: plan.suite.claims[i] for i in matching}
-            plan = replace(plan, suite=replace(plan.suite, claims=selected))
-        if name in suites or not patterns or plan.suite.claims:
+    for name in suites:
+        plan = _recorded_plan(name, recorded.get(Path(name).stem, []), registry, request, loaded)
+        results.append(judge_plan(plan, plan.records))
+    if names and not patterns:
+        return results
+    for name in (n for n in registry.suites if n in recorded and n not in suites):
+        plan = _restricted(_recorded_plan(name, recorded[name], registry, request, loaded), patterns)
+        if plan.suite.claims or not patterns:
             results.append(judge_plan(plan, plan.records))
     return results
+
+
+def _check_patterns(patterns: Sequence[str], registry: Registry) -> None:
+    """Raise UnknownName for a pattern that no claim matches."""
+    claims = claims_of(registry).by_id
+    for pattern in patterns:
+        if not fnmatch.filter(claims, pattern):
+            raise UnknownName("suite or claim", pattern, [*registry.suites, *claims])
+
+
+def _restricted(plan: Plan, patterns: Sequence[str]) -> Plan:
+    """The plan with those of its claims that match a pattern; all of them where there is none."""
+    if not patterns:
+        return plan
+    claims = {i: c for i, c in plan.suite.claims.items() if any(fnmatch.fnmatchcase(i, p) for p in patterns)}
+    return replace(plan, suite=replace(plan.suite, claims=claims))
+
+
+def _recorded_plan(name: str, records: Sequence[Record], registry: Registry, request: Request, loaded: Loaded) -> Plan:
+    """A suite's plan on the devices that its records come from, with the cells that these stand for."""
+    devices = tuple(sorted({record.device for record in records} or {"cpu"}))
+    return _as_recorded(make_plan(replace(request, suite=name, devices=devices), registry, loaded=loaded), records)
 
 
 def warn_of_unregistered(registry: Registry, request: Request) -> None:
@@ -70,31 +92,26 @@ def _as_recorded(plan: Plan, own: Sequence[Record]) -> Plan:
     Records may come from another machine, where data sets were that are not here, or from before a change of
     the plugin; they are judged all the same, and a note says how many. More seeds than the suite asks for count.
     """
-    registry, name = plan.registry, plan.suite.name
+    registry = plan.registry
     latest: dict[str, Record] = {}
     for record in sorted(own, key=lambda r: (r.good, r.finished)):
         if record.method in registry.methods and record.task in registry.tasks:
             latest[address_of(record)] = record
     scope = [cell if cell.id in plan.records else latest.pop(address_of(cell), cell) for cell in plan.scope]
-    addresses = {address_of(item) for item in scope}
-    settings = {key_of(cell) for cell in plan.scope}
-    more = [r for a, r in latest.items() if a not in addresses and key_of(r) in settings and plan.request.seeds is None]
-    # The looks of --until-decided take seeds in their order, whenever they ended.
-    more.sort(key=lambda record: record.seed)
+    more = _more_seeds(plan, latest, {address_of(item) for item in scope})
     if more and not plan.request.until_decided:
-        _log.info(
-            "%s has records of more seeds than it asks for, and all are judged as if that many had been "
-            "planned; where 'suite --until-decided' added them, judge with --until-decided",
-            name,
-        )
-    cells = tuple(cell_of(item, registry) if isinstance(item, Record) else item for item in (*scope, *more))
+        _log.info(_MORE_SEEDS, plan.suite.name)
     if other := sum(isinstance(item, Record) for item in scope):
-        _log.info(
-            "%d record%s of %s come from other code or data than are here now; 'harness suite %s' would run "
-            "these cells again",
-            other,
-            "s" * (other != 1),
-            name,
-            name,
-        )
+        _log.info(_OTHER_CODE, plural(other, "record"), plan.suite.name, plan.suite.name)
+    cells = tuple(cell_of(item, registry) if isinstance(item, Record) else item for item in (*scope, *more))
     return replace(plan, scope=cells, cells=cells)
+
+
+def _more_seeds(plan: Plan, latest: Mapping[str, Record], addresses: Collection[str]) -> list[Record]:
+    """Records of further seeds of the plan's settings; none where the request says how many seeds count."""
+    if plan.request.seeds is not None:
+        return []
+    settings = {key_of(cell) for cell in plan.scope}
+    more = [record for address, record in latest.items() if address not in addresses and key_of(record) in settings]
+    # The looks of --until-decided take seeds in their order, whenever they ended.
+    return sorted(more, key=lambda record: record.seed)

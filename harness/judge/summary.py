@@ -1,4 +1,4 @@
-"""What each method measured under each setting, over its seeds: the rows of tables and charts."""
+"""Summaries: what each method measured under each setting, over its seeds. The rows of tables and charts."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def summarise(cells: Iterable[Cell], records: Mapping[str, Record]) -> tuple[Sum
 
 def _summary(cells: Sequence[Cell], records: Mapping[str, Record]) -> Summary:
     first = cells[0]
-    found = [records[cell.id] for cell in cells if cell.id in records]
-    good = [record for record in found if record.good]
-    bad = [record for record in found if not record.good]
+    recorded = [records[cell.id] for cell in cells if cell.id in records]
+    good = [record for record in recorded if record.good]
+    bad = [record for record in recorded if not record.good]
     metrics = dict.fromkeys(name for record in good for name in record.metrics)
     peaks = [record.peak_bytes for record in good if record.peak_bytes is not None]
     return Summary(
@@ -89,5 +89,5 @@ def _summary(cells: Sequence[Cell], records: Mapping[str, Record]) -> Summary:
 def _estimate(values: Sequence[float]) -> Estimate:
     if len(values) < 2:
         return Estimate(math.fsum(values), None, None, len(values), None)
-    found = t_interval(values)
-    return Estimate(found.mean, found.low, found.high, found.n, found.sd)
+    interval = t_interval(values)
+    return Estimate(interval.mean, interval.low, interval.high, interval.n, interval.sd)
