@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def harness_commands(app: typer.Typer) -> None:
-    """``new plugin``, ``check`` and ``schema``."""
+    """The commands ``new plugin``, ``check`` and ``schema``."""
     from harness_plugins.authors import commands
 
     commands.add_to(app)

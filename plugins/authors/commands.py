@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +17,7 @@ from harness.numbers import plural
 if TYPE_CHECKING:
     from harness_plugins.authors.findings import Outcome
 
-new = typer.Typer(no_args_is_help=True, help="Make the files of something new.")
+new = typer.Typer(no_args_is_help=True, help="Create the files of something new.")
 
 
 class Kind(StrEnum):
@@ -37,30 +36,30 @@ def add_to(app: typer.Typer) -> None:
 
 @new.callback()
 def _new() -> None:
-    """Keeps ``plugin`` a word of its own although it is the only one."""
+    """Make ``plugin`` a subcommand although it is the only one."""
 
 
 @new.command("plugin")
 def new_plugin(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The package's name, such as label_smoothing.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put it.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to create the package in.")] = Path(),
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
-    """Make an installable plugin: a method, a task, a workload, claims, a suite and tests, all of which run."""
+    """Create an installable plugin that works: a method, a task, a workload, claims, a suite and tests."""
     from harness_plugins.authors.new import make_plugin
 
-    written = make_plugin(name, folder, registry(context, plugin))
+    paths = make_plugin(name, folder, registry(context, plugin))
     home = folder / name
     if as_json:
-        print_json({"plugin": str(home), "files": [str(path) for path in written]})
+        print_json({"plugin": str(home), "files": [str(path) for path in paths]})
         return
     out = people()
-    for path in written:
+    for path in paths:
         out.print(f"  {path}", soft_wrap=True)
     out.print(f"\nNext:\n  pip install -e {home}\n  harness suite {name}\n  harness check {name}", soft_wrap=True)
-    out.print(f"{home / 'README.md'} says what to change, in which order.", soft_wrap=True)
+    out.print(f"{home / 'README.md'} lists what to change, and in which order.", soft_wrap=True)
 
 
 def check(
@@ -68,33 +67,46 @@ def check(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="PLUGIN", help="An installed plugin, or a file or folder.", autocompletion=complete_plugins
+            metavar="PLUGIN", help="An installed plugin, a file or a folder.", autocompletion=complete_plugins
         ),
     ],
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="CHECK", help="Only this one; may be given more than once.")
+        list[str] | None, typer.Option("--only", metavar="CHECK", help="Only this check; may be given more than once.")
     ] = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
-    """Check whether a plugin keeps the rules; exit code 3 where one does not hold."""
-    from harness_plugins.authors.checks import conformance, loaded, subject_of
+    """Check that a plugin follows the rules; exit code 3 if it does not."""
+    from harness_plugins.authors.checks import load_plugin, run_checks, subject_of
 
-    found, known_as = loaded(name, all_plugins(context, plugin))
-    subject = subject_of(found, known_as)
+    loaded, plugin_name = load_plugin(name, all_plugins(context, plugin))
+    subject = subject_of(loaded, plugin_name)
     if as_json:
-        outcomes = conformance(subject, only or ())
-        print_json({"plugin": known_as, "checks": [asdict(outcome) for outcome in outcomes]})
+        outcomes = run_checks(subject, only or ())
+        print_json({"plugin": plugin_name, "checks": [_as_json(outcome) for outcome in outcomes]})
     else:
-        people().print(f"[bold]{known_as}[/] {subject.plugin.version} from {subject.plugin.origin}", soft_wrap=True)
-        outcomes = conformance(subject, only or (), _print)
-        broken = sum(outcome.state == "does not hold" for outcome in outcomes)
-        held = sum(outcome.state == "holds" for outcome in outcomes)
-        one = {True: "holds", False: "hold"}[held == 1]
-        said = f"{plural(held, 'check')} {one}, {broken} {'does' if broken == 1 else 'do'} not"
-        people().print(said if broken else f"all {held} checks hold")
-    if any(outcome.state == "does not hold" for outcome in outcomes):
+        people().print(f"[bold]{plugin_name}[/] {subject.plugin.version} from {subject.plugin.origin}", soft_wrap=True)
+        outcomes = run_checks(subject, only or (), _print)
+        people().print(_summary(outcomes))
+    if any(outcome.problems for outcome in outcomes):
         raise typer.Exit(ExitCode.NOT_HELD)
+
+
+def _as_json(outcome: Outcome) -> dict[str, Any]:
+    problems = [{"found": p.message, "advice": p.advice, "method": p.method} for p in outcome.problems]
+    return {
+        "check": outcome.check,
+        "rule": outcome.rule,
+        "state": outcome.state,
+        "problems": problems,
+        "notes": list(outcome.notes),
+    }
+
+
+def _summary(outcomes: list[Outcome]) -> str:
+    passed = sum(outcome.state == "holds" for outcome in outcomes)
+    failed = sum(outcome.state == "does not hold" for outcome in outcomes)
+    return f"{plural(passed, 'check')} passed, {failed} failed" if failed else f"all {passed} checks passed"
 
 
 _SIGNS = {
@@ -110,16 +122,18 @@ def _print(outcome: Outcome) -> None:
     out = people()
     out.print(f"  {_SIGNS[outcome.state]} {outcome.check:14} {outcome.rule}", soft_wrap=True)
     for problem in outcome.problems:
-        out.print(f"      [red]{escape(problem.found)}[/]\n        -> {escape(problem.advice)}", soft_wrap=True)
+        out.print(f"      [red]{escape(problem.message)}[/]\n        -> {escape(problem.advice)}", soft_wrap=True)
     for note in outcome.notes:
         out.print(f"      note: {escape(note)}", soft_wrap=True)
 
 
-def schema(kind: Annotated[Kind, typer.Argument(help="Which files it describes.")]) -> None:
-    """Print the JSON Schema of suite or claim files, which editors complete and check them by."""
+def schema(kind: Annotated[Kind, typer.Argument(help="The kind of file that it describes.")]) -> None:
+    """Print the JSON Schema of suite or claim files, with which editors complete and check them."""
     from harness_plugins.authors.schema import shipped
 
     sys.stdout.write(shipped(kind.value))
     sys.stdout.flush()
     file = f"{kind.value}.schema.json"
-    errors().print(f"harness schema {kind.value} > {file}, and as first line of the TOML file: #:schema ./{file}")
+    errors().print(
+        f"To use it: harness schema {kind.value} > {file}; then write #:schema ./{file} as the TOML file's first line."
+    )

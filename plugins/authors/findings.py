@@ -1,4 +1,4 @@
-"""What a check is asked of, and what it found: the words that all checks share."""
+"""The words that all checks share: the plugin that is checked, a check, and what it reports."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Literal
 
 from harness.files.claims import Claim
 from harness.registry import Plugin, Registry
-from harness.spec import Dataset, Method, Task, Workload
+from harness.spec import Dataset, Method, Role, Task, Workload
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A loaded plugin with what it brings, and where it is checked."""
+    """A loaded plugin, everything it brings, and the devices to check it on."""
 
     plugin: Plugin
     registry: Registry
+    roles: Mapping[str, Role]
     methods: Mapping[str, Method]
     tasks: Mapping[str, Task]
     workloads: Mapping[str, Workload]
@@ -31,25 +32,25 @@ class Subject:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that does not hold."""
+    """One violation of a rule."""
 
-    #: What was found, with the name of what it was found in.
-    found: str
-    #: What to do about it.
+    #: What is wrong, with the name of the method, task, ... it is about.
+    message: str
+    #: How to fix it.
     advice: str
-    #: Name of the method it was found in, where a plugin may except that from the rule.
+    #: The method it is about, if a plugin may except that method from the rule.
     method: str = ""
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something that could not be looked at, and why; it breaks no rule."""
+    """Something that could not be checked, and why; it violates no rule."""
 
-    text: str
+    message: str
 
 
-#: Looks at a plugin and gives what is wrong with it.
-Look = Callable[[Subject], Iterator[Problem | Note]]
+#: Checks a plugin and yields what it reports.
+CheckFunction = Callable[[Subject], Iterator[Problem | Note]]
 
 
 @dataclass(frozen=True)
@@ -59,21 +60,22 @@ class Check:
     name: str
     #: The rule, as a sentence that is true of a good plugin.
     rule: str
-    look: Look
-    #: Whether there is anything in the plugin that the rule is about.
-    concerns: Callable[[Subject], bool] = lambda subject: True
-    #: Whether it runs the plugin's tasks, which takes seconds and more.
+    run: CheckFunction
+    #: Whether the plugin brings anything that the rule is about.
+    applies: Callable[[Subject], bool] = lambda subject: True
+    #: Whether it runs the plugin's tasks, which takes seconds or minutes.
     slow: bool = False
-    #: Whether the processor's rounding decides it: a method that is excepted may keep the rule on some.
+    #: Whether rounding decides it, so that an excepted method may pass on some processors.
     rounding: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found."""
+    """What a check reported about a plugin."""
 
     check: str
     rule: str
     state: Literal["holds", "does not hold", "nothing to check"]
     problems: tuple[Problem, ...] = ()
+    #: The messages of its notes.
     notes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Makes a new plugin's package from the template beside this file."""
+"""Make a new plugin's package from the template beside this file."""
 
 from __future__ import annotations
 
@@ -18,53 +18,58 @@ if TYPE_CHECKING:
     from harness.registry import Registry
 
 TEMPLATE = Path(__file__).parent / "template"
-#: Each file of the template with the path it becomes; both of these are templates.
+#: The path in the new package by the path of the template's file.
 _FILES: Mapping[str, str] = {
     "pyproject.toml.j2": "pyproject.toml",
     "README.md.j2": "README.md",
     "package/__init__.py.j2": "{name}/__init__.py",
+    "package/methods.py.j2": "{name}/methods.py",
+    "package/tasks.py.j2": "{name}/tasks.py",
+    "package/workloads.py.j2": "{name}/workloads.py",
     "package/loss.py.j2": "{name}/loss.py",
-    "package/task.py.j2": "{name}/task.py",
-    "package/workload.py.j2": "{name}/workload.py",
+    "package/training.py.j2": "{name}/training.py",
+    "package/logits.py.j2": "{name}/logits.py",
     "package/claims.toml.j2": "{name}/claims.toml",
     "package/suite.toml.j2": "{name}/{name}.toml",
-    "tests/test_package.py.j2": "tests/test_{name}.py",
+    "tests/test_loss.py.j2": "tests/test_loss.py",
+    "tests/test_training.py.j2": "tests/test_training.py",
 }
 
 
 def check_name(name: str, registry: Registry) -> None:
-    """Raise UsageError, with what is wrong, for a name that no new plugin can have."""
+    """Raise UsageError with the reason if no new plugin can have this name."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise UsageError(f"plugin name {name!r}: lower-case letters, digits and _ are allowed, as in label_smoothing")
     if name in registry.plugins:
-        raise UsageError(f"plugin name {name!r} is taken by an installed plugin; 'harness list plugins' shows them")
+        raise UsageError(f"plugin name {name!r}: an installed plugin has this name; see 'harness list plugins'")
     method = method_name(name)
     if method in registry.methods:
-        raise UsageError(f"plugin name {name!r}: its method would be {method!r}, which {_owner(method, registry)} has")
+        owner = registry.owners["method", method]
+        raise UsageError(f"plugin name {name!r}: the plugin {owner} already has its method {method!r}")
     if name in registry.suites:
-        raise UsageError(f"plugin name {name!r}: a suite of that name is there already, {registry.suites[name]}")
+        raise UsageError(f"plugin name {name!r}: a suite has this name already: {registry.suites[name]}")
     if name in sys.stdlib_module_names or importlib.util.find_spec(name) is not None:
-        raise UsageError(f"plugin name {name!r}: a Python module of that name is installed already")
+        raise UsageError(f"plugin name {name!r}: an installed Python module has this name")
 
 
 def make_plugin(name: str, folder: Path, registry: Registry) -> list[Path]:
-    """Write the package ``folder/name`` and give the files written.
+    """Write the package ``folder/name`` and return the paths of its files.
 
-    Raises UsageError for a name that cannot be used, and for a folder that is there already.
+    Raises UsageError if the name cannot be used, the folder exists already or cannot be written.
     """
     check_name(name, registry)
     home = folder / name
     if home.exists() or home.is_symlink():
-        raise UsageError(f"{home} is there already; give another name, or another folder to put it in")
-    written = []
+        raise UsageError(f"{home} exists already; choose another name, or another folder for it")
+    paths = []
     try:
         for path, text in rendered(name).items():
             (home / path).parent.mkdir(parents=True, exist_ok=True)
             (home / path).write_text(text, encoding="utf-8")
-            written.append(home / path)
+            paths.append(home / path)
     except OSError as error:
         raise UsageError(f"{home} cannot be written: {error.strerror}") from None
-    return written
+    return paths
 
 
 def rendered(name: str) -> dict[str, str]:
@@ -74,24 +79,22 @@ def rendered(name: str) -> dict[str, str]:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATE), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
-    names = {
+    values = {
         "name": name,
         "project": name.replace("_", "-"),
         "method": method_name(name),
         "hooks_version": HOOKS_VERSION,
         "harness_version": importlib.metadata.version("harness"),
     }
-    return {path.format(name=name): environment.get_template(source).render(**names) for source, path in _FILES.items()}
+    return {
+        path.format(name=name): environment.get_template(source).render(**values) for source, path in _FILES.items()
+    }
 
 
 def method_name(name: str) -> str:
-    """What the method of a plugin is called.
+    """The name of a new plugin's method.
 
     >>> method_name("label_smoothing")
     'label-smoothing'
     """
     return name.replace("_", "-")
-
-
-def _owner(method: str, registry: Registry) -> str:
-    return f"the plugin {registry.owners['method', method]}"

@@ -1,4 +1,4 @@
-"""``pytest --harness-check PLUGIN``: the rules for plugins as tests, beside those of the plugin's own."""
+"""``pytest --harness-check PLUGIN``: the checks of a plugin as tests, beside the plugin's own."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The option."""
+    """Add the option."""
     group = parser.getgroup("harness", "harness plugins")
     group.addoption(
         "--harness-check",
         action="append",
         default=[],
         metavar="PLUGIN",
-        help="check that a plugin of the harness keeps the rules, as 'harness check PLUGIN' does",
+        help="also run the checks of 'harness check PLUGIN', each as a test",
     )
 
 
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """One test for each rule and plugin."""
+    """Add a test for each plugin and check."""
     for name in dict.fromkeys(config.getoption("--harness-check")):
-        items.extend(_Rules.from_parent(session, name=f"harness-check[{name}]", plugin=name).collect())
+        items.extend(_Checks.from_parent(session, name=f"harness-check[{name}]", plugin=name).collect())
 
 
-class _Rules(pytest.Collector):
-    """The rules, asked of one plugin, which is loaded once."""
+class _Checks(pytest.Collector):
+    """The checks of one plugin, which is loaded once."""
 
-    def __init__(self, *, plugin: str, **more: Any) -> None:
-        super().__init__(**more)
+    def __init__(self, *, plugin: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
         self._plugin = plugin
         self._subject: Subject | None = None
 
@@ -41,34 +41,34 @@ class _Rules(pytest.Collector):
         from harness_plugins.authors.checks import all_checks
 
         for check in all_checks():
-            yield _Rule.from_parent(self, name=check.name, check=check)
+            yield _CheckItem.from_parent(self, name=check.name, check=check)
 
     def subject(self) -> Subject:
-        from harness_plugins.authors.checks import loaded, subject_of
+        from harness_plugins.authors.checks import load_plugin, subject_of
 
         if self._subject is None:
-            self._subject = subject_of(*loaded(self._plugin))
+            self._subject = subject_of(*load_plugin(self._plugin))
         return self._subject
 
 
-class _Broken(Exception):
-    """A rule that does not hold."""
+class _CheckFailed(Exception):
+    """A check found problems."""
 
 
-class _Rule(pytest.Item):
-    """One rule as a test."""
+class _CheckItem(pytest.Item):
+    """One check as a test."""
 
-    def __init__(self, *, check: Check, **more: Any) -> None:
-        super().__init__(**more)
+    def __init__(self, *, check: Check, **arguments: Any) -> None:
+        super().__init__(**arguments)
         self._check = check
 
     def runtest(self) -> None:
-        from harness_plugins.authors.checks import ask
+        from harness_plugins.authors.checks import run_check
 
-        assert isinstance(self.parent, _Rules)
-        outcome = ask(self._check, self.parent.subject())
+        assert isinstance(self.parent, _Checks)
+        outcome = run_check(self._check, self.parent.subject())
         if outcome.problems:
-            raise _Broken("\n".join(f"{p.found}\n  -> {p.advice}" for p in outcome.problems))
+            raise _CheckFailed("\n".join(f"{p.message}\n  -> {p.advice}" for p in outcome.problems))
         if outcome.state == "nothing to check":
             pytest.skip("nothing to check")
 
@@ -78,4 +78,5 @@ class _Rule(pytest.Item):
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[str, int | None, str]:
-        return ("harness check", None, f"{self.parent.name if self.parent else ''}: {self._check.rule}")
+        plugin = self.parent.name if self.parent else ""
+        return ("harness check", None, f"{plugin}: {self._check.rule}")

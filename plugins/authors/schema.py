@@ -1,4 +1,4 @@
-"""JSON Schemas of the files that people write, made from the models that check them."""
+"""JSON Schemas of suite and claim files, generated from the models that check these files."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-#: Where the schemas lie that are shipped, as SUITE_OR_CLAIM.schema.json.
+#: The folder of the shipped schemas, suite.schema.json and claim.schema.json.
 FOLDER = Path(__file__).parent / "schemas"
 
 
 def shipped(kind: str) -> str:
-    """The text of the schema of "suite" or "claim" files."""
+    """The text of the shipped schema of "suite" or "claim" files."""
     return (FOLDER / f"{kind}.schema.json").read_text("utf-8")
 
 
 def generated(kind: str) -> str:
-    """The same, made anew; ``python -m harness_plugins.authors.schema`` writes both into the package.
+    """The same text, generated from the models; ``python -m harness_plugins.authors.schema`` writes both files.
 
     >>> json.loads(generated("suite"))["properties"]["title"]["minLength"]
     1
@@ -25,16 +25,16 @@ def generated(kind: str) -> str:
     from harness.files.claims import ClaimFile
     from harness.files.suite import SuiteFile
 
-    made = (SuiteFile if kind == "suite" else ClaimFile).model_json_schema()
+    schema = (SuiteFile if kind == "suite" else ClaimFile).model_json_schema()
     if kind == "claim":
-        # What the models check in code: a test or a reason, and what is compared with what.
-        parts = made["$defs"]
-        parts["Claim"]["oneOf"] = _required("test", "untestable")
-        parts["Greater"]["anyOf"] = _required("value", "than", "than_where")
+        # Rules that the models check in code: a test or a reason why there is none, and something to compare with.
+        definitions = schema["$defs"]
+        definitions["Claim"]["oneOf"] = _required("test", "untestable")
+        definitions["Greater"]["anyOf"] = _required("value", "than", "than_where")
         for name in ("Equal", "Ratio"):
-            parts[name]["anyOf"] = _required("than", "than_where")
+            definitions[name]["anyOf"] = _required("than", "than_where")
     document = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"harness {kind} file"}
-    return json.dumps({**document, **{k: v for k, v in made.items() if k != "title"}}, indent=2) + "\n"
+    return json.dumps({**document, **{k: v for k, v in schema.items() if k != "title"}}, indent=2) + "\n"
 
 
 def _required(*names: str) -> list[dict[str, Any]]:

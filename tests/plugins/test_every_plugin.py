@@ -1,4 +1,4 @@
-"""Every plugin of the distribution keeps the rules that ``harness check`` asks of anybody's."""
+"""Every plugin of the distribution passes the checks of ``harness check``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 from plugin_run import REGISTRY
 
 from harness.files.claims import claims_of
-from harness_plugins.authors.checks import all_checks, ask, subject_of
+from harness_plugins.authors.checks import all_checks, run_check, subject_of
 
-#: Compiling, or building large models, takes them a minute.
+#: These compile or build large models, which takes a minute.
 SLOW = ("peers", "efficient_global_pointer")
 PLUGINS = sorted(name for name, plugin in REGISTRY.plugins.items() if plugin.origin.startswith("harness"))
 CHECKS = all_checks()
@@ -19,13 +19,13 @@ def test_every_plugin_loads():
     assert claims_of(REGISTRY).problems == ()
 
 
-# torch.compile warns of what torch itself does inside of it.
+# torch.compile warns of what torch does inside it.
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in PLUGINS])
-def test_a_plugin_keeps_the_rules(name):
+def test_a_plugin_passes_the_checks(name):
     subject = subject_of(REGISTRY, name)
-    found = [ask(check, subject) for check in CHECKS if not check.slow]
-    assert [(outcome.check, problem.found) for outcome in found for problem in outcome.problems] == []
+    outcomes = [run_check(check, subject) for check in CHECKS if not check.slow]
+    assert [(outcome.check, problem.message) for outcome in outcomes for problem in outcome.problems] == []
 
 
 @pytest.mark.slow
@@ -34,9 +34,9 @@ def test_the_tasks_of_a_plugin_run_at_their_smallest_setting_and_repeat(name, mo
     # Large data sets take longer than a check may.
     monkeypatch.delenv("HARNESS_DATA", raising=False)
     (check,) = (check for check in CHECKS if check.slow)
-    assert ask(check, subject_of(REGISTRY, name)).problems == ()
+    assert run_check(check, subject_of(REGISTRY, name)).problems == ()
 
 
-def test_every_claim_is_of_a_plugin_that_is_checked():
+def test_every_claim_belongs_to_a_plugin_that_is_checked():
     checked = {claim for name in PLUGINS for claim in subject_of(REGISTRY, name).claims}
     assert checked == claims_of(REGISTRY).by_id.keys()
