@@ -1,4 +1,4 @@
-"""Repeating what was recorded: ``harness rerun``, and what on this machine stands in its way."""
+"""Repeat what was recorded: ``harness rerun``, and what on this machine threatens that results repeat."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def harness_commands(app: typer.Typer) -> None:
-    """``rerun``."""
+    """Add the command ``rerun``."""
     from harness_plugins.rerun import commands
 
     commands.add_to(app)
@@ -22,7 +22,7 @@ def harness_commands(app: typer.Typer) -> None:
 
 @hookimpl
 def harness_doctor() -> Sequence[Finding]:
-    """What threatens that results or times can be repeated here."""
-    from harness_plugins.rerun.threats import findings
+    """Report what threatens that results or times repeat on this machine."""
+    from harness_plugins.rerun import threats
 
-    return findings()
+    return threats.findings()

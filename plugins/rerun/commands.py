@@ -1,4 +1,4 @@
-"""``harness rerun``: run recorded cells again and say whether the same comes out."""
+"""``harness rerun``: run recorded cells again and say whether the results are the same."""
 
 from __future__ import annotations
 
@@ -9,18 +9,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.arguments import Json, Plugins, Results, registry
+from harness.cli.arguments import (
+    Jobs,
+    Json,
+    Memory,
+    Plugins,
+    Results,
+    Retries,
+    Timeout,
+    all_plugins,
+    registry,
+    seconds,
+    size,
+)
 from harness.cli.output import errors, people, print_json
 from harness.errors import ExitCode, UnknownName, UsageError
-from harness.numbers import plural
+from harness.numbers import duration, number, plural
 
 if TYPE_CHECKING:
     from harness.cell import Record
     from harness.judge import SuiteResult
     from harness.registry import Registry
-    from harness_plugins.rerun.again import Planned
+    from harness.running.runner import Finished
     from harness_plugins.rerun.outcome import Outcome, Word
+    from harness_plugins.rerun.second_runs import Planned
 
+#: The shortest beginning of an id that names a record.
+_ID_DIGITS = 6
 _COLOURS: Mapping[Word, str] = {
     "bit-equal": "green",
     "within tolerance": "green",
@@ -34,57 +49,74 @@ def add_to(app: typer.Typer) -> None:
     app.command()(rerun)
 
 
+# One parameter for each flag.
 def rerun(
     context: typer.Context,
     records: Annotated[
-        list[str] | None, typer.Argument(metavar="[RECORD]...", help="Records by id, or its first 6 digits or more.")
+        list[str] | None, typer.Argument(metavar="[RECORD]...", help="Records, by id or its first 6 digits or more.")
     ] = None,
-    sample: Annotated[int | None, typer.Option("--sample", metavar="N", min=1, help="So many at random.")] = None,
+    sample: Annotated[
+        int | None, typer.Option("--sample", metavar="N", min=1, help="N good records at random.")
+    ] = None,
     claim: Annotated[
-        list[str] | None, typer.Option("--claim", metavar="ID", help="All that this claim rests on; globs are allowed.")
+        list[str] | None, typer.Option("--claim", metavar="ID", help="All records a claim rests on; globs are allowed.")
     ] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", metavar="N", min=1, help="Workers.")] = None,
+    jobs: Jobs = None,
+    timeout: Timeout = None,
+    memory: Memory = None,
+    retries: Retries = 2,
     results: Results = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
-    """Run recorded cells again: bit-equal, within tolerance, or different. Ends with 3 where one is different."""
-    from harness.planning.request import results_folder
-    from harness_plugins.rerun.again import RERUNS, plan, run_again
+    """Run recorded cells again: bit-equal, within tolerance, or different. Exits with 3 if a cell is different."""
+    from harness.planning.request import Request
+    from harness.running.interrupt import interruptible
+    from harness_plugins.rerun.second_runs import RERUNS, plan, run_again
 
     if sum((bool(records), sample is not None, bool(claim))) != 1:
         raise UsageError("say what to run again: records by id, or --sample N, or --claim ID; one of the three")
-    folder = results_folder(results)
-    found = registry(context, plugin)
+    request = Request(
+        suite="",
+        jobs=jobs,
+        timeout=seconds(timeout),
+        memory=size(memory),
+        retries=retries,
+        results=results,
+        plugins=all_plugins(context, plugin),
+    )
+    plugins = registry(context, plugin)
     judged: list[SuiteResult] = []
     if claim:
-        judged, chosen = _of_claims(claim, folder, found)
+        judged, chosen = _records_of_claims(claim, request.folder, plugins)
     else:
-        chosen = _chosen(records or (), sample, folder)
-    planned = plan(chosen, folder, found)
-    _tell_before(planned)
-
-    def progress(record: Record) -> None:
-        errors().print(f"[dim]{record.status} {record.id[:10]} in {record.seconds:.1f} s[/]")
-
-    outcomes = run_again(planned, folder, found, progress, jobs)
+        chosen = _chosen_records(records or (), sample, request.folder)
+    planned = plan(chosen, request.folder, plugins)
+    _print_plan(planned)
+    with interruptible() as stop:
+        outcomes = run_again(planned, request, plugins, stop, _print_progress)
+        interrupted = stop()
     verdicts = [verdict for result in judged for verdict in _verdicts(result, outcomes)]
     counts = Counter(outcome.word for outcome in outcomes)
+    reruns = request.folder / RERUNS
     if as_json:
-        document = {"results": str(folder), "reruns": str(folder / RERUNS), "counts": dict(counts)}
+        document = {"results": str(request.folder), "reruns": str(reruns), "counts": dict(counts)}
         print_json({**document, "outcomes": [o.to_json() for o in outcomes], "verdicts": verdicts})
     else:
-        _print(outcomes, verdicts)
-        told = ", ".join(f"{count} {word}" for word in _COLOURS if (count := counts[word]))
-        people().print(f"\n{told}; the second runs are in {folder / RERUNS}", soft_wrap=True)
+        _print_outcomes(outcomes, verdicts)
+        tally = ", ".join(f"{count} {word}" for word in _COLOURS if (count := counts[word]))
+        head = "interrupted; " if interrupted else ""
+        people().print(f"\n{head}{tally}; the second runs are in {reruns}", soft_wrap=True)
+    if interrupted:
+        raise typer.Exit(ExitCode.INTERRUPTED)
     if counts["different"]:
         raise typer.Exit(ExitCode.NOT_HELD)
     if counts["not-run"]:
         raise typer.Exit(ExitCode.CELLS_FAILED)
 
 
-def _chosen(ids: Sequence[str], sample: int | None, folder: Path) -> list[Record]:
-    """The records that were named, or so many good ones at random."""
+def _chosen_records(ids: Sequence[str], sample: int | None, folder: Path) -> list[Record]:
+    """The records with these ids, or ``sample`` good ones at random."""
     import random
 
     from harness.records import RecordsFile
@@ -96,25 +128,25 @@ def _chosen(ids: Sequence[str], sample: int | None, folder: Path) -> list[Record
         good = [record for record in by_id.values() if record.good]
         return random.sample(good, min(sample, len(good)))
     chosen = {}
-    for name in ids:
-        matching = [i for i in by_id if i.startswith(name)] if len(name) >= 6 else []
+    for beginning in ids:
+        matching = [i for i in by_id if i.startswith(beginning)] if len(beginning) >= _ID_DIGITS else []
         if len(matching) > 1:
-            raise UsageError(f"record {name}: {len(matching)} ids begin so; give more of its digits")
+            raise UsageError(f"record {beginning}: {len(matching)} ids begin with it; give more digits")
         if not matching:
-            raise UnknownName("record", name, by_id, where=str(folder))
+            raise UnknownName("record", beginning, by_id, where=str(folder))
         chosen[matching[0]] = by_id[matching[0]]
     return list(chosen.values())
 
 
-def _of_claims(names: Sequence[str], folder: Path, found: Registry) -> tuple[list[SuiteResult], list[Record]]:
-    """The suites that decide these claims by the folder's records, and the records that they rest on."""
+def _records_of_claims(names: Sequence[str], folder: Path, plugins: Registry) -> tuple[list[SuiteResult], list[Record]]:
+    """The suites that decide these claims, judged from the folder's records, and the records they rest on."""
     from harness.judge import judged_suites, needed_cells
     from harness.planning.request import Request
 
     for name in names:
-        if name in found.suites:
+        if name in plugins.suites:
             raise UsageError(f"--claim {name}: that is a suite; 'harness show {name}' lists its claims")
-    judged = judged_suites(found, names, Request(suite="", results=folder))
+    judged = judged_suites(plugins, names, Request(suite="", results=folder))
     chosen: dict[str, Record] = {}
     for result in judged:
         for claim in result.plan.suite.claims.values():
@@ -125,22 +157,28 @@ def _of_claims(names: Sequence[str], folder: Path, found: Registry) -> tuple[lis
     return judged, list(chosen.values())
 
 
-def _tell_before(planned: Sequence[Planned]) -> None:
+def _print_plan(planned: Sequence[Planned]) -> None:
     """Say what has changed since the records, before anything runs."""
     from rich.markup import escape
 
-    cannot = Counter(one.cause for one in planned if one.cell is None)
-    for cause, count in cannot.items():
+    causes = Counter(item.cause for item in planned if item.cell is None)
+    for cause, count in causes.items():
         errors().print(f"[yellow]cannot run[/] {plural(count, 'record')}: {escape(cause)}", soft_wrap=True)
-    changed = Counter(change for one in planned for change in one.changed)
-    for change, count in changed.items():
+    changes = Counter(change for item in planned for change in item.changes)
+    for change, count in changes.items():
         errors().print(f"[yellow]changed since[/] {plural(count, 'record')}: {escape(change)}", soft_wrap=True)
-    runs = len({one.cell.id for one in planned if one.cell is not None})
-    errors().print(f"running {plural(runs, 'cell')} again")
+    cells = len({item.cell.id for item in planned if item.cell is not None})
+    errors().print(f"running {plural(cells, 'cell')} again")
+
+
+def _print_progress(finished: Finished) -> None:
+    record = finished.record
+    where = "" if finished.here else ", by another process"
+    errors().print(f"[dim]{record.status} {record.id[:10]} in {duration(record.seconds)}{where}[/]")
 
 
 def _verdicts(result: SuiteResult, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """The verdicts of the recorded cells, and those of the same with their second runs in their place."""
+    """Each claim's verdict from the records, and with the second runs in their place."""
     from dataclasses import replace
 
     from harness.judge import judge_plan, sentence
@@ -162,34 +200,44 @@ def _verdicts(result: SuiteResult, outcomes: Sequence[Outcome]) -> list[dict[str
     ]
 
 
-def _print(outcomes: Sequence[Outcome], verdicts: Sequence[dict[str, Any]]) -> None:
+def _print_outcomes(outcomes: Sequence[Outcome], verdicts: Sequence[dict[str, Any]]) -> None:
     from rich.markup import escape
 
-    from harness.planning.setting import label, varying
-    from harness_plugins.rerun.again import explanation
+    from harness.planning.setting import varying
 
     names = varying(o.record.options for o in outcomes)
     for outcome in outcomes:
-        r = outcome.record
-        setting = f" {label(r.options, names)}".rstrip()
-        head = f"[{_COLOURS[outcome.word]}]{outcome.word:<16}[/] {r.id[:10]}"
-        people().print(f"{head} {escape(f'{r.method} on {r.task}{setting} seed={r.seed}')}", soft_wrap=True)
-        if outcome.cause and outcome.word != "bit-equal":
-            people().print(f"    {escape(outcome.cause)}", soft_wrap=True)
-        if outcome.word in ("bit-equal", "not-run"):
-            continue
-        for m in outcome.metrics:
-            if m.before != m.after:
-                text = f"{m.name} was {m.before:.10g}, is {m.after:.10g}"
-                verb = "within" if m.within else "beyond"
-                off = f"off by {abs(m.after - m.before):.2g}, {verb} the tolerance of {m.tolerance:.2g}"
-                people().print(f"    {escape(f'{text}: {off}')}", soft_wrap=True)
-        if outcome.curves:
-            people().print(f"    [dim]curves that differ:[/] {escape(', '.join(outcome.curves))}", soft_wrap=True)
-        people().print(f"    [dim]why:[/] {escape(explanation(outcome))}", soft_wrap=True)
+        _print_outcome(outcome, names)
     for verdict in verdicts:
         same = verdict["before"] == verdict["after"]
-        colour, told = ("green", "the same verdict") if same else ("red", "another verdict")
-        people().print(f"\n[{colour}]{told}[/] {escape(verdict['claim'])}")
+        colour, head = ("green", "the same verdict") if same else ("red", "another verdict")
+        people().print(f"\n[{colour}]{head}[/] {escape(verdict['claim'])}")
         people().print(f"    [dim]before[/] {escape(verdict['sentence_before'])}", soft_wrap=True)
         people().print(f"    [dim]again [/] {escape(verdict['sentence_after'])}", soft_wrap=True)
+
+
+def _print_outcome(outcome: Outcome, names: Sequence[str]) -> None:
+    """One cell in a line, and below it what differs and why. ``names`` are the options that vary."""
+    from rich.markup import escape
+
+    from harness.planning.setting import label
+
+    record = outcome.record
+    setting = f" {label(record.options, names)}".rstrip()
+    head = f"[{_COLOURS[outcome.word]}]{outcome.word:<16}[/] {record.id[:10]}"
+    cell = f"{record.method} on {record.task}{setting} seed={record.seed}"
+    people().print(f"{head} {escape(cell)}", soft_wrap=True)
+    if outcome.cause and outcome.word != "bit-equal":
+        people().print(f"    {escape(outcome.cause)}", soft_wrap=True)
+    if outcome.word in ("bit-equal", "not-run"):
+        return
+    for m in outcome.metrics:
+        if m.before != m.after:
+            # Ten digits, as float32 has seven: fewer would show two numbers that differ as the same.
+            values = f"{m.name} was {m.before:.10g}, is {m.after:.10g}"
+            verb = "within" if m.within else "beyond"
+            distance = f"off by {number(abs(m.after - m.before))}, {verb} the tolerance of {number(m.tolerance)}"
+            people().print(f"    {escape(f'{values}: {distance}')}", soft_wrap=True)
+    if outcome.curves:
+        people().print(f"    [dim]curves that differ:[/] {escape(', '.join(outcome.curves))}", soft_wrap=True)
+    people().print(f"    [dim]why:[/] {escape(outcome.explanation)}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Comparing a cell's second run with its record: the same bits, within a tolerance, or different."""
+"""Compare a cell's second run with its record: bit-equal, within tolerance, or different, and why."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Any, Literal
 
 from harness.cell import Record
 from harness.judge import MIN_SEEDS, t_interval
+from harness.planning.setting import key_of
+from harness_plugins.rerun.changes import is_possible_cause
 
 Word = Literal["bit-equal", "within tolerance", "different", "not-run"]
 #: Spacing of numbers at 1, by the cell's dtype.
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
-#: Share of the half-width of a setting's interval that a repeated seed may be off by.
+#: A repeated seed may be off by this share of the half-width of its setting's interval.
 SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class MetricChange:
-    """A metric then and now."""
+    """A metric in the record and in the second run."""
 
     name: str
     before: float
@@ -34,23 +36,35 @@ class MetricChange:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of running one record's cell again."""
+    """The second run of one record's cell, compared with the record."""
 
     record: Record
     word: Word
-    #: Why it was not run, or how it ended where that is the difference.
+    #: Why the cell did not run, or how its end differs.
     cause: str = ""
     #: Every metric that both runs have.
     metrics: Sequence[MetricChange] = ()
-    #: Names of the curves that are not the same.
+    #: Names of the curves that differ.
     curves: Sequence[str] = ()
     #: What had changed before anything ran.
     changed: Sequence[str] = ()
     #: What differs in the environments.
     differs: Sequence[str] = ()
-    #: Whether a second run here gave the first one's bits; None where there was none.
+    #: Whether a third run here gave the bits of the second; None where there was none.
     repeatable: bool | None = None
     again: Record | None = field(default=None, repr=False)
+
+    @property
+    def explanation(self) -> str:
+        """Why the results differ, as far as that is known, in one sentence."""
+        causes = [*self.changed, *(d for d in self.differs if is_possible_cause(d) and d not in self.changed)]
+        if self.repeatable is False:
+            causes.insert(0, "two runs here differ from each other too: the method or the task is not deterministic")
+        if causes:
+            return "; ".join(causes)
+        if self.repeatable:
+            return "two runs here agree bit for bit, and no recorded entry of the environment differs"
+        return "no recorded entry of the environment differs"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -77,27 +91,38 @@ class Outcome:
 def compare(
     record: Record, again: Record, tolerances: Mapping[str, float], timed: Container[str] = frozenset()
 ) -> Outcome:
-    """Compare a record with a second run of its cell; metrics that are ``timed`` never repeat and are left out."""
+    """Compare a record with a second run of its cell.
+
+    ``timed`` names the metrics and curves that measure time or memory: they never repeat, and do not count.
+    """
     if record.status != again.status:
-        cause = f"it was {record.status}, and is {again.status}"
-        why = again.cause or record.cause
-        return Outcome(record=record, word="different", cause=f"{cause}: {why}" if why else cause, again=again)
+        reason = again.cause or record.cause
+        cause = f"status was {record.status}, is {again.status}" + (f": {reason}" if reason else "")
+        return Outcome(record=record, word="different", cause=cause, again=again)
     if not record.good:
-        same = record.cause == again.cause
-        cause = f"it {record.status} again: {again.cause}"
-        return Outcome(record=record, word="bit-equal" if same else "different", cause=cause, again=again)
+        word: Word = "bit-equal" if _failed_alike(record, again) else "different"
+        return Outcome(record=record, word=word, cause=f"{again.status} again: {again.cause}", again=again)
     names = [name for name in record.metrics if name in again.metrics and name not in timed]
     metrics = [MetricChange(n, record.metrics[n], again.metrics[n], tolerances.get(n, 0.0)) for n in names]
     drawn = {name for name in {*record.curves, *again.curves} if name not in timed}
     curves = [name for name in drawn if _points(record, name) != _points(again, name)]
-    lost = sorted(set(record.metrics) ^ set(again.metrics))
-    cause = f"metrics that only one of both has: {', '.join(lost)}" if lost else ""
-    word: Word = "different"
-    if not lost and not curves and all(m.before == m.after for m in metrics):
+    missing = sorted(set(record.metrics) ^ set(again.metrics))
+    cause = f"metrics that only one run has: {', '.join(missing)}" if missing else ""
+    word = "different"
+    if not missing and not curves and all(m.before == m.after for m in metrics):
         word = "bit-equal"
-    elif not lost and all(m.within for m in metrics):
+    elif not missing and all(m.within for m in metrics):
         word = "within tolerance"
     return Outcome(record=record, word=word, cause=cause, metrics=metrics, curves=sorted(curves), again=again)
+
+
+def _failed_alike(record: Record, again: Record) -> bool:
+    """Whether two runs of the same status failed for the same reason.
+
+    What a limit was, and how much memory was held, differs from run to run and does not count.
+    """
+    out_of_memory = all((r.cause or "").startswith("out of memory") for r in (record, again))
+    return record.cause == again.cause or record.status == "timeout" or out_of_memory
 
 
 def tolerances(record: Record, others: Sequence[Record]) -> dict[str, float]:
@@ -105,11 +130,12 @@ def tolerances(record: Record, others: Sequence[Record]) -> dict[str, float]:
 
     The larger of two: half of the digits that the cell's dtype has, sqrt(epsilon) times the value, which is what
     another order of additions may cost a computation that does not amplify it; and a tenth of the half-width of the
-    interval over the seeds of the same setting, by which no verdict moves noticeably even if every seed were off by
-    as much. ``others`` are all records of the folder.
+    interval over the seeds of the same setting: no verdict moves noticeably, even if every seed is off by as much.
+    ``others`` are all records of the folder.
     """
-    peers = [r for r in others if r.good and _setting(r) == _setting(record)]
-    found = {}
+    same_task = [r for r in others if r.good and r.task == record.task and r.method == record.method]
+    peers = [r for r in same_task if _setting(r) == _setting(record)]
+    tolerance = {}
     for name, value in record.metrics.items():
         rounding = math.sqrt(EPSILON.get(record.dtype, EPSILON["float32"])) * abs(value)
         values = [r.metrics[name] for r in peers if name in r.metrics]
@@ -117,13 +143,13 @@ def tolerances(record: Record, others: Sequence[Record]) -> dict[str, float]:
         if len(values) >= MIN_SEEDS:
             interval = t_interval(values)
             noise = SHARE * (interval.high - interval.low) / 2
-        found[name] = max(rounding, noise)
-    return found
+        tolerance[name] = max(rounding, noise)
+    return tolerance
 
 
-def same_bits(one: Record, other: Record, timed: Container[str] = frozenset()) -> bool:
-    """Whether two runs of a cell left the same results, but for metrics that are ``timed``."""
-    return compare(one, other, {}, timed).word == "bit-equal"
+def same_bits(first: Record, second: Record, timed: Container[str] = frozenset()) -> bool:
+    """Whether two runs of a cell left the same results, ``timed`` metrics and curves aside."""
+    return compare(first, second, {}, timed).word == "bit-equal"
 
 
 def _points(record: Record, name: str) -> list[tuple[int, float]]:
@@ -131,6 +157,5 @@ def _points(record: Record, name: str) -> list[tuple[int, float]]:
 
 
 def _setting(record: Record) -> object:
-    """What stands still while the seed changes, code and data included."""
-    options = tuple(sorted((k, repr(v)) for k, v in record.options.items()))
-    return record.method, record.task, options, record.device, record.dtype, record.code, tuple(record.data.items())
+    """The setting, and the code and data: a seed's spread is measured only where all three are the same."""
+    return key_of(record), record.code, tuple(record.data.items())

@@ -1,4 +1,4 @@
-"""What on this machine threatens that results come out again, or that times can be compared."""
+"""What on this machine threatens that results repeat, or that times can be compared."""
 
 from __future__ import annotations
 
@@ -14,17 +14,24 @@ from harness.spec import Finding
 if TYPE_CHECKING:
     import torch
 
-#: Variables of the shell that change what a float32 operation computes, and to which the workers fall heir.
+#: Environment variables that lower the precision of float32 operations, with their harmless values. Workers inherit
+#: them.
 _PRECISION = {
     "NVIDIA_TF32_OVERRIDE": ("0",),
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": ("0",),
     "ONEDNN_DEFAULT_FPMATH_MODE": ("STRICT", "strict"),
 }
 _CPUS = Path("/sys/devices/system/cpu")
+#: A machine is idle up to this load for each core, a GPU up to this per cent of its time in use.
+_IDLE_LOAD = 0.25
+_IDLE_GPU = 10
+#: Bits 3, 5, 6 and 7 of NVML's reasons for a low clock: hardware slowdown, software thermal, hardware thermal, hardware
+#: power brake.
+_SLOWDOWN = 0xE8
 
 
 def findings() -> list[Finding]:
-    """Everything that is looked at, in the order of how much it matters."""
+    """Examine this machine; what matters most comes first."""
     return [
         denormals(5e-324 * _one()),
         precision(os.environ),
@@ -37,131 +44,138 @@ def findings() -> list[Finding]:
 
 
 def denormals(smallest: float) -> Finding:
-    """Whether the processor keeps numbers below 2.2e-308; ``smallest`` is 5e-324 times one."""
+    """Whether the processor keeps numbers below 2.2e-308. ``smallest`` is 5e-324 times one, computed at run time."""
     if smallest:
         return Finding(name="denormals", ok=True, message="numbers below the normal range are kept")
     return Finding(
         name="denormals",
         ok=False,
         message="this process flushes numbers below the normal range to zero: a library was built with -ffast-math",
-        advice="find the package whose import does it (check 5e-324 * 1.0 after each) and replace it",
+        advice="find the package whose import does it (check 5e-324 * 1.0 after each import) and replace it",
     )
 
 
 def precision(environment: Mapping[str, str]) -> Finding:
-    """Whether the shell asks for less than float32 where float32 is written."""
-    wrong = [f"{k}={environment[k]}" for k, good in _PRECISION.items() if environment.get(k, good[0]) not in good]
-    if wrong:
+    """Whether an environment variable lowers the precision of float32 operations."""
+    name = "TF32 and other short formats"
+    harmful = {
+        n: environment[n] for n, harmless in _PRECISION.items() if environment.get(n, harmless[0]) not in harmless
+    }
+    if harmful:
         return Finding(
-            name="TF32 and other short formats",
+            name=name,
             ok=False,
-            message=f"{', '.join(wrong)} lets float32 products be computed with fewer digits",
-            advice=f"unset {' '.join(one.partition('=')[0] for one in wrong)}",
+            message=f"{', '.join(f'{n}={v}' for n, v in harmful.items())} lowers the precision of float32 products",
+            advice=f"unset {' '.join(harmful)}",
         )
     return Finding(
-        name="TF32 and other short formats",
+        name=name,
         ok=True,
-        message="cells compute float32 as float32 (torch's own default allows TF32 in convolutions: a script of yours "
-        "sets torch.backends.cudnn.allow_tf32 = False)",
+        message="cells compute float32 as float32 (torch itself allows TF32 in convolutions: set "
+        "torch.backends.cudnn.allow_tf32 = False in your own scripts)",
     )
 
 
 def same_bits_twice() -> Finding:
-    """Whether the kernels that training rests on give the same bits twice, with the switches that cells run under."""
+    """Whether the kernels of training give the same bits twice, under the switches that cells run with."""
     import torch
 
     from harness.records.provenance import make_deterministic
 
+    name = "non-deterministic kernels"
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     make_deterministic()
     for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
-        one, other = _gradients(device), _gradients(device)
-        if not all(torch.equal(a, b) for a, b in zip(one, other, strict=True)):
+        first, second = _gradients(device), _gradients(device)
+        if not all(torch.equal(a, b) for a, b in zip(first, second, strict=True)):
             return Finding(
-                name="non-deterministic kernels",
+                name=name,
                 ok=False,
-                message=f"a training step on {device} gives other bits the second time, with deterministic algorithms",
+                message=f"two equal training steps on {device} give different bits, even with deterministic algorithms",
                 advice="update torch and the driver; until then runs of one seed differ too",
             )
     return Finding(
-        name="non-deterministic kernels",
+        name=name,
         ok=True,
-        message="convolution, product and scatter give the same bits twice, forwards and backwards",
+        message="convolution, product and scatter give the same bits twice, forward and backward",
     )
 
 
 def threads(environment: Mapping[str, str], cores: int) -> Finding:
-    """Whether a script would compute with as many threads as the cells do: one."""
-    if environment.get("OMP_NUM_THREADS") == "1" or cores == 1:
+    """Whether a script would compute on one thread, as cells do."""
+    count = environment.get("OMP_NUM_THREADS")
+    if count == "1" or cores == 1:
         return Finding(name="threads", ok=True, message="cells and scripts compute on one thread")
-    asked = environment.get("OMP_NUM_THREADS")
     return Finding(
         name="threads",
         ok=False,
-        message=f"cells compute on one thread, a script of yours on {asked or cores}: sums differ in the last digits",
-        advice="export OMP_NUM_THREADS=1 where a script is to give a record's bits",
+        message=f"cells compute on one thread, your scripts on {count or cores}: sums differ in the last digits",
+        advice="export OMP_NUM_THREADS=1 before a script that should give a record's bits",
     )
 
 
 def frequency(cpus: Path) -> Finding:
-    """Whether the processor's clock stands still, which times are compared by."""
+    """Whether the processor's clock is fixed, without which times cannot be compared."""
+    name = "frequency scaling"
     governors = {path.read_text().strip() for path in cpus.glob("cpu[0-9]*/cpufreq/scaling_governor")}
     if not governors:
         return Finding(
-            name="frequency scaling",
+            name=name,
             ok=True,
-            message="it cannot be seen from here (a virtual machine or a container): compare only times of one run",
+            message="not visible here (a virtual machine or a container): compare only times of one run",
         )
-    boost = [cpus / "cpufreq" / "boost", cpus / "intel_pstate" / "no_turbo"]
-    turbo = [p.name for p in boost if p.exists() and p.read_text().strip() == ("1" if p.name == "boost" else "0")]
+    # "boost" says 1 where turbo is on, "no_turbo" says 0.
+    switches = {cpus / "cpufreq" / "boost": "1", cpus / "intel_pstate" / "no_turbo": "0"}
+    turbo = any(path.exists() and path.read_text().strip() == on for path, on in switches.items())
     if governors == {"performance"} and not turbo:
-        return Finding(name="frequency scaling", ok=True, message="the clock is fixed")
-    what = f"the governor is {', '.join(sorted(governors))}" + (", and turbo is on" if turbo else "")
+        return Finding(name=name, ok=True, message="the clock is fixed")
+    state = f"the governor is {', '.join(sorted(governors))}" + (", and turbo is on" if turbo else "")
     return Finding(
-        name="frequency scaling",
+        name=name,
         ok=False,
-        message=f"{what}: seconds depend on the load and the temperature (results do not)",
+        message=f"{state}: times depend on load and temperature (results do not)",
         advice="sudo cpupower frequency-set -g performance before measuring times",
     )
 
 
 def load(average: float, cores: int) -> Finding:
-    """Whether others compute here; ``average`` is the load of the last minute."""
-    if average <= 0.25 * cores:
-        return Finding(name="busy machine", ok=True, message=f"it is idle (load {average:.1f} on {cores} cores)")
+    """Whether other processes compute here. ``average`` is the load of the last minute."""
+    name = "busy machine"
+    if average <= _IDLE_LOAD * cores:
+        return Finding(name=name, ok=True, message=f"the machine is idle (load {average:.1f} on {cores} cores)")
     return Finding(
-        name="busy machine",
+        name=name,
         ok=False,
-        message=f"{average:.1f} processes have wanted to run for a minute on {cores} cores: seconds are too long",
+        message=f"the load of the last minute is {average:.1f} on {cores} cores: measured times are too long",
         advice="measure times when nothing else runs; results do not depend on it",
     )
 
 
 def _gpus() -> Sequence[Finding]:
-    """Whether somebody else computes on a GPU."""
-    asked = ("nvidia-smi", "--query-gpu=name,utilization.gpu,clocks_throttle_reasons.active", "--format=csv,noheader")
+    """Whether other processes compute on a GPU."""
+    query = ("nvidia-smi", "--query-gpu=name,utilization.gpu,clocks_throttle_reasons.active", "--format=csv,noheader")
     try:
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return []
     return [gpu(line) for line in done.stdout.splitlines() if line.count(",") == 2] if done.returncode == 0 else []
 
 
 def gpu(line: str) -> Finding:
-    """One line of nvidia-smi: name, share of time in use, and why its clock is held down.
+    """Read one line of nvidia-smi: name, share of the time in use, and the reasons for a low clock.
 
-    >>> gpu("NVIDIA H100, 97 %, 0x0000000000000000").ok
-    False
+    >>> gpu("NVIDIA H100, 97 %, 0x0000000000000000").message
+    'in use 97 % of the time'
     """
-    name, use, throttled = (part.strip() for part in line.split(","))
+    name, use, reasons = (part.strip() for part in line.split(","))
     busy = int(use.split()[0]) if use.split()[0].isdecimal() else 0
-    # Bits 3, 5, 6 and 7 of NVML's reasons: slowdown by hardware, by software for heat, by hardware for heat and power.
-    slow = int(throttled, 16) & 0xE8 if throttled.lower().startswith("0x") else 0
-    if busy <= 10 and not slow:
-        return Finding(name=name, ok=True, message="nobody else computes on it")
-    found = [f"{busy} % of its time is in use"] if busy > 10 else []
-    found += ["its clock is held down for heat or power"] if slow else []
-    return Finding(name=name, ok=False, message=" and ".join(found), advice="nvidia-smi shows who; wait, or cool it")
+    slow = int(reasons, 16) & _SLOWDOWN if reasons.lower().startswith("0x") else 0
+    problems = [f"in use {busy} % of the time"] if busy > _IDLE_GPU else []
+    problems += ["its clock is lowered by heat or a power limit"] if slow else []
+    if not problems:
+        return Finding(name=name, ok=True, message="idle")
+    advice = "nvidia-smi shows the processes; wait for them, or cool the GPU"
+    return Finding(name=name, ok=False, message=" and ".join(problems), advice=advice)
 
 
 def _gradients(device: str) -> list[torch.Tensor]:
@@ -179,6 +193,6 @@ def _gradients(device: str) -> list[torch.Tensor]:
 
 
 def _one() -> float:
-    """1.0, but not before the program runs: Python multiplies constants when it compiles."""
-    one: Callable[[str], float] = float
-    return one("1")
+    """1.0, made at run time: Python multiplies constants when it compiles."""
+    convert: Callable[[str], float] = float
+    return convert("1")

@@ -1,11 +1,13 @@
-"""``harness rerun`` through the real command line: the same bits, and every planted change named."""
+"""``harness rerun`` through the real command line: the same bits, every planted change named, limits, sharing."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,10 @@ from harness.cli.arguments import load
 
 TOY = str(Path(__file__).parent.parent / "toy")
 
+#: A task that does what its options and the files beside the plugin say; no file is in the key of its cells.
 PLUGIN = '''
 import os
+import time
 from pathlib import Path
 import harness
 
@@ -29,6 +33,14 @@ def train(build, run):
     if run.options["data"]:
         values = values + float((run.data("numbers"))["mean"])
     run.log(0, first=values[0])
+    if (HERE / "hang").exists():
+        time.sleep(600)
+    if (HERE / "hoard").exists():
+        hoard = torch.ones(250_000_000)
+        time.sleep(60)
+        del hoard
+    while (HERE / "closed").exists():
+        time.sleep(0.05)
     kind = run.options["kind"]
     if kind == "raises":
         raise ValueError("planted")
@@ -56,8 +68,7 @@ def harness_tasks():
 
 @harness.hookimpl
 def harness_datasets():
-    allowed = tuple(DIGESTS)
-    return [harness.Dataset(name="numbers", licence="CC0-1.0", load=read, files={"numbers.txt": allowed},
+    return [harness.Dataset(name="numbers", licence="CC0-1.0", load=read, files={"numbers.txt": tuple(DIGESTS)},
                             places=(harness.Place(folder=str(HERE)),))]
 
 
@@ -77,9 +88,9 @@ def two_threads(cells, settings):
     make_deterministic()
     torch.set_num_threads(2)
     try:
-        found = environment()
-        digest = environment_digest(found)
-        settings.on_environment(digest, found)
+        content = environment()
+        digest = environment_digest(content)
+        settings.on_environment(digest, content)
         for cell in cells:
             yield cell, execute(cell, registry, environment=digest)
     finally:
@@ -121,7 +132,7 @@ def test_the_same_cell_gives_the_same_bits_and_the_record_stays_as_it_was(harnes
     ended, document = rerun(harness_cli, *[i[:8] for i in ids])
     assert ended.code == 0, ended.err
     assert document["counts"] == {"bit-equal": 3}
-    assert [one["record"] for one in document["outcomes"]] == ids
+    assert [outcome["record"] for outcome in document["outcomes"]] == ids
     assert path.read_bytes() == before
     again = (harness_cli.folder / "results" / "reruns" / "records.jsonl").read_text().splitlines()
     assert len(again) == 3
@@ -134,11 +145,11 @@ def test_a_task_that_is_not_deterministic_is_called_so(harness_cli, recorded):
     ids = recorded(options='kind = "lucky"', seeds=1)
     ended, document = rerun(harness_cli, *ids)
     assert ended.code == 3
-    (one,) = document["outcomes"]
-    assert one["outcome"] == "different"
-    assert one["repeatable_here"] is False
-    assert one["changed_before"] == []
-    assert one["curves_that_differ"] == [], "only what the task returned is by chance"
+    (outcome,) = document["outcomes"]
+    assert outcome["outcome"] == "different"
+    assert outcome["repeatable_here"] is False
+    assert outcome["changed_before"] == []
+    assert outcome["curves_that_differ"] == [], "only what the task returned is by chance"
     ended = harness_cli("-p", "again.py", "rerun", *ids)
     assert ended.code == 3
     assert "not deterministic" in ended.out
@@ -152,11 +163,13 @@ def test_a_changed_data_file_is_named_before_anything_runs(harness_cli, recorded
     file.write_text("2.0")
     ended, document = rerun(harness_cli, *ids)
     assert ended.code == 3
-    (one,) = document["outcomes"]
-    assert one["outcome"] == "different"
-    assert any("data set numbers has changed since" in change for change in one["changed_before"])
+    (outcome,) = document["outcomes"]
+    assert outcome["outcome"] == "different"
+    assert any("data set numbers has changed since" in change for change in outcome["changed_before"])
     assert ended.err.index("data set numbers has changed") < ended.err.index("running 1 cell again")
-    assert one["metrics"]["total"]["after"] - one["metrics"]["total"]["before"] == pytest.approx(400_000, rel=1e-3)
+    assert outcome["metrics"]["total"]["after"] - outcome["metrics"]["total"]["before"] == pytest.approx(
+        400_000, rel=1e-3
+    )
     file.write_text("3.0")
     ended, document = rerun(harness_cli, *ids)
     assert ended.code == 1
@@ -167,13 +180,13 @@ def test_a_changed_data_file_is_named_before_anything_runs(harness_cli, recorded
 def test_another_thread_count_is_named(harness_cli, recorded):
     ids = recorded("again/sum", 3, 'kind = "steady"', "--engine", "two-threads")
     ended, document = rerun(harness_cli, *ids)
-    assert all("threads: was 2, is 1" in one["environment_differs"] for one in document["outcomes"])
-    words = {one["outcome"] for one in document["outcomes"]}
+    assert all("threads: was 2, is 1" in outcome["environment_differs"] for outcome in document["outcomes"])
+    words = {outcome["outcome"] for outcome in document["outcomes"]}
     assert words <= {"bit-equal", "within tolerance"}
     assert "within tolerance" in words, "sums over two threads differ in their last digits"
     assert ended.code == 0
-    told = harness_cli("-p", "again.py", "rerun", *ids).out
-    assert re.search(r"why: .*threads: was 2, is 1", told)
+    out = harness_cli("-p", "again.py", "rerun", *ids).out
+    assert re.search(r"why: .*threads: was 2, is 1", out)
 
 
 def test_changed_code_is_named_with_its_plugin(harness_cli, recorded):
@@ -183,11 +196,11 @@ def test_changed_code_is_named_with_its_plugin(harness_cli, recorded):
     sys.modules.pop("again")
     load.cache_clear()
     ended, document = rerun(harness_cli, *ids)
-    (one,) = document["outcomes"]
+    (outcome,) = document["outcomes"]
     assert ended.code == 3
-    assert one["outcome"] == "different"
-    assert "code of the plugin again has changed since" in one["changed_before"][0]
-    assert one["rerun_id"] != one["record"]
+    assert outcome["outcome"] == "different"
+    assert "code of the plugin again has changed since" in outcome["changed_before"][0]
+    assert outcome["rerun_id"] != outcome["record"]
     assert ended.err.index("code of the plugin again") < ended.err.index("running 1 cell again")
 
 
@@ -197,6 +210,73 @@ def test_a_recorded_failure_that_fails_alike_is_the_same_result(harness_cli, rec
     ended, document = rerun(harness_cli, *ids)
     assert ended.code == 0
     assert document["outcomes"][0]["outcome"] == "bit-equal"
+
+
+def test_a_cell_that_hangs_is_stopped_by_the_time_limit(harness_cli, recorded):
+    ids = recorded(seeds=1)
+    (harness_cli.folder / "hang").touch()
+    ended, document = rerun(harness_cli, *ids, "--timeout", "2s")
+    assert ended.code == 3, ended.err
+    (outcome,) = document["outcomes"]
+    assert outcome["outcome"] == "different"
+    assert outcome["cause"] == "status was done, is timeout: timed out after 2 s"
+
+
+def test_a_cell_that_takes_too_much_memory_is_stopped_by_the_memory_limit(harness_cli, recorded):
+    ids = recorded(seeds=1)
+    (harness_cli.folder / "hoard").touch()
+    ended, document = rerun(harness_cli, *ids, "--memory", "400M")
+    assert ended.code == 3, ended.err
+    (outcome,) = document["outcomes"]
+    assert outcome["cause"].startswith("status was done, is failed: out of memory (limit 0.4 GB)")
+
+
+def wait_for(condition, process):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_two_reruns_at_once_on_one_folder_share_the_cells(harness_cli, recorded):
+    recorded(seeds=6)
+    gate = harness_cli.folder / "closed"
+    gate.touch()
+    running = harness_cli.folder / "results" / "reruns" / "running"
+    processes = []
+    for number in (1, 2):
+        processes.append(harness_cli.start("-p", "again.py", "rerun", "--sample", "6", "--jobs", "1", "--json"))
+        wait_for(lambda n=number: len(list(running.glob("*.lock"))) == n, processes[-1])
+    gate.unlink()
+    for process in processes:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        assert json.loads(out)["counts"] == {"bit-equal": 6}
+        assert "by another process" in err
+    lines = (harness_cli.folder / "results" / "reruns" / "records.jsonl").read_text().splitlines()
+    assert len(lines) == 6, "each cell ran once"
+
+
+def test_ctrl_c_ends_after_the_running_cells_and_says_which_did_not_run(harness_cli, recorded):
+    recorded(seeds=4)
+    gate = harness_cli.folder / "closed"
+    gate.touch()
+    running = harness_cli.folder / "results" / "reruns" / "running"
+    process = harness_cli.start("-p", "again.py", "rerun", "--sample", "4", "--jobs", "1", "--json")
+    wait_for(lambda: list(running.glob("*.lock")), process)
+    process.send_signal(signal.SIGINT)
+    while "stopping after the running cells" not in process.stderr.readline():
+        pass
+    gate.unlink()
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    document = json.loads(out)
+    assert document["counts"] == {"bit-equal": 1, "not-run": 3}
+    causes = {outcome["cause"] for outcome in document["outcomes"] if outcome["outcome"] == "not-run"}
+    assert causes == {"interrupted before it ran"}
+    assert "Traceback" not in err
+    assert len((harness_cli.folder / "results" / "reruns" / "records.jsonl").read_text().splitlines()) == 1
 
 
 def test_records_of_another_machine_are_run_in_their_own_folder(harness_cli, recorded):
@@ -210,10 +290,10 @@ def test_records_of_another_machine_are_run_in_their_own_folder(harness_cli, rec
     environment.write_text(json.dumps(content))
     ended, document = rerun(harness_cli, "--sample", "1", "--results", "theirs")
     assert ended.code == 0, ended.err
-    (one,) = document["outcomes"]
-    assert one["outcome"] == "bit-equal"
-    assert any(d.startswith("cpu: was Another Processor") for d in one["environment_differs"])
-    assert "torch was 2.0.0" in one["changed_before"][0]
+    (outcome,) = document["outcomes"]
+    assert outcome["outcome"] == "bit-equal"
+    assert any(d.startswith("cpu: was Another Processor") for d in outcome["environment_differs"])
+    assert "torch was 2.0.0" in outcome["changed_before"][0]
     assert not results.exists()
 
 
@@ -231,21 +311,25 @@ def test_a_claim_is_judged_again_on_the_second_runs(harness_cli):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ([], "say what to run again"),
         (["--sample", "1", "abcdef1"], "one of the three"),
         (["--sample", "1"], "there are no records"),
+        (["--sample", "1", "--timeout", "soon"], "--timeout soon: a length of time is needed"),
+        (["--sample", "1", "--memory", "much"], "--memory much: an amount of memory is needed"),
+        (["--sample", "1", "--retries", "-1"], "--retries -1: 0 or more is needed"),
+        (["--sample", "1", "--jobs", "0"], "--jobs 0: at least 1 is needed"),
         (["--claim", "no/such"], "unknown suite or claim"),
     ],
 )
-def test_bad_input_is_one_sentence(harness_cli, arguments, told):
+def test_bad_input_is_one_sentence(harness_cli, arguments, message):
     ended = harness_cli("rerun", *arguments)
     assert ended.code == 2
-    assert told in ended.err
+    assert message in ended.err
 
 
-def test_an_id_that_no_record_has_is_told_with_the_nearest(harness_cli, recorded):
+def test_an_unknown_id_comes_with_the_nearest(harness_cli, recorded):
     (first,) = recorded(seeds=1)
     ended = harness_cli("-p", "again.py", "rerun", "x" + first[1:])
     assert ended.code == 2

@@ -1,4 +1,4 @@
-"""What ``harness doctor`` says of a machine: each threat is seen where it is planted, and comes with what to do."""
+"""What ``harness doctor`` says of a machine: it finds each planted threat and gives advice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness_plugins.rerun import threats
         threats.gpu("A GPU, 0 %, 0x0000000000000040"),
     ],
 )
-def test_a_planted_threat_is_seen_with_what_to_do(bad):
+def test_a_planted_threat_is_found_and_comes_with_advice(bad):
     assert not bad.ok
     assert bad.message
     assert bad.advice
@@ -39,7 +39,7 @@ def test_a_planted_threat_is_seen_with_what_to_do(bad):
         threats.gpu("A GPU, [N/A], Not Active"),
     ],
 )
-def test_a_machine_without_it_is_well(good):
+def test_a_machine_without_the_threat_is_ok(good):
     assert good.ok
     assert good.message
 
@@ -55,7 +55,7 @@ def test_flushed_denormals_are_measured():
             torch.set_flush_denormal(False)
 
 
-def test_kernels_that_give_other_bits_are_seen(monkeypatch):
+def test_kernels_that_give_other_bits_are_found(monkeypatch):
     import torch
 
     assert threats.same_bits_twice().ok
@@ -78,10 +78,10 @@ def test_the_clock_is_read_from_the_system(tmp_path, governor, boost, ok):
 
 
 def test_doctor_prints_the_findings(harness_cli):
-    told = harness_cli("doctor")
-    assert told.code == 0, told.err
-    assert "non-deterministic kernels: " in told.out
-    names = [one["name"] for one in harness_cli("doctor", "--json").document["findings"]]
+    ended = harness_cli("doctor")
+    assert ended.code == 0, ended.err
+    assert "non-deterministic kernels: " in ended.out
+    names = [finding["name"] for finding in harness_cli("doctor", "--json").document["findings"]]
     assert names[:3] == ["denormals", "TF32 and other short formats", "non-deterministic kernels"]
     assert {"threads", "frequency scaling", "busy machine"} <= set(names)
 
@@ -96,7 +96,7 @@ def test_a_record_reaches_everything_it_came_from(harness_cli):
     assert environment["threads"] == 1
     assert environment["torch"]["deterministic"] is True
     assert environment["switches"]["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
-    assert all(one["num_threads"] == 1 for one in environment["blas"] if "num_threads" in one)
+    assert all(library["num_threads"] == 1 for library in environment["blas"] if "num_threads" in library)
     assert environment["blas"]
     assert environment["cpu"]
     assert environment["plugins"]["toy"]["code"]

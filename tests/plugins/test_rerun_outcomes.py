@@ -10,9 +10,9 @@ import pytest
 from report_results import REGISTRY, done, toy_cells, write_results
 
 from harness.running.execute import record_of
-from harness_plugins.rerun.again import Planned, explanation, plan
-from harness_plugins.rerun.changes import differences, may_explain
+from harness_plugins.rerun.changes import environment_changes, is_possible_cause
 from harness_plugins.rerun.outcome import EPSILON, Outcome, compare, same_bits, tolerances
+from harness_plugins.rerun.second_runs import Planned, plan
 
 CELL = toy_cells()[0]
 
@@ -37,9 +37,9 @@ def test_one_unit_in_the_last_place_is_not_bit_equal():
 def test_every_metric_has_to_be_within_its_own_tolerance():
     before, after = record(total=1.0, noise=1.0), record(total=1.1, noise=1.1)
     assert compare(before, after, {"total": 0.2, "noise": 0.2}).word == "within tolerance"
-    found = compare(before, after, {"total": 0.2, "noise": 0.05})
-    assert found.word == "different"
-    assert {m.name: m.within for m in found.metrics} == {"total": True, "noise": False}
+    outcome = compare(before, after, {"total": 0.2, "noise": 0.05})
+    assert outcome.word == "different"
+    assert {m.name: m.within for m in outcome.metrics} == {"total": True, "noise": False}
 
 
 def test_what_a_clock_tells_is_not_expected_to_repeat():
@@ -54,26 +54,36 @@ def test_what_a_clock_tells_is_not_expected_to_repeat():
 
 def test_another_curve_is_named_and_is_not_bit_equal():
     after = replace(record(total=0.1), curves={"norm": [(0, 1.0)], "new": [(0, 1.0)]})
-    found = compare(record(total=0.1), after, {})
-    assert (found.word, found.curves) == ("within tolerance", ["new", "norm"])
+    outcome = compare(record(total=0.1), after, {})
+    assert (outcome.word, outcome.curves) == ("within tolerance", ["new", "norm"])
 
 
 def test_another_end_or_another_cause_is_different():
     failed = record_of(CELL, "failed", "ValueError: a")
     assert compare(record(total=1.0), failed, {"total": 9.0}).word == "different"
-    assert "it was done, and is failed: ValueError: a" in compare(record(total=1.0), failed, {}).cause
+    assert "status was done, is failed: ValueError: a" in compare(record(total=1.0), failed, {}).cause
     assert compare(failed, replace(failed), {}).word == "bit-equal"
     assert compare(failed, replace(failed, cause="ValueError: b"), {}).word == "different"
     assert compare(record(total=1.0), record(noise=1.0), {}).word == "different"
 
 
+def test_a_cell_that_exceeds_a_limit_again_ends_alike_whatever_the_limit_was():
+    timeout = record_of(CELL, "timeout", "timed out after 10 s")
+    assert compare(timeout, replace(timeout, cause="timed out after 5 s"), {}).word == "bit-equal"
+    flood = record_of(CELL, "crashed", "out of memory: its processes held 2.1 GB (limit 2 GB)")
+    assert compare(flood, replace(flood, cause="out of memory: its processes held 2.2 GB (limit 2 GB)"), {}).word == (
+        "bit-equal"
+    )
+    assert compare(flood, replace(flood, cause="exit code 3"), {}).word == "different"
+
+
 def test_the_tolerance_is_half_of_the_digits_or_a_tenth_of_the_intervals_half_width():
     values = [3.0, 3.4, 3.1, 3.7, 3.3]
     records = [done(replace(CELL, seed=s), metrics={"total": v, "noise": 2.0}) for s, v in enumerate(values)]
-    found = tolerances(records[0], records)
+    tolerance = tolerances(records[0], records)
     half = 2.131847 * stdev(values) / math.sqrt(5)  # t(0.95, 4), from a table
-    assert found["total"] == pytest.approx(half / 10, rel=1e-6)
-    assert found["noise"] == pytest.approx(2.0 * math.sqrt(2.0**-23)), "no spread, so rounding alone"
+    assert tolerance["total"] == pytest.approx(half / 10, rel=1e-6)
+    assert tolerance["noise"] == pytest.approx(2.0 * math.sqrt(2.0**-23)), "no spread, so rounding alone"
     wide = replace(records[0], dtype="float64")
     assert tolerances(wide, [wide])["noise"] == pytest.approx(2.0 * math.sqrt(2.0**-52))
 
@@ -109,45 +119,45 @@ def test_environments_differ_by_name_and_what_cannot_be_a_cause_comes_last():
         "blas": [{"name": "mkl", "version": "2"}],
         "packages": {"torch": "2.6.0", "six": "2"},
     }
-    found = differences(before, after)
-    assert found == [
+    changes = environment_changes(before, after)
+    assert changes == [
         "threads: was 4, is 1",
         "torch.deterministic: was True, is False",
         "blas.mkl.version: was 1, is 2",
         "packages: six was 1, is 2",
         "machine: was a, is b",
     ]
-    assert [may_explain(one) for one in found] == [True, True, True, True, False]
-    assert differences(before, before) == []
-    assert differences({}, after) == []
+    assert [is_possible_cause(change) for change in changes] == [True, True, True, True, False]
+    assert environment_changes(before, before) == []
+    assert environment_changes({}, after) == []
+    assert environment_changes({"flags": ["a", "b"]}, {"flags": ["a", "c"]}) == ["flags.1: was b, is c"]
 
 
 def test_the_explanation_says_what_is_known():
     outcome = Outcome(record=record(total=1.0), word="different")
-    assert "nothing that is recorded" in explanation(outcome)
-    assert "not deterministic" in explanation(replace(outcome, repeatable=False))
-    assert "repeats here bit for bit" in explanation(replace(outcome, repeatable=True))
-    assert explanation(replace(outcome, differs=("threads: was 4, is 1", "machine: was a, is b"))) == (
-        "threads: was 4, is 1"
-    )
+    assert outcome.explanation == "no recorded entry of the environment differs"
+    assert "not deterministic" in replace(outcome, repeatable=False).explanation
+    assert "two runs here agree bit for bit" in replace(outcome, repeatable=True).explanation
+    differs = ("threads: was 4, is 1", "machine: was a, is b")
+    assert replace(outcome, differs=differs).explanation == "threads: was 4, is 1"
 
 
 def test_a_record_whose_method_or_option_is_gone_cannot_run(tmp_path):
     (record, *_) = write_results(tmp_path, lambda cell: done(cell) if cell.seed == 0 else None)
-    for change, told in (
+    for change, message in (
         ({"method": "plane"}, "did you mean 'plain'"),
         ({"options": {**record.options, "gone": 1}}, "unknown option"),
         ({"device": "cuda"}, "torch"),
     ):
         (planned,) = plan([replace(record, **change)], tmp_path, REGISTRY)
         if planned.cell is None:
-            assert told in planned.cause
+            assert message in planned.cause
         else:
             assert change == {"device": "cuda"}, "a machine with a GPU"
     (planned,) = plan([record], tmp_path, REGISTRY)
     assert isinstance(planned, Planned)
     assert planned.cell.id == record.id
-    assert any(change.startswith("packages: ") for change in planned.changed)
+    assert any(change.startswith("packages: ") for change in planned.changes)
     fewer = {k: v for k, v in record.options.items() if k != "lift"}
     (planned,) = plan([replace(record, options=fewer)], tmp_path, REGISTRY)
-    assert "options that are new since stand at their defaults: lift" in planned.changed
+    assert "1 new option at the default: lift" in planned.changes

@@ -1,0 +1,167 @@
+"""Run recorded cells a second time, as they would run today, and compare the results with the records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness.cell import Cell, Record
+from harness.errors import DatasetError, DatasetMissing, HarnessError, UsageError
+from harness.planning.request import Request
+from harness.planning.setting import cell_of
+from harness.records import RecordsFile
+from harness.records.provenance import packages
+from harness.registry import Registry
+from harness.registry.datasets import locate
+from harness.running.engines import Settings
+from harness.running.engines.devices import check_devices_exist
+from harness.running.runner import Finished, engine_settings, run_cells
+from harness.spec import Option, file_digest, read_options
+from harness_plugins.rerun.changes import code_and_data_changes, environment_changes, package_changes
+from harness_plugins.rerun.outcome import Outcome, compare, same_bits, tolerances
+
+#: Folder inside the results that holds the second runs: a results folder of its own.
+RERUNS = "reruns"
+#: At most so many cells without the bits of their record run once more: that tells a cell that never repeats from a
+#: machine that computes differently.
+MAX_PROBES = 3
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A record with the cell that will run again; without a cell, with the cause."""
+
+    record: Record
+    cell: Cell | None
+    cause: str = ""
+    #: What has changed since the record.
+    changes: tuple[str, ...] = ()
+    #: The environment of the record.
+    environment: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def plan(records: Sequence[Record], folder: Path, registry: Registry) -> list[Planned]:
+    """Give each record's cell as it would run today, with everything that is known to have changed since."""
+    file = RecordsFile(folder)
+    planned = []
+    for record in records:
+        environment = file.environment(record)
+        try:
+            cell = _cell_today(record, registry)
+        except HarnessError as error:
+            planned.append(Planned(record, None, str(error), environment=environment))
+            continue
+        changes = code_and_data_changes(record, cell, environment, registry)
+        changes += package_changes(environment.get("packages") or {}, packages())
+        planned.append(Planned(record, cell, "", tuple(changes), environment))
+    return planned
+
+
+def run_again(
+    planned: Sequence[Planned],
+    request: Request,
+    registry: Registry,
+    stop: Callable[[], bool] = lambda: False,
+    on_finished: Callable[[Finished], None] = lambda finished: None,
+) -> list[Outcome]:
+    """Run the cells and compare each result with its record, in the order of ``planned``.
+
+    ``request`` names the results folder and the limits of a cell. The new records go to ``reruns`` in that folder. A
+    few cells without the bits of their record run once more, which tells whether they repeat at all.
+    """
+    recorded = list(RecordsFile(request.folder).load().by_id.values())
+    cells = {item.cell.id: item.cell for item in planned if item.cell is not None}
+    devices = tuple(dict.fromkeys(cell.device for cell in cells.values()))
+    settings = replace(engine_settings(replace(request, devices=devices), request.worker_count), stop=stop)
+    reruns = request.folder / RERUNS
+    first = _run(list(cells.values()), reruns, registry, settings, on_finished)
+    outcomes = []
+    for item in planned:
+        again = first.get(item.cell.id) if item.cell is not None else None
+        if again is None:
+            cause = item.cause or "interrupted before it ran"
+            outcomes.append(Outcome(record=item.record, word="not-run", cause=cause, changed=item.changes))
+        else:
+            outcomes.append(_outcome(item, again, recorded, RecordsFile(reruns).environment(again), registry))
+    doubtful = dict.fromkeys(o.again.id for o in outcomes if o.again is not None and o.word != "bit-equal")
+    probes = [cells[i] for i in doubtful][:MAX_PROBES]
+    second = _run([] if stop() else probes, reruns, registry, settings, on_finished)
+    return [
+        replace(o, repeatable=same_bits(o.again, second[o.again.id], _timed_metrics(o.record, registry)))
+        if o.again is not None and o.again.id in second
+        else o
+        for o in outcomes
+    ]
+
+
+def _run(
+    cells: Sequence[Cell],
+    folder: Path,
+    registry: Registry,
+    settings: Settings,
+    on_finished: Callable[[Finished], None],
+) -> dict[str, Record]:
+    """Run cells and append their records to the folder's. Give the new records by cell id."""
+    if not cells:
+        return {}
+    # A new reader of the file: records from before it do not count as this run's.
+    file = RecordsFile(folder)
+    file.prepare()
+    records = {}
+    for finished in run_cells(cells, file, registry, "local", settings):
+        records[finished.cell.id] = finished.record
+        on_finished(finished)
+    return records
+
+
+def _outcome(
+    planned: Planned, again: Record, recorded: Sequence[Record], environment: Mapping[str, Any], registry: Registry
+) -> Outcome:
+    """Compare a record with its second run, in whose ``environment`` the differences are looked for."""
+    record = planned.record
+    outcome = compare(record, again, tolerances(record, recorded), _timed_metrics(record, registry))
+    differences = ["its environment is not recorded"]
+    if planned.environment:
+        differences = environment_changes(planned.environment, environment)
+    return replace(outcome, changed=planned.changes, differs=differences)
+
+
+def _timed_metrics(record: Record, registry: Registry) -> set[str]:
+    """Metrics of the record's task that measure time or memory: no two runs give the same."""
+    return {name for name, metric in registry.tasks[record.task].metrics.items() if metric.timed}
+
+
+def _cell_today(record: Record, registry: Registry) -> Cell:
+    """The record's cell with today's options, code and data. Raises HarnessError where it cannot run."""
+    recorded = cell_of(record, registry)
+    declared = {**registry.methods[record.method].options, **registry.tasks[record.task].options}
+    options = read_options(f"{record.method} on {record.task}", declared, record.options)
+    check_devices_exist((record.device,))
+    code = registry.code(record.method, record.task, options)
+    data = {**_dataset_digests(record, registry), **_file_digests(record, declared)}
+    return replace(recorded, options=options, code=code, data=data)
+
+
+def _dataset_digests(record: Record, registry: Registry) -> dict[str, str | None]:
+    digests: dict[str, str | None] = {}
+    for name in registry.tasks[record.task].datasets:
+        try:
+            digests[name] = locate(registry.datasets[name]).digest
+        except (DatasetMissing, DatasetError) as error:
+            raise UsageError(f"{error} (the record's data set had the digest {record.data.get(name)})") from None
+    return digests
+
+
+def _file_digests(record: Record, declared: Mapping[str, Option]) -> dict[str, str]:
+    """Digests of the files that the record's options name, as the planner writes them into a cell."""
+    digests = {}
+    for name, value in record.options.items():
+        if declared[name].file and value:
+            path = Path(str(value))
+            if not path.is_file():
+                place = f"no such file in the current folder, {Path.cwd()}"
+                raise UsageError(f"option {name} of {record.task} = {value!r}: {place}")
+            digests[f"option {name}"] = file_digest(path)[:32]
+    return digests
