@@ -1,4 +1,4 @@
-"""The machine that asks: connects to Ray, checks its nodes, hands out cells and collects their records."""
+"""The machine that plans: connects to Ray, checks its nodes, hands out cells and collects their records."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ from harness.cell import Cell, Record
 from harness.errors import HarnessError, UsageError
 from harness.running.engines import Settings
 from harness.running.execute import record_of
-from harness_plugins.cluster.node import Order, describe, run_cell
+from harness_plugins.cluster.node import NodeSettings, describe, run_cell
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-#: Seconds between two looks at what the nodes say, and at what the cluster has.
-LOOK_EVERY = 0.2
+#: Seconds between two looks at messages from the nodes, and between two at the cluster's resources.
+MESSAGES_EVERY = 0.2
 RESOURCES_EVERY = 5.0
-#: Seconds that a node gets to say what is installed there.
-ANSWER_LIMIT = 120.0
+#: Seconds that a node may take to describe what is installed there.
+DESCRIBE_LIMIT = 120.0
+#: Differences of a node that are named in an error.
+MAX_DIFFERENCES = 3
 
 
 def run(cells: Sequence[Cell], settings: Settings) -> Iterator[tuple[Cell, Record]]:
-    """Run the cells on a cluster, or on this machine where no address is given; see ``harness.running.engines``.
+    """Run the cells on the cluster at ``settings.address``, or on this machine without one.
 
-    Raises UsageError where Ray is not installed, the cluster cannot be reached, or a node has other code.
+    See ``harness.running.engines``. Raises UsageError where Ray is not installed, the cluster cannot be reached, or a
+    node has other code.
     """
-    ray = _ray()
+    ray = _import_ray()
     _connect(ray, settings)
     try:
         _check_nodes(ray, cells, settings)
@@ -42,35 +45,38 @@ def run(cells: Sequence[Cell], settings: Settings) -> Iterator[tuple[Cell, Recor
 
 
 class Board:
-    """Where nodes write what their cells are doing; an actor beside the driver."""
+    """Messages of the nodes about their running cells; an actor on the driver's node."""
 
     def __init__(self) -> None:
-        self._said: list[tuple[str, str, float]] = []
+        self._messages: list[tuple[str, str, float]] = []
 
     def put(self, message: tuple[str, str, float]) -> None:
-        """Write a message: what, which cell, how far."""
-        self._said.append(message)
+        """Add a message: "start" or "progress", the cell's id, and which fraction of the cell is done."""
+        self._messages.append(message)
 
     def take(self) -> list[tuple[str, str, float]]:
-        """Everything written since the last time."""
-        said, self._said = self._said, []
-        return said
+        """Give the messages since the last call."""
+        messages, self._messages = self._messages, []
+        return messages
 
 
 class _Driver:
-    """Keeps as many cells under way as the cluster has room for."""
+    """Keeps as many cells running as the cluster has room for."""
 
     def __init__(self, ray: ModuleType, settings: Settings) -> None:
         self.ray = ray
         self.settings = settings
-        self.order = Order(settings.timeout, settings.memory, settings.retries, settings.plugins)
-        here = _on(ray.get_runtime_context().get_node_id())
-        self.board = ray.remote(Board).options(num_cpus=0, scheduling_strategy=here).remote()
-        self.under_way: dict[Any, Cell] = {}
+        self.node_settings = NodeSettings(settings.timeout, settings.memory, settings.retries, settings.plugins)
+        this_node = _affinity(ray.get_runtime_context().get_node_id())
+        self.board = ray.remote(Board).options(num_cpus=0, scheduling_strategy=this_node).remote()
+        #: Running cells, by the reference to their result.
+        self.running: dict[Any, Cell] = {}
         self.attempts: Counter[str] = Counter()
+        #: Digests of the environments that have been reported.
         self.environments: set[str] = set()
-        self.room: dict[str, int] = {}
-        self.looked = -RESOURCES_EVERY
+        #: How many cells of each device kind the cluster can run at once, and when that was read.
+        self.capacity: dict[str, int] = {}
+        self.capacity_read = -RESOURCES_EVERY
 
     def serve(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Record]]:
         """Yield a record for every cell that runs here, or for those that ran before the stop."""
@@ -79,28 +85,28 @@ class _Driver:
             while True:
                 if self.settings.stop():
                     queue.clear()
-                self._fill(queue)
-                if not queue and not self.under_way:
+                self._submit_cells(queue)
+                if not queue and not self.running:
                     return
-                ended, _ = self.ray.wait(list(self.under_way), timeout=LOOK_EVERY) if self.under_way else ([], [])
-                self._listen()
+                ended, _ = self.ray.wait(list(self.running), timeout=MESSAGES_EVERY) if self.running else ([], [])
+                self._pass_on_messages()
                 for reference in ended:
-                    yield from self._collect(reference, self.under_way.pop(reference), queue)
-                if not self.under_way and not ended:
-                    # What is left runs in another process, or waits for a node.
-                    time.sleep(LOOK_EVERY)
+                    yield from self._collect(reference, self.running.pop(reference), queue)
+                if not self.running and not ended:
+                    # The cells that are left run in another process, or wait for a node.
+                    time.sleep(MESSAGES_EVERY)
         finally:
-            for reference in self.under_way:
+            for reference in self.running:
                 self.ray.cancel(reference, force=True)
 
-    def _fill(self, queue: deque[Cell]) -> None:
-        """Hand out cells as long as there is room for their kind of device."""
-        if (moment := time.monotonic()) - self.looked > RESOURCES_EVERY:
-            self.looked = moment
-            have = self.ray.cluster_resources()
-            self.room = {"cpu": int(have.get("CPU", 0)), "cuda": int(have.get("GPU", 0))}
-        free = Counter(self.room)
-        free.subtract(Counter(cell.device for cell in self.under_way.values()))
+    def _submit_cells(self, queue: deque[Cell]) -> None:
+        """Submit cells as long as the cluster has room for their kind of device."""
+        if (now := time.monotonic()) - self.capacity_read > RESOURCES_EVERY:
+            self.capacity_read = now
+            resources = self.ray.cluster_resources()
+            self.capacity = {"cpu": int(resources.get("CPU", 0)), "cuda": int(resources.get("GPU", 0))}
+        free = Counter(self.capacity)
+        free.subtract(Counter(cell.device for cell in self.running.values()))
         for _ in range(len(queue)):
             if not any(count > 0 for count in free.values()):
                 return
@@ -108,25 +114,29 @@ class _Driver:
             if free[cell.device] <= 0:
                 queue.append(cell)
                 continue
-            whose = self.settings.take(cell)
-            if whose == "running":
+            owner = self.settings.take(cell)
+            if owner == "running":
                 queue.append(cell)
-            elif whose == "ours":
+            elif owner == "ours":
                 free[cell.device] -= 1
                 self._submit(cell)
 
     def _submit(self, cell: Cell) -> None:
         self.attempts[cell.id] += 1
-        wanted = {"num_cpus": 1, "num_gpus": 0 if cell.device == "cpu" else 1, "max_retries": 0}
-        task = self.ray.remote(run_cell).options(name=f"{cell.method} on {cell.task}", **wanted)
-        self.under_way[task.remote(cell, self.order, self.board)] = cell
+        # This driver retries by itself, so that each attempt is counted.
+        resources = {"num_cpus": 1, "num_gpus": 0 if cell.device == "cpu" else 1, "max_retries": 0}
+        task = self.ray.remote(run_cell).options(name=f"{cell.method} on {cell.task}", **resources)
+        self.running[task.remote(cell, self.node_settings, self.board)] = cell
 
     def _collect(self, reference: Any, cell: Cell, queue: deque[Cell]) -> Iterator[tuple[Cell, Record]]:
-        """What came of a cell: its record, another try where its node was lost, or the end of the run."""
+        """Yield the record of a cell that has ended, or retry it where its node was lost.
+
+        Raises HarnessError where the node cannot take part.
+        """
         try:
             record, environments = self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:
-            # Ours, raised on the node: it cannot take part.
+            # ``run_cell`` raised it: failures of the cell itself come back as records.
             raise HarnessError(str(error.cause).strip().splitlines()[-1]) from None
         except self.ray.exceptions.RayError as error:
             cause = f"its node or the process on it was lost ({type(error).__name__})"
@@ -142,29 +152,29 @@ class _Driver:
                 self.settings.on_environment(digest, environment)
         yield cell, replace(record, attempts=record.attempts + self.attempts[cell.id] - 1)
 
-    def _listen(self) -> None:
-        """Pass on what the nodes have written on the board."""
-        cells = {cell.id: cell for cell in self.under_way.values()}
-        for what, cell, fraction in self.ray.get(self.board.take.remote()):
+    def _pass_on_messages(self) -> None:
+        """Pass the nodes' messages on to the settings' callbacks."""
+        cells = {cell.id: cell for cell in self.running.values()}
+        for kind, cell, fraction in self.ray.get(self.board.take.remote()):
             if cell not in cells:
                 continue
-            if what == "start":
+            if kind == "start":
                 self.settings.on_start(cells[cell])
             else:
                 self.settings.on_progress(cells[cell], fraction)
 
 
-def _ray() -> ModuleType:
-    """The package, quiet and without sending anything anywhere."""
+def _import_ray() -> ModuleType:
+    """Import ray, quiet and without usage reports. Raises UsageError where it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray").setLevel(logging.ERROR)
-    # Without a GPU asked for, Ray would hide all of them from the driver's process and warn about it.
+    # Ray hides all GPUs from a process that asks for none, and warns about it.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
         import ray.exceptions
     except ImportError:
-        raise UsageError("--engine ray: ray is not installed; 'pip install \"harness[ray]\"' brings it") from None
+        raise UsageError("--engine ray: ray is not installed; 'pip install \"harness[ray]\"' installs it") from None
     return ray
 
 
@@ -174,7 +184,7 @@ def _connect(ray: ModuleType, settings: Settings) -> None:
         gpus = sum(not slot.startswith("cpu") for slot in settings.slots)
         ray.init(address="local", num_cpus=settings.jobs, num_gpus=gpus, include_dashboard=False, **quiet)
         return
-    _must_answer(settings.address)
+    _check_address(settings.address)
     try:
         ray.init(address=settings.address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -182,8 +192,8 @@ def _connect(ray: ModuleType, settings: Settings) -> None:
         raise UsageError(f"--address {settings.address}: no Ray cluster can be reached there: {reason}") from None
 
 
-def _must_answer(address: str) -> None:
-    """Raise UsageError where nobody listens: Ray itself would go on trying for minutes."""
+def _check_address(address: str) -> None:
+    """Raise UsageError where nothing listens: Ray itself would try for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon:
         return
@@ -197,29 +207,30 @@ def _must_answer(address: str) -> None:
 
 def _check_nodes(ray: ModuleType, cells: Sequence[Cell], settings: Settings) -> None:
     """Raise UsageError naming the first node that would compute something else than this machine."""
-    pairs = sorted({(cell.method, cell.task) for cell in cells})
-    here = describe(pairs, settings.plugins)
-    asked = {
+    # One cell for each code: the same method and task have several where their options name other methods.
+    of_each_code = list({(cell.method, cell.task, cell.code): cell for cell in cells}.values())
+    here = describe(of_each_code, settings.plugins)
+    descriptions = {
         node["NodeManagerAddress"]: ray.remote(describe)
-        .options(num_cpus=0, scheduling_strategy=_on(node["NodeID"]))
-        .remote(pairs, settings.plugins)
+        .options(num_cpus=0, scheduling_strategy=_affinity(node["NodeID"]))
+        .remote(of_each_code, settings.plugins)
         for node in ray.nodes()
         if node["Alive"]
     }
-    for address, reference in asked.items():
+    for address, reference in descriptions.items():
         try:
-            there = ray.get(reference, timeout=ANSWER_LIMIT)
+            there = ray.get(reference, timeout=DESCRIBE_LIMIT)
         except ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()[-1]
             raise UsageError(f"node {address} cannot take part: {reason}") from None
-        if different := [name for name in here if there.get(name) != here[name]]:
-            told = ", ".join(f"{name} is {there.get(name)} there and {here[name]} here" for name in different[:3])
-            more = f", and {len(different) - 3} more" if len(different) > 3 else ""
-            raise UsageError(f"node {address} would compute something else: {told}{more}; install the same on both")
+        if different := [f"{k} is {there.get(k)} there and {here[k]} here" for k in here if there.get(k) != here[k]]:
+            shown = ", ".join(different[:MAX_DIFFERENCES])
+            more = f", and {len(different) - MAX_DIFFERENCES} more" if len(different) > MAX_DIFFERENCES else ""
+            raise UsageError(f"node {address} would compute something else: {shown}{more}; install the same on both")
 
 
-def _on(node: str) -> Any:
-    """The wish to run on this node and no other."""
+def _affinity(node: str) -> Any:
+    """The scheduling strategy that allows this node and no other."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     return NodeAffinitySchedulingStrategy(node, soft=False)

@@ -1,4 +1,4 @@
-"""What runs on a node: one cell at a time in a worker of the local engine, and a look at what is installed there."""
+"""What runs on a node: one cell at a time in a worker of the local engine, and a description of what is installed."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from harness.cell import PROTOCOL, Cell, Record
 from harness.errors import HarnessError, UsageError
+from harness.planning.setting import label
 from harness.registry import Registry, load_registry
 from harness.registry.datasets import locate
 from harness.running.engines import Settings
 from harness.running.engines.local import Pool, warm_up
+from harness.spec import file_digest
 
 
 @dataclass(frozen=True)
-class Order:
-    """How a node is to run a cell; everything in it can be sent."""
+class NodeSettings:
+    """The part of the engine's settings that is sent to the nodes; see ``harness.running.engines.Settings``."""
 
     timeout: float | None
     memory: int | None
@@ -28,55 +31,70 @@ class Order:
     plugins: tuple[str, ...]
 
 
-def run_cell(cell: Cell, order: Order, board: Any) -> tuple[Record, dict[str, Mapping[str, Any]]]:
-    """Run a cell on this node, in a process of its own, and give its record and the environments it met.
+def run_cell(cell: Cell, settings: NodeSettings, board: Any) -> tuple[Record, dict[str, Mapping[str, Any]]]:
+    """Run a cell on this node; give its record, and the environments of the node's workers by digest.
 
-    The local engine does it, so that a crash, a hang or a flood ends here as it does anywhere. ``board`` is told of
-    the start and of progress.
+    The local engine runs the cell in a process of its own, so that a crash, a hang or a flood of output costs that
+    process alone. The start and the progress go to ``board``, a handle of the actor ``driver.Board``.
     """
-    check_cell(cell, _registry(order.plugins))
-    pool, heard = _pool(order, cell.device)
-    heard.board, heard.cell = board, cell.id
+    check_cell(cell, _registry(settings.plugins))
+    pool, reporter = _pool(settings, cell.device)
+    reporter.board = board
     board.put.remote(("start", cell.id, 0.0))
-    found: list[Record] = [record for _, record in pool.serve([cell])]
-    return found[0], dict(heard.environments)
+    (record,) = [record for _, record in pool.serve([cell])]
+    return record, dict(reporter.environments)
 
 
-def describe(pairs: Sequence[tuple[str, str]], plugins: tuple[str, ...]) -> dict[str, str]:
-    """What results on this node depend on, by name: versions, and the code of each method with its task."""
+def describe(cells: Sequence[Cell], plugins: tuple[str, ...]) -> dict[str, str]:
+    """What the results of these cells depend on here, by name: versions, and a digest of each cell's code."""
     registry = _registry(plugins)
-    found = {
+    description = {
         "harness": importlib.metadata.version("harness"),
         "protocol": str(PROTOCOL),
         "python": platform.python_version(),
         "torch": importlib.metadata.version("torch").partition("+")[0],
         "numpy": importlib.metadata.version("numpy"),
     }
-    for method, task in pairs:
-        found[f"code of {method} on {task}"] = registry.code(method, task)
-    return found
+    for cell in cells:
+        naming = [name for name, option in registry.tasks[cell.task].options.items() if option.names]
+        name = f"code of {cell.method} on {cell.task} {label(cell.options, naming)}".rstrip()
+        description[name] = registry.code(cell.method, cell.task, cell.options)
+    return description
 
 
 def check_cell(cell: Cell, registry: Registry) -> None:
     """Raise UsageError where this node has other code or other data than the cell was planned with."""
-    here = registry.code(cell.method, cell.task, cell.options)
-    if here != cell.code:
-        raise UsageError(f"{platform.node()} has other code of {cell.method} on {cell.task} than the machine that asks")
+    node = platform.node()
+    if registry.code(cell.method, cell.task, cell.options) != cell.code:
+        raise UsageError(f"{node} has other code of {cell.method} on {cell.task} than the machine that plans")
     for name, digest in cell.data.items():
         try:
-            found = locate(registry.datasets[name]).digest
+            digest_here = _data_digest(name, cell, registry)
         except HarnessError as error:
-            raise UsageError(f"{platform.node()}: {error}") from None
-        if found != digest:
-            raise UsageError(f"{platform.node()} has other files of the data set {name} than the machine that asks")
+            raise UsageError(f"{node}: {error}") from None
+        if digest_here != digest:
+            data = (
+                f"another file of the {name}" if name.startswith("option ") else f"other files of the data set {name}"
+            )
+            raise UsageError(f"{node} has {data} than the machine that plans")
 
 
-class _Heard:
-    """What this process's workers say, for the cell that is running."""
+def _data_digest(name: str, cell: Cell, registry: Registry) -> str:
+    """Digest on this node of an entry of ``Cell.data``: a data set, or the file that an option names."""
+    if not name.startswith("option "):
+        return locate(registry.datasets[name]).digest
+    path = Path(str(cell.options[name.removeprefix("option ")]))
+    if not path.is_file():
+        raise UsageError(f"{name} = {str(path)!r}: no such file in the current folder, {Path.cwd()}")
+    return file_digest(path)[:32]
+
+
+class _Reporter:
+    """Passes on what this process's worker reports about the running cell."""
 
     def __init__(self) -> None:
+        #: The board of the driver whose cell runs.
         self.board: Any = None
-        self.cell = ""
         self.environments: dict[str, Mapping[str, Any]] = {}
 
     def progress(self, cell: Cell, fraction: float) -> None:
@@ -88,30 +106,31 @@ def _registry(plugins: tuple[str, ...]) -> Registry:
     return load_registry(plugins)
 
 
-#: The pool of this process, by what it was opened for.
-_OPEN: dict[tuple[Order, str, str | None], tuple[Pool, _Heard]] = {}
+#: The open pool of this process, by settings, device and visible GPUs; never more than one.
+_OPEN: dict[tuple[NodeSettings, str, str | None], tuple[Pool, _Reporter]] = {}
 
 
-def _pool(order: Order, device: str) -> tuple[Pool, _Heard]:
-    """The worker of this process, kept from cell to cell: starting one takes seconds."""
+def _pool(settings: NodeSettings, device: str) -> tuple[Pool, _Reporter]:
+    """A pool with one worker that stays from cell to cell: starting a worker takes seconds."""
     # Ray may show this process another GPU than before.
-    key = (order, device, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    key = (settings, device, os.environ.get("CUDA_VISIBLE_DEVICES"))
     if key in _OPEN:
         return _OPEN[key]
     while _OPEN:
-        _OPEN.popitem()[1][0].close()
+        pool, _ = _OPEN.popitem()[1]
+        pool.close()
     warm_up()
-    heard = _Heard()
-    settings = Settings(
+    reporter = _Reporter()
+    engine_settings = Settings(
         jobs=1,
-        # Ray shows this process the one GPU that it may use.
+        # Ray shows this process only the GPU that it may use.
         slots=(device if device == "cpu" else f"{device}:0",),
-        timeout=order.timeout,
-        memory=order.memory,
-        retries=order.retries,
-        plugins=order.plugins,
-        on_progress=heard.progress,
-        on_environment=heard.environments.__setitem__,
+        timeout=settings.timeout,
+        memory=settings.memory,
+        retries=settings.retries,
+        plugins=settings.plugins,
+        on_progress=reporter.progress,
+        on_environment=reporter.environments.__setitem__,
     )
-    _OPEN[key] = Pool(settings, stay=True), heard
+    _OPEN[key] = Pool(engine_settings, stay=True), reporter
     return _OPEN[key]

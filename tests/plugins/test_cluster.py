@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from harness.cell import Cell
 from harness.errors import UsageError
 from harness.registry import load_registry
 from harness.running.engines import Settings
+from harness.spec import file_digest
 from harness_plugins.cluster import driver, node
 
 PLANTED = str(Path(__file__).parents[1] / "faults" / "planted")
@@ -71,54 +73,56 @@ def test_embedded_ray_gives_the_records_that_the_local_engine_gives(suite, harne
         flag.unlink()
     ended(suite("--jobs", "2", "--timeout", "5s", "--results", "local", faults=faults))
     by_ray, by_local = records(harness_cli.folder, "ray"), records(harness_cli.folder, "local")
-    told = ("status", "cause", "metrics", "attempts", "lost", "options", "seed", "environment")
+    fields = ("status", "cause", "metrics", "attempts", "lost", "options", "seed", "environment")
     for cell, record in by_local.items():
-        assert {k: by_ray[cell][k] for k in told} == {k: record[k] for k in told}
+        assert {k: by_ray[cell][k] for k in fields} == {k: record[k] for k in fields}
     assert by_ray.keys() == by_local.keys()
 
 
 @contextlib.contextmanager
 def cluster(folder: Path, nodes: int) -> Iterator[tuple[Any, list[Any]]]:
-    """A head without processors and so many nodes with one each: real processes on this machine."""
+    """A head without processors and ``nodes`` nodes with one each: real processes on this machine."""
     # Ray puts packages of its own on the path, which other tests would take for installed ones.
     path = list(sys.path)
     from ray.cluster_utils import Cluster
 
     sys.path[:] = path
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": str(folder / "ray")})
+    ray_cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": str(folder / "ray")})
     try:
-        workers = [made.add_node(num_cpus=1) for _ in range(nodes)]
-        made.wait_for_nodes()
-        yield made, workers
+        workers = [ray_cluster.add_node(num_cpus=1) for _ in range(nodes)]
+        ray_cluster.wait_for_nodes()
+        yield ray_cluster, workers
     finally:
-        made.shutdown()
+        ray_cluster.shutdown()
 
 
 @pytest.mark.slow
 def test_a_node_that_dies_costs_another_try_and_no_cell(suite, harness_cli, monkeypatch):
     for name, value in ray_environment(harness_cli).items():
         monkeypatch.setenv(name, value)
-    # On a busy machine a node may go before it has begun anything; then nothing is lost, and it is tried once more.
+    # On a busy machine the node may end before a cell has begun there; nothing is lost then, and the test tries again.
     for results in ("first", "second", "third"):
-        with cluster(harness_cli._short, nodes=2) as (made, workers):
-            process = suite("--engine", "ray", "--address", made.address, "--results", results, seeds=6, seconds=1.0)
+        with cluster(harness_cli._short, nodes=2) as (ray_cluster, workers):
+            process = suite(
+                "--engine", "ray", "--address", ray_cluster.address, "--results", results, seeds=6, seconds=1.0
+            )
             path = harness_cli.folder / results / "records.jsonl"
             deadline = time.monotonic() + 200
             while not (path.exists() and path.read_text().count("\n") >= 4) and time.monotonic() < deadline:
                 time.sleep(0.1)
-            made.remove_node(workers[0], allow_graceful=False)
+            ray_cluster.remove_node(workers[0], allow_graceful=False)
             code, err = ended(process)
         assert code == 0, err
-        found = records(harness_cli.folder, results).values()
-        assert len(found) == 12
-        assert {record["status"] for record in found} == {"done"}
-        if (attempts := max(record["attempts"] for record in found)) > 1:
+        ran = records(harness_cli.folder, results).values()
+        assert len(ran) == 12
+        assert {record["status"] for record in ran} == {"done"}
+        if (attempts := max(record["attempts"] for record in ran)) > 1:
             break
     assert attempts == 2
     assert "is tried again: its node or the process on it was lost" in err
 
 
-def test_an_address_where_no_cluster_is_gets_a_sentence(suite):
+def test_an_address_without_a_cluster_is_refused_in_one_sentence(suite):
     code, err = ended(suite("--engine", "ray", "--address", "127.0.0.1:1"))
     assert code == 2
     assert "--address 127.0.0.1:1: no Ray cluster can be reached there" in err
@@ -139,38 +143,104 @@ def test_a_node_with_other_code_or_data_refuses_the_cell():
         node.check_cell(cell(code, "0" * 64), registry)
 
 
+def test_a_node_with_another_file_of_an_option_refuses_the_cell(tmp_path, monkeypatch):
+    registry = load_registry()
+    monkeypatch.chdir(tmp_path)
+    code = registry.code("arithmetic", "leaderboard/table")
+    options = {"table": "scores.csv"}
+    data = {"option table": "0" * 32}
+    cell = Cell("s", "arithmetic", "leaderboard/table", options, "cpu", "float32", 0, code, data)
+    with pytest.raises(UsageError, match=r"option table = 'scores.csv': no such file in the current folder"):
+        node.check_cell(cell, registry)
+    (tmp_path / "scores.csv").write_text("system,A\nx,1\ny,2\n")
+    with pytest.raises(UsageError, match="has another file of the option table than the machine that plans"):
+        node.check_cell(cell, registry)
+    node.check_cell(replace(cell, data={"option table": file_digest(tmp_path / "scores.csv")[:32]}), registry)
+
+
+RACES = """
+import harness
+
+@harness.hookimpl
+def harness_methods():
+    names = ("runner", "first", "second")
+    return [harness.Method(name=name, role="race", build=f"races.{name}:build") for name in names]
+
+@harness.hookimpl
+def harness_tasks():
+    options = {"rival": harness.Option("", names="method"), "length": 1}
+    metrics = {"m": harness.Metric()}
+    return [harness.Task(name="race/run", role="race", run="races.runner:build", metrics=metrics, options=options)]
+"""
+
+
+def test_the_code_of_each_rival_is_described_once(tmp_path, monkeypatch):
+    package = tmp_path / "races"
+    package.mkdir()
+    (package / "__init__.py").write_text(RACES)
+    for name in ("runner", "first", "second"):
+        (package / f"{name}.py").write_text("def build(): ...\n")
+    plugins = (str(package),)
+    registry = load_registry(plugins)
+
+    def cell(rival: str, length: int) -> Cell:
+        options = {"rival": rival, "length": length}
+        code = registry.code("runner", "race/run", options)
+        return Cell("s", "runner", "race/run", options, "cpu", "float32", 0, code)
+
+    described = []
+
+    def describe(cells, plugins):
+        described.append(cells)
+        return node.describe(cells, plugins)
+
+    monkeypatch.setattr(driver, "describe", describe)
+    cells = [cell(rival, length) for rival in ("first", "second") for length in (1, 2)]
+    driver._check_nodes(OneNode({}), cells, Settings(plugins=plugins))
+    assert [[c.options["rival"] for c in cells] for cells in described] == [["first", "second"]] * 2
+    before = node.describe(described[0], plugins)
+    names = [f"code of runner on race/run rival={rival}" for rival in ("first", "second")]
+    assert [before[name] for name in names] == [cells[0].code, cells[2].code]
+    assert cells[0].code != cells[2].code
+    (package / "second.py").write_text("def build(): changed = True\n")
+    after = node.describe(described[0], plugins)
+    assert after[names[0]] == before[names[0]]
+    assert after[names[1]] != before[names[1]]
+
+
+class OneNode:
+    """Stands for Ray with one node, whose description has ``changes``."""
+
+    class exceptions:  # noqa: N801
+        RayError = TimeoutError
+
+    def __init__(self, changes: dict[str, str]) -> None:
+        self.changes = changes
+
+    def nodes(self):
+        return [{"Alive": True, "NodeManagerAddress": "10.0.0.2", "NodeID": "a" * 56}]
+
+    def remote(self, function):
+        changes = self.changes
+
+        class Task:
+            def options(self, **_):
+                return self
+
+            def remote(self, *arguments):
+                return function(*arguments) | changes
+
+        return Task()
+
+    def get(self, description, timeout):
+        assert timeout > 0
+        return description
+
+
 def test_a_node_that_differs_is_refused_before_anything_runs():
-    class Answer:
-        """Stands for Ray with one node that answers as told."""
-
-        class exceptions:  # noqa: N801
-            RayError = TimeoutError
-
-        def __init__(self, changed: dict[str, str]) -> None:
-            self.changed = changed
-
-        def nodes(self):
-            return [{"Alive": True, "NodeManagerAddress": "10.0.0.2", "NodeID": "a" * 56}]
-
-        def remote(self, function):
-            answer = self
-
-            class Task:
-                def options(self, **_):
-                    return self
-
-                def remote(self, *arguments):
-                    return function(*arguments) | answer.changed
-
-            return Task()
-
-        def get(self, found, timeout):
-            assert timeout > 0
-            return found
-
     registry = load_registry()
     code = registry.code("infonce", "contrastive/digits")
     cell = Cell("s", "infonce", "contrastive/digits", {}, "cpu", "float32", 0, code)
-    driver._check_nodes(Answer({}), [cell], Settings())
+    driver._check_nodes(OneNode({}), [cell], Settings())
     with pytest.raises(UsageError, match=r"node 10.0.0.2 would compute something else: torch is 1.0 there and 2\."):
-        driver._check_nodes(Answer({"torch": "1.0"}), [cell], Settings())
+        driver._check_nodes(OneNode({"torch": "1.0"}), [cell], Settings())
