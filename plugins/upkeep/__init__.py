@@ -1,4 +1,4 @@
-"""``harness records``: joins results folders, and finds and drops what is damaged in one."""
+"""``harness records``: check, repair and join results folders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def harness_commands(app: typer.Typer) -> None:
-    """The group of commands ``records``."""
+    """Add the group of commands ``records``."""
     from harness_plugins.upkeep.commands import records
 
     app.add_typer(records, name="records")

@@ -20,55 +20,55 @@ records = typer.Typer(no_args_is_help=True, help="Check, repair and join results
 
 @records.command()
 def check(results: Results = None, as_json: Json = False) -> None:
-    """Say what the records file holds and what in it cannot be read; exit code 1 where something cannot."""
+    """Count the records and name each line that cannot be read. Exits with 1 if there is one."""
     folder = results_folder(results)
     state = folders.examine(folder)
-    _show(state, folder, as_json)
+    if as_json:
+        print_json(asdict(state))
+    else:
+        _print_state(state, folder)
     raise typer.Exit(ExitCode.CELLS_FAILED if state.damaged or state.torn else ExitCode.OK)
 
 
 @records.command()
 def repair(results: Results = None, as_json: Json = False) -> None:
-    """Drop what cannot be read, and keep the file as it was beside it."""
+    """Drop lines that cannot be read; a copy of the file stays beside it."""
     folder = results_folder(results)
     state, copy = folders.repair(folder)
     if as_json:
         print_json({**asdict(state), "copy": str(copy) if copy else None})
         return
-    _show(state, folder, as_json=False)
-    told = f"dropped; the file as it was is {copy}" if copy else "nothing to repair"
-    people().print(told, soft_wrap=True)
+    _print_state(state, folder)
+    message = f"dropped; a copy of the file before is {copy}" if copy else "nothing to repair"
+    people().print(message, soft_wrap=True)
 
 
 @records.command()
 def merge(
-    sources: Annotated[list[Path], typer.Argument(metavar="FOLDER_OR_FILE...", help="Where records come from.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="FOLDER_OR_FILE...", help="Where the records come from.")],
     results: Results = None,
     as_json: Json = False,
 ) -> None:
-    """Bring other folders' records into the results folder; what is there stays as it is."""
+    """Copy records of other folders into the results folder. Records there stay as they are."""
     folder = results_folder(results)
     counts = folders.merge(folder, sources)
     if as_json:
-        print_json({str(s): {"came": came, "known": known} for s, (came, known) in counts.items()})
+        print_json({str(source): {"came": came, "known": known} for source, (came, known) in counts.items()})
         return
     for source, (came, known) in counts.items():
-        people().print(f"{source}: {plural(came, 'record')} brought in, {known} here already", soft_wrap=True)
+        people().print(f"{source}: {plural(came, 'record')} copied, {known} already here", soft_wrap=True)
 
 
-def _show(state: folders.State, folder: Path, as_json: bool) -> None:
-    if as_json:
-        print_json(asdict(state))
-        return
+def _print_state(state: folders.State, folder: Path) -> None:
     from rich.markup import escape
 
     out = people()
-    out.print(
-        f"{folder / 'records.jsonl'}: {plural(state.lines, 'line')}, {plural(state.cells, 'cell')}, {state.good} good"
-    )
-    for number, text in state.damaged:
-        out.print(f"[red]damaged[/] line {number}: {escape(text)}...", soft_wrap=True)
+    counts = f"{plural(state.lines, 'line')}, {plural(state.cells, 'cell')}, {state.good} good"
+    out.print(f"{folder / 'records.jsonl'}: {counts}", soft_wrap=True)
+    for number, beginning in state.damaged:
+        out.print(f"[red]damaged[/] line {number}: {escape(beginning)}...", soft_wrap=True)
     if state.torn:
-        out.print("[yellow]torn[/] the last line, by a run that was killed; the next write removes it")
+        out.print("[yellow]torn[/] the last line: its run was killed; the next write removes it", soft_wrap=True)
     if state.newer:
-        out.print(f"[yellow]newer[/] {plural(state.newer, 'record')} of a newer harness, left alone")
+        newer = plural(state.newer, "record")
+        out.print(f"[yellow]newer[/] {newer} of a newer harness, left as they are", soft_wrap=True)

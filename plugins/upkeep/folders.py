@@ -1,4 +1,4 @@
-"""What can be done to a results folder as a whole: look for damage, drop it, bring in another one's records."""
+"""Operations on a results folder as a whole: find damage, drop it, copy records from other folders."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from harness.cell import Record
 from harness.errors import UsageError
 from harness.records import RecordsFile, parse_record
 
+#: Characters of a damaged line that are shown.
+_SHOWN = 60
+
 
 @dataclass(frozen=True)
 class State:
@@ -21,18 +24,19 @@ class State:
 
     lines: int
     cells: int
+    #: Cells with a good record.
     good: int
-    #: Line number and the first characters of what cannot be read.
+    #: Lines that cannot be read: number and first characters.
     damaged: tuple[tuple[int, str], ...]
-    #: Whether the last line was torn by a crash; the next write would remove it.
+    #: Whether a crash tore the last line; the next write removes it.
     torn: bool
     #: Records that need a newer harness.
     newer: int
 
 
 def examine(folder: Path) -> State:
-    """Read a folder's records and say what is there. Raises UsageError where there are none."""
-    _must_have_records(folder)
+    """Read a folder's records file and count what it holds. Raises UsageError where there is none."""
+    _check_has_records(folder)
     good: dict[str, bool] = {}
     damaged: list[tuple[int, str]] = []
     count = newer = 0
@@ -47,14 +51,14 @@ def examine(folder: Path) -> State:
         elif record == "newer":
             newer += 1
         elif line.endswith(b"\n"):
-            damaged.append((number, line[:60].decode(errors="replace").strip()))
+            damaged.append((number, line[:_SHOWN].decode(errors="replace").strip()))
         else:
             torn = True
     return State(count, len(good), sum(good.values()), tuple(damaged), torn, newer)
 
 
 def repair(folder: Path) -> tuple[State, Path | None]:
-    """Drop what cannot be read. Gives what was found, and the copy of the file as it was if anything was dropped."""
+    """Drop lines that cannot be read. Give the state before, and the copy of the file if a line was dropped."""
     state = examine(folder)
     if not state.damaged and not state.torn:
         return state, None
@@ -74,38 +78,39 @@ def repair(folder: Path) -> tuple[State, Path | None]:
 
 
 def merge(into: Path, sources: list[Path]) -> dict[Path, tuple[int, int]]:
-    """Bring the records of other folders, or of single files, into a folder; nothing that is there is changed.
+    """Copy the records of other folders, or of single files, into a folder. No record there is changed.
 
-    A record comes in where its cell has none here, or no good one and it is good. Gives for each source how many
-    came in and how many were here already.
+    A record is copied where its cell has no record in ``into``, or no good one and this one is good. Gives, for each
+    source, how many records were copied and how many cells were there already. Raises UsageError for a source without
+    records, or one that is ``into`` itself.
     """
     for source in sources:
         if source.resolve() in (into.resolve(), (into / "records.jsonl").resolve()):
-            raise UsageError(f"{source} is the folder that the records would go to; name another")
-        _must_have_records(source)
+            raise UsageError(f"{source} is the results folder itself; name another one")
+        _check_has_records(source)
     target = RecordsFile(into)
     target.prepare()
-    here = {i: record.good for i, record in target.load().by_id.items()}
+    good = {i: record.good for i, record in target.load().by_id.items()}
     counts = {}
     for source in sources:
-        came = known = 0
+        copied = known = 0
         environments = source / "environments"
-        for record in _best(source):
-            if record.id in here and (here[record.id] or not record.good):
+        for record in _records_of(source):
+            if record.id in good and (good[record.id] or not record.good):
                 known += 1
                 continue
             target.append(record)
-            here[record.id] = record.good
-            came += 1
+            good[record.id] = record.good
+            copied += 1
             name = f"{record.environment}.json"
             if (environments / name).exists() and not (into / "environments" / name).exists():
                 shutil.copy2(environments / name, into / "environments" / name)
-        counts[source] = (came, known)
+        counts[source] = (copied, known)
     return counts
 
 
-def _best(source: Path) -> Iterator[Record]:
-    """The latest good record of each cell of a folder or of a single file, or its latest where none is good."""
+def _records_of(source: Path) -> Iterator[Record]:
+    """Of a folder, each cell's latest good record, or its latest one where none is good; of a file, every record."""
     if source.is_dir():
         yield from RecordsFile(source).load().by_id.values()
         return
@@ -114,17 +119,17 @@ def _best(source: Path) -> Iterator[Record]:
             yield record
 
 
-def _must_have_records(folder: Path) -> None:
+def _check_has_records(folder: Path) -> None:
     path = folder / "records.jsonl" if folder.is_dir() else folder
     if not path.is_file():
         raise UsageError(f"{folder} holds no records: there is no file {path}")
 
 
 def _free_name(path: Path) -> Path:
-    """A name beside ``path`` that nothing has yet."""
+    """``path``, or with a number behind it where that exists: x, x.2, x.3."""
     number = 1
-    found = path
-    while found.exists():
+    free = path
+    while free.exists():
         number += 1
-        found = path.with_name(f"{path.name}.{number}")
-    return found
+        free = path.with_name(f"{path.name}.{number}")
+    return free

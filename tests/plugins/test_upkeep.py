@@ -23,19 +23,19 @@ def record(number: int, status: str = "done", value: float = 0.0, environment: s
 def folder(path, *records: Record):
     file = RecordsFile(path)
     file.prepare()
-    for one in records:
-        file.append(one)
+    for record in records:
+        file.append(record)
     return path
 
 
 @pytest.fixture
 def damaged(tmp_path):
-    found = folder(tmp_path / "results", record(0), record(1, "failed"), record(2))
-    path = found / "records.jsonl"
+    results = folder(tmp_path / "results", record(0), record(1, "failed"), record(2))
+    path = results / "records.jsonl"
     lines = path.read_text().splitlines()
     newer = json.dumps({**json.loads(lines[0]), "schema": 99})
     path.write_text("\n".join([lines[0], '{"schema": 1, "id": [broken]}', lines[1], newer, lines[2], '{"torn']))
-    return found
+    return results
 
 
 def test_check_names_every_damaged_line(harness_cli, damaged):
@@ -49,12 +49,12 @@ def test_check_names_every_damaged_line(harness_cli, damaged):
 
 def test_repair_drops_what_cannot_be_read_and_nothing_else(harness_cli, damaged):
     before = (damaged / "records.jsonl").read_text()
-    told = harness_cli("records", "repair", "--results", str(damaged), "--json").document
-    assert [number for number, _ in told["damaged"]] == [2]
+    document = harness_cli("records", "repair", "--results", str(damaged), "--json").document
+    assert [number for number, _ in document["damaged"]] == [2]
     assert (damaged / "records.jsonl").read_text().splitlines() == [
         line for line in before.split("\n") if "broken" not in line and "torn" not in line
     ]
-    assert Path(told["copy"]).read_text() == before
+    assert Path(document["copy"]).read_text() == before
     assert harness_cli("records", "check", "--results", str(damaged)).code == 0
     again = harness_cli("records", "repair", "--results", str(damaged))
     assert "nothing to repair" in again.out
@@ -70,9 +70,9 @@ def test_merge_brings_in_what_is_better_than_what_is_here(tmp_path):
     (there / "environments" / "abc.json").write_text("{}")
     before = (here / "records.jsonl").read_text()
     assert folders.merge(here, [there]) == {there: (2, 2)}
-    found = RecordsFile(here).load().by_id
-    assert [found[record(n).id].metrics["a"] for n in range(4)] == [1.0, 5.0, 0.0, 7.0]
-    assert found[record(2).id].status == "failed"
+    merged = RecordsFile(here).load().by_id
+    assert [merged[record(n).id].metrics["a"] for n in range(4)] == [1.0, 5.0, 0.0, 7.0]
+    assert merged[record(2).id].status == "failed"
     assert (here / "environments" / "abc.json").exists()
     assert (here / "records.jsonl").read_text().startswith(before)
     assert folders.merge(here, [there]) == {there: (0, 4)}, "a second time brings nothing"
@@ -91,5 +91,5 @@ def test_folders_without_records_are_refused_by_name(harness_cli, tmp_path):
     assert f"{tmp_path / 'absent'} holds no records" in ended.err
     assert harness_cli("records", "check", "--results", str(tmp_path / "absent")).code == 2
     here = folder(tmp_path / "here", record(0))
-    with pytest.raises(UsageError, match="is the folder that the records would go to"):
+    with pytest.raises(UsageError, match="is the results folder itself"):
         folders.merge(here, [here])
