@@ -37,43 +37,10 @@ if TYPE_CHECKING:
         Workload,
     )
 
-__all__ = [
-    "Cell",
-    "Claim",
-    "Dataset",
-    "Engine",
-    "ExitCode",
-    "Figure",
-    "Finding",
-    "HarnessError",
-    "Method",
-    "Metric",
-    "Option",
-    "Paper",
-    "Place",
-    "Plan",
-    "Record",
-    "Registry",
-    "Request",
-    "Role",
-    "Run",
-    "SuiteResult",
-    "SuiteRun",
-    "Task",
-    "UsageError",
-    "Verdict",
-    "Workload",
-    "claims",
-    "hookimpl",
-    "load_registry",
-    "load_results",
-    "methods",
-    "run_suite",
-    "suites",
-    "tasks",
-    "verdicts",
-    "workloads",
-]
+__all__ = ["Cell", "Claim", "Dataset", "Engine", "ExitCode", "Figure", "Finding", "HarnessError", "Method", "Metric"]
+__all__ += ["Option", "Paper", "Place", "Plan", "Record", "Registry", "Request", "Role", "Run", "SuiteResult"]
+__all__ += ["SuiteRun", "Task", "UsageError", "Verdict", "Workload", "claims", "hookimpl", "load_registry"]
+__all__ += ["load_results", "methods", "run_suite", "suites", "tasks", "verdicts", "workloads"]
 
 __getattr__, _, _ = lazy_loader.attach(
     __name__,
@@ -88,6 +55,7 @@ __getattr__, _, _ = lazy_loader.attach(
         "registry": ["Registry", "load_registry"],
         "results": ["load_results", "run_suite", "verdicts"],
         "running.run": ["Run"],
+        "option": ["Option"],
         "spec": [
             "Dataset",
             "Engine",
@@ -95,7 +63,6 @@ __getattr__, _, _ = lazy_loader.attach(
             "Finding",
             "Method",
             "Metric",
-            "Option",
             "Paper",
             "Place",
             "Role",

@@ -7,7 +7,7 @@ HarnessError            something a person can act on; the command line prints i
 │   ├── FileError       a suite or claim file that cannot be read as one
 │   └── DatasetError    a data set whose files are damaged or are not what they should be
 ├── RecordNotKept       the results folder cannot be written any more; the run stops, what is recorded stays
-└── CannotRunHere       a cell lacks something on this machine now: it is skipped, not failed, and tried again later
+└── CannotRunHere       a cell lacks something on this machine now: it is skipped, and tried again by the next run
     └── DatasetMissing  a data set is nowhere on this machine
 """
 
@@ -26,11 +26,11 @@ class ExitCode(IntEnum):
 
     #: Every cell has a good record (skipped cells are allowed), or there was nothing to run.
     OK = 0
-    #: At least one cell failed, crashed or ran past its time limit.
+    #: At least one cell failed, crashed or timed out.
     CELLS_FAILED = 1
     #: Wrong usage or input; nothing was run.
     USAGE = 2
-    #: A verdict that was required does not hold, or a re-run differs.
+    #: A required verdict does not hold, or a re-run differs.
     NOT_HELD = 3
     #: Interrupted; what had finished is recorded.
     INTERRUPTED = 130
@@ -104,7 +104,7 @@ class RecordNotKept(HarnessError):
 
 
 class CannotRunHere(HarnessError):
-    """A cell lacks something on this machine now, a package or quiet; the message says what would help."""
+    """A cell lacks something on this machine now, a package or idle cores; the message says what would help."""
 
 
 class DatasetMissing(CannotRunHere):
@@ -117,8 +117,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     >>> nearest("metod", ["method", "task"])
     'method'
     """
-    found = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
-    return found[0] if found else None
+    matches = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -238,8 +238,8 @@ def test_a_cell_is_keyed_by_the_modules_it_uses_whatever_plugin_brings_them(inst
 @pytest.mark.parametrize("command", [["--help"], ["list"], ["show", "flatnce"], ["list", "claims", "--json"]])
 def test_listing_imports_nothing_heavy(command):
     script = (
-        "import sys\nfrom harness.cli import app\n"
-        f"try:\n    app({command!r})\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        f"import sys\nfrom harness.cli import main\nsys.argv = ['harness', *{command!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         "heavy = {'torch', 'mlflow', 'scipy', 'sklearn', 'pandas', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

@@ -13,6 +13,7 @@ from harness.cli import suite
 from harness.cli.arguments import Plugins, load
 from harness.cli.output import errors, show_log
 from harness.errors import ArgumentError, ExitCode, HarnessError
+from harness.registry.isolation import call
 
 
 class _Root(typer.core.TyperGroup):
@@ -51,7 +52,7 @@ def main() -> None:
     """Entry point of the ``harness`` command; ends the process with an ``ExitCode``."""
     show_log()
     try:
-        load().manager.hook.harness_commands(app=app)
+        call(load().manager, "harness_commands", app=app)
         app()
     except HarnessError as error:
         text = error.as_flag if isinstance(error, ArgumentError) else str(error)

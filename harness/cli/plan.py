@@ -34,16 +34,16 @@ def print_plan(plan: Plan, as_json: bool) -> None:
     for reason, count in skipped(plan.cells).items():
         errors().print(f"[yellow]skip[/] {plural(count, 'cell')}: {escape(reason)}", soft_wrap=True)
     if not plan.todo:
-        told = "nothing is left to do"
+        duration_left = "nothing is left to do"
     elif estimate is None:
-        told = "no past records tell how long it will take"
+        duration_left = "no past records say how long it will take"
     else:
-        told = f"about {duration(estimate)} on {plural(workers, 'worker')}, by past records"
-    people().print(f"{plural(len(plan.cells), 'cell')}, {len(plan.todo)} to run; {told}")
+        duration_left = f"about {duration(estimate)} on {plural(workers, 'worker')}, by past records"
+    people().print(f"{plural(len(plan.cells), 'cell')}, {len(plan.todo)} to run; {duration_left}")
 
 
 def skipped(cells: Iterable[Cell], records: Mapping[str, Record] | None = None) -> dict[str, int]:
-    """Why cells are skipped, or turned out to lack something when they ran, and how many for each reason."""
+    """Why cells are skipped, before or while they ran, and how many for each reason."""
     ran = {i: r.cause for i, r in (records or {}).items() if r.status == "skipped"}
     return Counter(reason for cell in cells if (reason := cell.skip or ran.get(cell.id)))
 
@@ -59,16 +59,16 @@ def _print_rows(cells: Iterable[Cell], states: Iterable[str]) -> None:
 
     planned = list(zip(cells, states, strict=True))
     varying = varying_by_task(cell for cell, _ in planned)
-    shown = table("task", "method", "options that vary", "device", "dtype", "seeds", "state")
+    rows = table("task", "method", "options that vary", "device", "dtype", "seeds", "state")
 
-    def row(one: tuple[Cell, str]) -> tuple[str, ...]:
-        cell, state = one
+    def row(item: tuple[Cell, str]) -> tuple[str, ...]:
+        cell, state = item
         return cell.task, cell.method, label(cell.options, varying[cell.task]), cell.device, cell.dtype, state
 
     for (task, method, options, device, dtype, state), group in groupby(planned, row):
         seeds = ranges([cell.seed for cell, _ in group])
-        shown.add_row(escape(task), escape(method), escape(options), device, dtype, seeds, state)
-    people().print(shown)
+        rows.add_row(escape(task), escape(method), escape(options), device, dtype, seeds, state)
+    people().print(rows)
 
 
 def _document(cell: Cell, state: str) -> dict[str, Any]:

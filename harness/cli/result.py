@@ -1,4 +1,4 @@
-"""What a plan and a run of a suite look like: tables and sentences for people, a document for machines."""
+"""The result of a suite: tables and sentences for people, one document for machines."""
 
 from __future__ import annotations
 
@@ -19,35 +19,38 @@ if TYPE_CHECKING:
     from harness.judge import Estimate, SuiteResult, Summary, Verdict
 
 _COLOURS = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow", "not-run": "dim"}
-#: Failed cells that are told one by one.
-_TOLD = 10
-#: Metrics that are named where no claim asks for them.
+#: Most failed cells that are listed one by one.
+_LISTED = 10
+#: Most metrics that are named where no claim asks for them.
 _NAMED = 6
 
 
 def print_result(result: SuiteResult) -> None:
-    """Everything a person wants to know at the end of a suite: estimates and costs, failures, claims."""
+    """Estimates and costs, failures, claims, and what ran."""
     plan = result.plan
-    out = people()
     for warning in plan.warnings:
         errors().print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
-    out.print(f"\n[bold]{plan.suite.title}[/]")
-    known = [s for s in summarise(plan.cells, result.records) if s.n or s.failures]
-    for task in dict.fromkeys(s.task for s in known):
-        _print_estimates([s for s in known if s.task == task], result)
-    _print_trouble(result)
+    people().print(f"\n[bold]{plan.suite.title}[/]")
+    rows = [s for s in summarise(plan.cells, result.records) if s.n or s.failures]
+    for task in dict.fromkeys(row.task for row in rows):
+        _print_estimates([row for row in rows if row.task == task], result)
+    _print_failures(result)
     print_claims(result)
+    people().print(f"\n{_what_ran(result)}; records in {plan.results / 'records.jsonl'}")
+
+
+def _what_ran(result: SuiteResult) -> str:
+    """How many cells ran, were skipped, had a record before, or are left."""
+    plan = result.plan
     recorded = [(cell, record) for cell in plan.cells if (record := result.records.get(cell.id))]
     left = len(plan.cells) - len(recorded)
-    told = f"{plural(result.ran, 'cell')} run in {duration(result.seconds)}" if result.ran else "nothing to run"
-    if not result.ran and left:
-        told = "no cell has ended"
+    ran = f"{plural(result.ran, 'cell')} run in {duration(result.seconds)}" if result.ran else "nothing to run"
+    parts = ["no cell has ended" if left and not result.ran else ran]
     skipped = sum(cell.skip is not None and record.status == "skipped" for cell, record in recorded)
     before = len(recorded) - result.ran - skipped
-    told += f", {skipped} skipped" if skipped else ""
-    told += f", {before} recorded before" if before else ""
-    told += f", {left} left: the same command goes on from here" if left else ""
-    out.print(f"\n{'interrupted; ' if result.interrupted else ''}{told}; records in {plan.results / 'records.jsonl'}")
+    parts += [f"{skipped} skipped"] * bool(skipped) + [f"{before} recorded before"] * bool(before)
+    parts += [f"{left} left: the same command goes on from here"] * bool(left)
+    return ("interrupted; " if result.interrupted else "") + ", ".join(parts)
 
 
 def _print_estimates(rows: Sequence[Summary], result: SuiteResult) -> None:
@@ -67,40 +70,39 @@ def _print_estimates(rows: Sequence[Summary], result: SuiteResult) -> None:
     numbers["memory"] = [memory(row.peak_bytes) for row in rows]
     numbers["seeds"] = [f"{r.n}" + (f" [red]({r.failures} failed)[/]" if r.failures else "") for r in rows]
     people().print(f"[bold]{task.name}[/]  (mean ± half of the 90 % interval)")
-    for shown in _fitting(keys, numbers, right=(*names, *numbers)):
-        people().print(shown)
+    for estimates in _fitting(keys, numbers, right=(*names, *numbers)):
+        people().print(estimates)
     if others := [metric for metric in task.metrics if metric not in metrics]:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         people().print(f"[dim]no claim asks for {', '.join(others[:_NAMED])}{more}: --json has them[/]\n")
 
 
 def _fitting(keys: Mapping[str, list[str]], numbers: Mapping[str, list[str]], right: Sequence[str]) -> list[Table]:
-    """Columns as one table, or as several below each other where they would be cut: a number that is cut is none.
+    """One table, or several below each other where the screen is too narrow, so that no number is cut.
 
-    Each table has all the ``keys`` and as many of the ``numbers`` as there is room for. Headers break at every
-    underscore, cells nowhere.
+    Each table has all the ``keys`` and as many of the ``numbers`` as fit. Headers break at underscores, cells never.
     """
     from rich.measure import Measurement
 
-    def made(names: Sequence[str]) -> Table:
+    def with_columns(names: Sequence[str]) -> Table:
         columns = {**keys, **{name: numbers[name] for name in names}}
         headers = {name: name.replace("_", "\n") for name in columns}
-        shown = table(*headers.values(), right=[headers[name] for name in right if name in headers], no_wrap=True)
+        filled = table(*headers.values(), right=[headers[name] for name in right if name in headers], no_wrap=True)
         for row in zip(*columns.values(), strict=True):
-            shown.add_row(*row)
-        return shown
+            filled.add_row(*row)
+        return filled
 
     tables: list[Table] = []
     names: list[str] = []
     for name in numbers:
         console = people()
-        wide = Measurement.get(console, console.options, made([*names, name])).maximum
+        width = Measurement.get(console, console.options, with_columns([*names, name])).maximum
         # Measuring stops at the width of the screen.
-        if names and wide >= console.width:
-            tables.append(made(names))
+        if names and width >= console.width:
+            tables.append(with_columns(names))
             names = []
         names.append(name)
-    return [*tables, made(names)]
+    return [*tables, with_columns(names)]
 
 
 def _estimate(estimate: Estimate | None) -> str:
@@ -108,17 +110,17 @@ def _estimate(estimate: Estimate | None) -> str:
     return "-" if estimate is None else with_half(estimate.mean, estimate.low, estimate.high)
 
 
-def _print_trouble(result: SuiteResult) -> None:
+def _print_failures(result: SuiteResult) -> None:
     """Failed cells with their causes, and why cells were skipped."""
     from rich.markup import escape
 
     failures = result.failures
-    for record in failures[:_TOLD]:
+    for record in failures[:_LISTED]:
         cause = escape(record.cause or "")
         cell = f"{record.method} on {record.task} seed={record.seed}"
         errors().print(f"[red]{record.status}[/] {record.id[:10]} {cell}: {cause}", soft_wrap=True)
     if failures:
-        more = f"{len(failures) - _TOLD} more; " if len(failures) > _TOLD else ""
+        more = f"{len(failures) - _LISTED} more; " if len(failures) > _LISTED else ""
         show = f"'harness show {failures[0].id[:10]}' has the options, the output and the traceback"
         errors().print(f"{more}{show}; --retry-failed runs failed cells again")
     for reason, count in skipped(result.plan.cells, result.records).items():
@@ -126,7 +128,7 @@ def _print_trouble(result: SuiteResult) -> None:
 
 
 def print_claims(result: SuiteResult) -> None:
-    """How many claims hold, then each: what is said, what was printed, what was found here."""
+    """How many claims hold, then each one: what it says, what the source printed, what came out here."""
     suite = result.plan.suite
     if not result.verdicts:
         return
@@ -143,8 +145,8 @@ def print_claims(result: SuiteResult) -> None:
         "After Holm: corrected over the claims of one article.[/]"
     )
     if untestable := [i for i, claim in suite.claims.items() if claim.test is None]:
-        told = f"{plural(len(untestable), 'claim')} cannot be tested; 'harness show {untestable[0]}', for one, says why"
-        people().print(f"  [dim]{told}[/]")
+        example = f"'harness show {untestable[0]}', for one, says why"
+        people().print(f"  [dim]{plural(len(untestable), 'claim')} cannot be tested; {example}[/]")
 
 
 def _print_claim(verdict: Verdict, claim: Claim, where: str) -> None:

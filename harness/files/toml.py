@@ -36,7 +36,7 @@ def read_toml(path: Path, model: type[Model]) -> Model:
         raise FileError(f"{path}: {explain(error, model, content)}") from None
 
 
-#: What the schema wants, by pydantic's name of the mistake.
+#: What is allowed, by pydantic's name of the mistake.
 _NEEDED = {
     "bool_type": "true, false",
     "dict_type": "a table",
@@ -51,7 +51,7 @@ _NEEDED = {
     "string_type": "a text in quotes",
     "too_short": "a list of at least {min_length}",
 }
-#: What pydantic adds to a key's place to say which alternative of a union it has tried.
+#: Parts that pydantic adds to a key's place: the alternatives of a union that it has tried.
 _ALTERNATIVE = re.compile(r"bool|int|float|str|(constrained-|list|dict|literal|nullable).*")
 
 
@@ -61,32 +61,32 @@ def explain(error: ValidationError, model: type[BaseModel], content: Mapping[str
     for mistake in error.errors(include_url=False):
         place = _place(mistake["loc"], content)
         by_place.setdefault(place, []).append(mistake)
-    # An unknown key is usually the cause of "a key is missing" beside it, so it is told first.
+    # An unknown key is usually the cause of "a key is missing" beside it, so it comes first.
     places = sorted(by_place, key=lambda place: by_place[place][0]["type"] != "extra_forbidden")
     others = ", ".join(_dotted(place, content) for place in places[1:6])
     text = _mistake(places[0], by_place[places[0]], model, content)
     return text + (f" (also wrong: {others})" if others else "")
 
 
-def _place(found: tuple[int | str, ...], content: Mapping[str, Any]) -> tuple[int | str, ...]:
-    """A key's place without the alternatives of a union that pydantic tried; a key may have the name of one."""
+def _place(location: tuple[int | str, ...], content: Mapping[str, Any]) -> tuple[int | str, ...]:
+    """A key's place without the alternatives that pydantic adds; a key may have the name of one."""
     place: list[int | str] = []
     current: Any = content
-    for part in found:
-        there = part in current if isinstance(current, dict) else isinstance(part, int)
-        if not there and isinstance(part, str) and _ALTERNATIVE.fullmatch(part):
+    for part in location:
+        exists = part in current if isinstance(current, dict) else isinstance(part, int)
+        if not exists and isinstance(part, str) and _ALTERNATIVE.fullmatch(part):
             continue
         place.append(part)
-        if there and isinstance(current, (dict, list)):
+        if exists and isinstance(current, (dict, list)):
             current = current[part]  # type: ignore[index]
     return tuple(place)
 
 
 def _mistake(
-    place: tuple[int | str, ...], found: list[ErrorDetails], model: type[BaseModel], content: Mapping[str, Any]
+    place: tuple[int | str, ...], mistakes: list[ErrorDetails], model: type[BaseModel], content: Mapping[str, Any]
 ) -> str:
     """One sentence on what is wrong at a place, where several alternatives may have been tried."""
-    first, key = found[0], _dotted(place, content)
+    first, key = mistakes[0], _dotted(place, content)
     value = first["input"]
     match first["type"]:
         case "extra_forbidden":
@@ -100,13 +100,13 @@ def _mistake(
             value = value.get("kind") if isinstance(value, dict) else value
             names = [n.strip().strip("'\"") for n in allowed.replace(" or ", ",").split(",")]
             return f"{where} = {value!r}: not allowed{suggestion(str(value), names)}"
-    if all(one["type"] in _NEEDED for one in found):
-        needed = " or ".join(dict.fromkeys(_NEEDED[one["type"]].format(**one.get("ctx", {})) for one in found))
+    if all(mistake["type"] in _NEEDED for mistake in mistakes):
+        needed = " or ".join(dict.fromkeys(_NEEDED[m["type"]].format(**m.get("ctx", {})) for m in mistakes))
         return f"{key}{'' if isinstance(value, dict) else f' = {value!r}'}: {needed} is needed"
-    messages = [one["msg"].removeprefix("Value error, ").removeprefix("Input ") for one in found]
-    shown = "" if isinstance(value, dict) else f" = {value!r}"
+    messages = [m["msg"].removeprefix("Value error, ").removeprefix("Input ") for m in mistakes]
+    equals = "" if isinstance(value, dict) else f" = {value!r}"
     it = "it " if messages[0].startswith("should") else ""
-    return f"{key}{shown}: {it}{' or '.join(dict.fromkeys(messages))}"
+    return f"{key}{equals}: {it}{' or '.join(dict.fromkeys(messages))}"
 
 
 def _dotted(place: tuple[int | str, ...], content: Mapping[str, Any]) -> str:

@@ -13,9 +13,9 @@ from harness.records import RecordsFile
 
 
 class RunningCells:
-    """Takes cells so that two suites at once on one folder share the work instead of doing it twice.
+    """Locks cells, so that two suites at once on one folder share the work instead of doing it twice.
 
-    A lock goes with the process that holds it, however that ends.
+    The system drops a lock when its process ends, however it ends.
     """
 
     def __init__(self, file: RecordsFile) -> None:
@@ -25,7 +25,7 @@ class RunningCells:
         self._sweep()
 
     def take(self, cell: Cell) -> Literal["ours", "running", "recorded"]:
-        """Take a cell, unless another process runs it or has recorded it well meanwhile."""
+        """Lock a cell, unless another process runs it or has recorded it well meanwhile."""
         if self._file.recorded_elsewhere(cell.id):
             return "recorded"
         if cell.id in self._held:
@@ -44,7 +44,7 @@ class RunningCells:
         return "ours"
 
     def release(self, cell: str) -> None:
-        """Let go of a cell whose record is on the disk."""
+        """Unlock a cell whose record is on the disk."""
         if lock := self._held.pop(cell, None):
             # The name may stay behind where the folder is out of reach; what counts is the lock.
             with suppress(OSError):
@@ -52,12 +52,12 @@ class RunningCells:
             lock.release()
 
     def close(self) -> None:
-        """Let go of every cell."""
+        """Unlock every cell."""
         for cell in list(self._held):
             self.release(cell)
 
     def _sweep(self) -> None:
-        """Take away the names that killed runs left behind: nobody holds their locks."""
+        """Remove the lock files that killed runs left behind."""
         for path in self._folder.glob("*.lock"):
             with suppress(Timeout, OSError), FileLock(path, timeout=0):
                 path.unlink()

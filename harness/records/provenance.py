@@ -1,4 +1,4 @@
-"""Where results come from: the machine, the versions, the commit and the switches a cell ran under."""
+"""Provenance: the machine, the versions, the commit and the switches that a cell ran under."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ WORKER_ENVIRONMENT = {
 
 
 def make_deterministic() -> None:
-    """Turn torch's switches so that the same cell gives the same bits: one thread, no TF32, no autotuning."""
+    """Set torch's switches so that the same cell gives the same bits: one thread, no TF32, no autotuning."""
     import threadpoolctl
     import torch
 
-    # Libraries that were loaded before the environment named their threads: whoever is first to start the process's
-    # one fork server decides what it has loaded.
+    # Some libraries may have been loaded before WORKER_ENVIRONMENT was set: a process has one fork server, and who
+    # starts it first decides what it has loaded.
     threadpoolctl.threadpool_limits(1)
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
@@ -46,7 +46,7 @@ def environment(slot: str = "cpu") -> dict[str, Any]:
     """Everything about this process and machine that can change a result. Plain JSON types."""
     import torch
 
-    found: dict[str, Any] = {
+    content: dict[str, Any] = {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.node(),
@@ -68,7 +68,7 @@ def environment(slot: str = "cpu") -> dict[str, Any]:
     }
     if slot.startswith("cuda"):
         properties = torch.cuda.get_device_properties(slot)
-        found["gpu"] = {
+        content["gpu"] = {
             "name": properties.name,
             "memory_bytes": properties.total_memory,
             "capability": f"{properties.major}.{properties.minor}",
@@ -76,7 +76,7 @@ def environment(slot: str = "cpu") -> dict[str, Any]:
             "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
             "driver": _driver(),
         }
-    return found
+    return content
 
 
 def linear_algebra() -> list[dict[str, str | int | None]]:
@@ -84,17 +84,17 @@ def linear_algebra() -> list[dict[str, str | int | None]]:
     import threadpoolctl
     import torch
 
-    found: list[dict[str, str | int | None]] = [
-        {"name": one["prefix"], **{k: one.get(k) for k in ("version", "num_threads", "architecture")}}
-        for one in threadpoolctl.threadpool_info()
+    libraries: list[dict[str, str | int | None]] = [
+        {"name": library["prefix"], **{k: library.get(k) for k in ("version", "num_threads", "architecture")}}
+        for library in threadpoolctl.threadpool_info()
     ]
     built_in = re.findall(r"(Math Kernel Library|MKL-DNN|OpenBLAS).*? (v?\d[\w.]+)", torch.__config__.show())
-    found += [{"name": name, "version": version} for name, version in built_in]
-    return sorted(found, key=lambda one: (str(one["name"]), str(one["version"])))
+    libraries += [{"name": name, "version": version} for name, version in built_in]
+    return sorted(libraries, key=lambda library: (str(library["name"]), str(library["version"])))
 
 
 def environment_digest(environment: Mapping[str, Any]) -> str:
-    """The name an environment is kept under, 16 hexadecimal digits."""
+    """The name of an environment's file, 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -118,8 +118,8 @@ def source_state() -> dict[str, str | bool | None]:
 @cache
 def packages() -> dict[str, str]:
     """Versions of every installed distribution."""
-    found = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
-    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+    versions = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    return dict(sorted(versions.items(), key=lambda item: item[0].lower()))
 
 
 @cache
@@ -140,25 +140,21 @@ def usable_cores() -> int:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
+    return _output("git", *arguments, folder=folder)
 
 
 def _driver() -> str | None:
+    output = _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+    return output.splitlines()[0].strip() if output else None
+
+
+def _output(*command: str, folder: Path | None = None) -> str | None:
+    """What a command prints; None where it fails or does not exist."""
     try:
-        done = subprocess.run(
-            ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.splitlines()[0].strip() if done.returncode == 0 and done.stdout else None
+    return done.stdout if done.returncode == 0 else None
 
 
 def python_line() -> str:

@@ -1,4 +1,4 @@
-"""Records: what every cell left behind, one JSON object a line in ``records.jsonl``. The only truth there is."""
+"""Records on disk: one JSON object a line in ``records.jsonl``, from which everything else can be made again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.errors import UsageError
 
 
 class _Curves(Mapping[str, Curve]):
-    """Curves as they stand in the file, read when somebody looks at one."""
+    """Curves as text, parsed when somebody looks at one."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
@@ -82,7 +82,7 @@ class RecordsFile:
             raise UsageError(f"results folder {self.folder} cannot be written: {error.strerror}") from None
 
     def append(self, record: Record) -> bool:
-        """Write a record and see it on the disk. A last line that a crash tore is removed first.
+        """Write a record and sync it to the disk. A torn last line is removed first.
 
         A cell that another process has recorded well meanwhile is not recorded twice: False says so. Raises
         OSError where the disk is full or gone; what stood in the file before stays as it is.
@@ -129,7 +129,7 @@ class RecordsFile:
         self._read_to += len(whole) + bool(whole)
 
     def add_environment(self, digest: str, environment: Mapping[str, Any]) -> None:
-        """Keep an environment under its digest, once."""
+        """Write an environment under its digest, once."""
         target = self.folder / "environments" / f"{digest}.json"
         if not target.exists():
             draft = target.with_suffix(f".{os.getpid()}.tmp")
@@ -199,10 +199,10 @@ class RecordsFile:
 
 
 def parse_record(line: bytes) -> Record | Literal["newer", "damaged"]:
-    """A line as a record, or why it is none. Its curves are read later, if at all."""
-    head, found, curves = line.rstrip().rpartition(b',"curves":')
-    # In a record of ours the curves come last, after "finished"; within a string no quote stands bare.
-    late = bool(found) and b',"finished":' in head and curves.startswith(b"{") and curves.endswith(b"}}")
+    """A line as a record, or why it is none. Its curves are parsed later, if at all."""
+    head, separator, curves = line.rstrip().rpartition(b',"curves":')
+    # In a record that the harness wrote the curves come last, after "finished"; within a string no quote stands bare.
+    late = bool(separator) and b',"finished":' in head and curves.startswith(b"{") and curves.endswith(b"}}")
     try:
         content = from_json(head + b"}" if late else line, allow_inf_nan=False)
     except ValueError:
@@ -226,7 +226,7 @@ def _write_whole(stream: BinaryIO, line: bytes) -> None:
 
 
 def _mend_end(stream: BinaryIO) -> int:
-    """Where the next line belongs: after a whole line, over a torn one, which is cut off."""
+    """Where the next line begins: after the last whole line; a torn one is cut off."""
     end = stream.seek(0, os.SEEK_END)
     tail = b""
     while end > len(tail) and b"\n" not in tail:

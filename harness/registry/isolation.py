@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 import pluggy
 
 _log = logging.getLogger(__name__)
 
-#: Hooks whose implementations may fail without harm. The others collect what a plugin brings, where a failure makes
-#: the plugin a broken one.
+#: The hooks whose failures are warnings. A failure in any other hook, which collects what a plugin brings, makes the
+#: plugin a broken one.
 ISOLATED = (
     "harness_commands",
     "harness_doctor",
@@ -26,59 +26,42 @@ ISOLATED = (
 
 
 def isolate(manager: pluggy.PluginManager, plugin: object) -> None:
-    """Make the isolated hooks of a registered plugin catch what they raise, and warn of it once for each hook.
+    """Make the isolated hooks of a registered plugin catch what they raise, and warn once for each hook.
 
-    Order, ``tryfirst``, ``trylast`` and wrappers stay as pluggy has them.
+    Order, ``tryfirst``, ``trylast`` and wrappers stay as pluggy has them; ``call`` guards against wrappers that raise.
     """
     for hook in ISOLATED:
         for implementation in getattr(manager.hook, hook).get_hookimpls():
-            if implementation.plugin is plugin and not implementation.hookwrapper:
-                guard = _guarded_wrapper if implementation.wrapper else _guarded
-                warn = _Warning(implementation.plugin_name, hook)
-                implementation.function = guard(implementation.function, warn)
+            if implementation.plugin is plugin and not (implementation.wrapper or implementation.hookwrapper):
+                implementation.function = _guarded(implementation.function, implementation.plugin_name, hook)
 
 
-class _Warning:
-    """Warns of the first failure of one implementation."""
-
-    def __init__(self, plugin: str, hook: str) -> None:
-        self._plugin, self._hook = plugin, hook
-        self._given = False
-
-    def __call__(self, error: Exception) -> None:
-        if not self._given:
-            self._given = True
-            _log.warning("%s failed in %s: %s: %s", self._plugin, self._hook, type(error).__name__, error)
+def call(manager: pluggy.PluginManager, hook: str, **arguments: Any) -> list[Any]:
+    """Call an isolated hook; what its implementations return, in pluggy's order, without None."""
+    try:
+        results: list[Any] = getattr(manager.hook, hook)(**arguments)
+    except Exception as error:  # noqa: BLE001  only a wrapper can raise here; what it watches goes on
+        _warn("a hook wrapper", hook, error)
+        return []
+    return results
 
 
-def _guarded(function: Callable[..., Any], warn: _Warning) -> Callable[..., Any]:
+def _guarded(function: Callable[..., Any], plugin: str, hook: str) -> Callable[..., Any]:
+    warned = False
+
     @functools.wraps(function)
-    def call(*arguments: Any) -> Any:
+    def guarded(*arguments: Any) -> Any:
+        nonlocal warned
         try:
             return function(*arguments)
         except Exception as error:  # noqa: BLE001  whatever a plugin does wrong, what it watches goes on
-            warn(error)
+            if not warned:
+                warned = True
+                _warn(plugin, hook, error)
             return None
 
-    return call
+    return guarded
 
 
-def _guarded_wrapper(function: Callable[..., Any], warn: _Warning) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def call(*arguments: Any) -> Generator[None, Any, Any]:
-        wrapper = function(*arguments)
-        try:
-            next(wrapper)
-        except Exception as error:  # noqa: BLE001
-            warn(error)
-            return (yield)
-        result = yield
-        try:
-            wrapper.send(result)
-        except StopIteration as end:
-            return end.value
-        except Exception as error:  # noqa: BLE001
-            warn(error)
-        return result
-
-    return call
+def _warn(culprit: str, hook: str, error: Exception) -> None:
+    _log.warning("%s failed in %s: %s: %s", culprit, hook, type(error).__name__, error)

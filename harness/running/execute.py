@@ -31,7 +31,7 @@ def execute(
     memory_limit: int | None = None,
     report: Callable[[float], None] = lambda fraction: None,
 ) -> Record:
-    """Run a cell and give its record. Whatever the plugin's code raises becomes a failed record with its cause.
+    """Run a cell and return its record. Whatever the plugin's code raises becomes a failed record with its cause.
 
     ``memory_limit`` is what this process may take beyond what it holds when the task begins, in bytes. Data are
     loaded and the method is built before the clock starts, so that ``seconds`` and ``peak_bytes`` are the task's own.
@@ -120,7 +120,7 @@ def check_metrics(task: Task, returned: object) -> dict[str, float]:
 
 
 def explain(error: BaseException, memory_limit: int | None = None) -> str:
-    """One sentence on an exception: what it is and the line of the plugin it came from."""
+    """One sentence on an exception: what it is and which line of the plugin raised it."""
     if isinstance(error, HarnessError):
         return str(error)
     try:
@@ -143,7 +143,7 @@ def explain(error: BaseException, memory_limit: int | None = None) -> str:
 
 
 def seed_everything(seed: int) -> None:
-    """Start Python's, numpy's and torch's global generators. Tasks should use their Run's own instead."""
+    """Seed Python's, numpy's and torch's global generators. Tasks should use their Run's own instead."""
     import numpy as np
     import torch
 

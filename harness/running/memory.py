@@ -1,4 +1,8 @@
-"""Memory of a cell: how much it held at most, a limit it may not pass, and how to tell that it ran out."""
+"""Memory of a cell: its peak, a limit, and whether it ran out.
+
+/proc is read directly: psutil knows neither the resident high-water mark nor the anonymous part alone, and to find the
+children of a process it reads every process of the machine.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ class PeakMemory:
         self._before: int | None = None
 
     def start(self) -> None:
-        """Let go of what earlier cells left, and mark the level."""
+        """Free what earlier cells left, and note the level."""
         gc.collect()
         if self._cuda:
             import torch
@@ -59,16 +63,16 @@ def keep_freed_blocks(up_to: int) -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return
-    # From how many bytes on a block is a mapping of its own, and how many free ones at the end are too many.
+    # M_MMAP_THRESHOLD: larger blocks are mappings of their own. M_TRIM_THRESHOLD: most free bytes at the heap's end.
     mallopt(-3, up_to)
     mallopt(-1, 2 * up_to)
 
 
 @contextmanager
 def at_most(limit: int | None) -> Iterator[None]:
-    """Let an allocation fail that would take this process more than ``limit`` bytes above what it holds now.
+    """Make allocations fail that take this process more than ``limit`` bytes above what it holds now.
 
-    The kernel counts what is allocated for data, touched or not. Only Linux enforces it; the limit is gone at the end.
+    The kernel counts what is allocated for data, touched or not. Only Linux enforces it.
     """
     if limit is None:
         yield
@@ -84,7 +88,7 @@ def at_most(limit: int | None) -> Iterator[None]:
 
 
 def ran_out(error: BaseException) -> str | None:
-    """Which memory an exception says has run out, in words; None where it speaks of something else.
+    """Which memory has run out, by an exception; None where it is about something else.
 
     >>> ran_out(MemoryError()), ran_out(ValueError("no"))
     ('out of memory', None)
@@ -92,12 +96,12 @@ def ran_out(error: BaseException) -> str | None:
     # torch's own, which the GPU's allocators raise; the CPU's raises a RuntimeError.
     if type(error).__name__ == "OutOfMemoryError":
         return "out of GPU memory"
-    told = isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
-    return "out of memory" if told or isinstance(error, MemoryError) else None
+    on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+    return "out of memory" if on_cpu or isinstance(error, MemoryError) else None
 
 
 def held(processes: Iterable[int]) -> int:
-    """Bytes of their own that these processes hold resident, those that are gone left out."""
+    """Resident bytes of these processes that belong to them alone; processes that are gone count nothing."""
     total = 0
     for process in processes:
         try:
@@ -109,7 +113,7 @@ def held(processes: Iterable[int]) -> int:
 
 
 def kernel_kills() -> int:
-    """How many processes the kernel has ended because the machine ran out of memory, since it was started."""
+    """How many processes the kernel has killed since boot because the machine ran out of memory."""
     try:
         for line in Path("/proc/vmstat").read_text().splitlines():
             if line.startswith("oom_kill "):
@@ -120,8 +124,8 @@ def kernel_kills() -> int:
 
 
 def descendants(process: int) -> list[int]:
-    """Process numbers of the children of a process, of theirs, and so on. Empty where there is no /proc."""
-    found: list[int] = []
+    """Process numbers of the children of a process, and of their children. Empty where there is no /proc."""
+    numbers: list[int] = []
     waiting = [process]
     while waiting:
         try:
@@ -129,16 +133,16 @@ def descendants(process: int) -> list[int]:
             children = [int(c) for thread in threads for c in (thread / "children").read_text().split()]
         except OSError:
             continue
-        found += children
+        numbers += children
         waiting += children
-    return found
+    return numbers
 
 
 def _status(process: str) -> dict[str, int]:
     """The sizes in /proc/PID/status, in bytes."""
-    found = {}
+    sizes = {}
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         name, _, value = line.partition(":")
         if value.endswith(" kB"):
-            found[name] = int(value.split()[0]) * 1024
-    return found
+            sizes[name] = int(value.split()[0]) * 1024
+    return sizes

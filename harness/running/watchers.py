@@ -9,7 +9,7 @@ import pluggy
 
 from harness import hookspecs
 from harness.registry import Registry
-from harness.registry.isolation import isolate
+from harness.registry.isolation import call, isolate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +26,7 @@ class Watchers:
         self._manager.add_hookspecs(hookspecs)
         for name, plugin in registry.manager.list_name_plugin():
             self._register(plugin, name)
-        for group in registry.manager.hook.harness_watchers(console=console):
+        for group in call(registry.manager, "harness_watchers", console=console):
             for watcher in group:
                 self._register(watcher)
         for watcher in more:
@@ -34,7 +34,7 @@ class Watchers:
 
     def call(self, hook: str, **arguments: Any) -> None:
         """Call every implementation of a life-cycle hook, in pluggy's order."""
-        getattr(self._manager.hook, hook)(**arguments)
+        call(self._manager, hook, **arguments)
 
     def _register(self, watcher: object, name: str | None = None) -> None:
         if not self._manager.is_registered(watcher):

@@ -11,6 +11,7 @@ from harness.cli.output import people, print_json
 from harness.errors import DatasetError, DatasetMissing
 from harness.numbers import plural
 from harness.registry import Registry
+from harness.registry.isolation import call
 from harness.spec import Finding
 
 
@@ -24,7 +25,7 @@ def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None
     versions = {k: packages().get(k) for k in ("torch", "numpy", "scipy", "mlflow", "pluggy", "pydantic")}
     cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     problems = _problems(plugins)
-    findings = [finding for findings in plugins.manager.hook.harness_doctor() for finding in findings]
+    findings = [finding for findings in call(plugins.manager, "harness_doctor") for finding in findings]
     report = {
         "python": python_line(),
         "cpu": f"{cpu_name()}, {plural(usable_cores(), 'usable core')}",

@@ -1,8 +1,8 @@
 """Engines turn cells into records. An engine is a function ``run(cells, settings)`` that yields (cell, record).
 
-It may run them in any order and anywhere; a cell that cannot be run yields a record with its cause. It asks
-``settings.take`` before it starts one, and yields nothing for a cell that another process has recorded. It starts no
-new cell once ``settings.stop`` says so, and then ends after those that run.
+It may run them in any order and anywhere; a cell that cannot run yields a record with its cause. It calls
+``settings.take`` before it starts a cell, and yields nothing for a cell that another process has recorded. Once
+``settings.stop`` returns true it starts no further cell, and ends after the running ones.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from harness.cell import Cell, Record
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What an engine needs beside the cells."""
+    """How an engine runs cells, and what it calls on the way."""
 
     #: Worker processes for cells on the CPU.
     jobs: int = 1
     #: Device slots such as "cuda:0", one worker each; "cpu" stands for ``jobs`` workers.
     slots: tuple[str, ...] = ("cpu",)
-    #: Seconds a cell may take; None for as long as it likes.
+    #: Seconds that a cell may take; None for no limit.
     timeout: float | None = None
-    #: Bytes a cell may hold beyond what its worker held before; None for as much as there is.
+    #: Bytes that a cell may hold beyond what its worker held before; None for no limit.
     memory: int | None = None
-    #: How often a cell is tried again whose worker was lost through no fault of the cell's.
+    #: Retries of a cell whose worker died through no fault of the cell's.
     retries: int = 2
-    #: Where an engine that reaches beyond this machine finds it.
+    #: Cluster address, for an engine that takes one.
     address: str | None = None
-    #: Plugins given by hand, which workers load too.
+    #: Plugins named with ``-p``, which workers load too.
     plugins: tuple[str, ...] = ()
-    #: Called when a cell starts, and when it says how far it has come.
+    #: Called when a cell starts, and when it reports its progress.
     on_start: Callable[[Cell], None] = field(default=lambda cell: None)
     on_progress: Callable[[Cell, float], None] = field(default=lambda cell, fraction: None)
     #: Called once for each environment that a worker reports, with its digest.
     on_environment: Callable[[str, Mapping[str, Any]], None] = field(default=lambda digest, environment: None)
-    #: Called when a cell is going to be tried again, with the record it would otherwise have got.
+    #: Called before a retry, with the record that the cell would otherwise have got.
     on_retry: Callable[[Cell, Record], None] = field(default=lambda cell, record: None)
     #: Called before a cell is started: "ours" if it may be, "running" while another process runs it, "recorded"
     #: where another process has recorded it well meanwhile.

@@ -1,4 +1,4 @@
-"""A worker process of the local engine: takes cells one at a time from a pipe and sends records back."""
+"""The worker process of the local engine: receives cells one at a time through a pipe and sends records back."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def main(
     stream = os.open(output, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
-    # What is printed must be there even if the process ends without a farewell.
+    # Line buffering: what is printed must be in the file even if the process is killed.
     sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
     # A task may start processes of its own (a DataLoader's workers, say), which multiprocessing forbids to daemons.
@@ -59,13 +59,13 @@ def main(
         registry = load_registry(plugins)
         make_deterministic()
         check_device(slot)
-        found = environment(slot)
-        found["plugins"] = {p.name: {"version": p.version, "code": p.code} for p in registry.plugins.values()}
-    except Exception as error:  # noqa: BLE001  told to the parent, whatever it is
+        content = environment(slot)
+        content["plugins"] = {p.name: {"version": p.version, "code": p.code} for p in registry.plugins.values()}
+    except Exception as error:  # noqa: BLE001  the parent reports it, whatever it is
         pipe.send(("broken", f"{type(error).__name__}: {error}"))
         return
-    digest = environment_digest(found)
-    pipe.send(("ready", digest, found))
+    digest = environment_digest(content)
+    pipe.send(("ready", digest, content))
     report = _Reporter(pipe)
     while True:
         try:
@@ -94,7 +94,7 @@ def check_device(slot: str) -> None:
 
 
 def _unfit(record: Record) -> str:
-    """Why a worker should be replaced after this cell: empty where it can go on."""
+    """Why a worker must be replaced after this cell; "" where it can go on."""
     # After such an error every further call of the process fails, and the device itself may be the reason.
     if record.status == "failed" and "CUDA error" in (record.cause or ""):
         return "device in doubt"
@@ -104,7 +104,7 @@ def _unfit(record: Record) -> str:
 
 
 class _Reporter:
-    """Sends how far a cell has come, not more often than a person can read."""
+    """Sends a cell's progress, not more often than a person can read."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
@@ -117,7 +117,7 @@ class _Reporter:
 
 
 def _die_with_parent() -> None:
-    """End this process and its children as soon as the parent is gone, even if that was killed."""
+    """Kill this process and its children as soon as the parent is gone, even if the parent was killed."""
     parent = parent_process()
     assert parent is not None
     if sys.platform == "linux":
