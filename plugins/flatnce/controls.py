@@ -1,4 +1,4 @@
-"""Two forms of InfoNCE that nobody trains with: they tell what its weight 1 - p_t does from what rounding does."""
+"""Controls: two forms of InfoNCE that separate the effect of its weight 1 - p_t from the effect of rounding."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from harness_plugins.flatnce.losses import InfoNCE
 
 
 class AnchorRescaledInfoNCE(InfoNCE):
-    """InfoNCE with each anchor's own weight 1 - p_t divided out (detached): a control.
+    """InfoNCE divided by each anchor's own weight 1 - p_t, as a constant.
 
-    Its exact gradient is log xi's, reached through InfoNCE's arithmetic. It differs from FlatNCE by rounding
-    alone.
+    Its exact gradient is that of log xi, computed through InfoNCE's arithmetic. It differs from FlatNCE by
+    rounding alone.
 
     >>> AnchorRescaledInfoNCE(temperature=0.5)(torch.eye(2), torch.eye(2))  # log(1 + xi) over xi / (1 + xi)
     tensor(1.1245)
@@ -26,11 +26,11 @@ class AnchorRescaledInfoNCE(InfoNCE):
 
 
 class BatchRescaledInfoNCE(InfoNCE):
-    """InfoNCE with the batch's mean weight 1 - p_t divided out (detached): a control.
+    """InfoNCE divided by the batch's mean weight 1 - p_t, as a constant.
 
     Steps are as long as FlatNCE's, but within a batch hard anchors still outweigh easy ones as in InfoNCE.
 
-    >>> BatchRescaledInfoNCE(temperature=0.5)(torch.eye(2), torch.eye(2))  # all anchors alike: as anchor by anchor
+    >>> BatchRescaledInfoNCE(temperature=0.5)(torch.eye(2), torch.eye(2))  # equal anchors: each has the mean weight
     tensor(1.1245)
     """
 
@@ -43,5 +43,5 @@ class BatchRescaledInfoNCE(InfoNCE):
 
 
 def _divisor(weight: Tensor) -> Tensor:
-    """The weight as a constant, kept from underflowing to a division by zero."""
+    """The weight as a constant, at least the smallest normal number: never a division by zero."""
     return weight.detach().clamp_min(torch.finfo(weight.dtype).tiny)

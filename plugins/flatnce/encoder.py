@@ -7,19 +7,18 @@ import math
 import torch
 from torch import Tensor, nn
 
-#: Width of the features that the probes see.
+#: Width of the features, the inputs of the probes.
 FEATURES = 64
-#: Width of the projections that the loss sees.
+#: Width of the projections, the inputs of the loss.
 PROJECTIONS = 32
 
 
 class Encoder(nn.Module):
     """Images [N, 1, H, W] to features [N, 64] (``features``) and on to projections [N, 32] (calling it).
 
-    Two convolutions and a linear layer, then SimCLR's head of two layers (arXiv 2002.05709, section 2.1) that
-    only training sees. There is no batch normalisation: its statistics depend on the batch size, which is
-    what the claims vary. Weights come from ``generator`` alone, so they are the same whatever the loss, dtype
-    or device.
+    Two convolutions and a linear layer, then SimCLR's head of two layers (arXiv 2002.05709, section 2.1), which
+    only training uses. There is no batch normalisation: its statistics depend on the batch size, which the
+    claims vary. Weights come from ``generator`` alone: they are the same for every loss, dtype and device.
 
     >>> net = Encoder(side=8, generator=torch.Generator().manual_seed(0))
     >>> net(torch.zeros(2, 1, 8, 8)).shape
@@ -28,7 +27,7 @@ class Encoder(nn.Module):
 
     def __init__(self, side: int, generator: torch.Generator) -> None:
         super().__init__()
-        # 28 x 28 pixels become 7 x 7 patches, 8 x 8 become 4 x 4: about as many on either.
+        # 28 x 28 pixels become 7 x 7 patches, 8 x 8 pixels become 4 x 4: similar numbers.
         patch = 4 if side >= 16 else 2
         cells = math.ceil(side // patch / 2) ** 2
         self.body = nn.Sequential(
@@ -47,11 +46,11 @@ class Encoder(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def features(self, images: Tensor) -> Tensor:
-        """What the probes see of ``images`` [N, 1, H, W]: [N, 64]."""
-        out: Tensor = self.body(images)
-        return out
+        """Inputs of the probes: ``images`` [N, 1, H, W] to [N, 64]."""
+        features: Tensor = self.body(images)
+        return features
 
     def forward(self, images: Tensor) -> Tensor:
-        """What the loss sees of ``images`` [N, 1, H, W]: [N, 32], not normalised."""
-        out: Tensor = self.head(self.body(images))
-        return out
+        """Inputs of the loss: ``images`` [N, 1, H, W] to [N, 32], not normalised."""
+        projections: Tensor = self.head(self.body(images))
+        return projections

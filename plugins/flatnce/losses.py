@@ -1,12 +1,11 @@
-"""Contrastive losses that differ only in how they treat xi, the odds against the positive.
+"""Contrastive losses that differ only in their treatment of xi, the odds against the positive.
 
 For one anchor with the score s_t of its positive and the scores s_i of its negatives (cosine / temperature),
 
     xi = sum_{i != t} exp(s_i - s_t),    log xi = logsumexp_{i != t}(s_i) - s_t,    p_t = 1 / (1 + xi).
 
-InfoNCE is log(1 + xi), FlatNCE has the gradient of log xi, and by the chain rule the first has the second's
-gradient times xi / (1 + xi) = 1 - p_t. Every loss here says what it multiplies that gradient with in
-``weight``.
+InfoNCE is log(1 + xi) and FlatNCE has the gradient of log xi. By the chain rule the gradient of InfoNCE is that
+of log xi times xi / (1 + xi) = 1 - p_t. The method ``weight`` of each loss is its factor on the gradient of log xi.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ def log_odds(positive: Tensor, negatives: Tensor) -> Tensor:
     """log xi of each anchor: how much its negatives outweigh its positive, in nats.
 
     ``positive`` [N] and ``negatives`` [N, K] are scores of one dtype; a negative of -inf does not count.
-    Returns [N]. The largest score is taken out before the exponential, so that no finite scores overflow.
+    Returns [N]. The largest score is subtracted before the exponential, so that finite scores never overflow.
 
     >>> log_odds(torch.tensor([2.0]), torch.tensor([[1.0, 1.0, -torch.inf]]))  # log(2) - 1
     tensor([-0.3069])
@@ -35,15 +34,15 @@ def log_odds(positive: Tensor, negatives: Tensor) -> Tensor:
 def scores(view_a: Tensor, view_b: Tensor, temperature: float, negatives: Negatives = "all") -> tuple[Tensor, Tensor]:
     """Scores of the positive [2B] and of the negatives [2B, K] of every anchor of a batch of pairs.
 
-    ``view_a`` and ``view_b`` are [B, d] of one floating dtype, rows paired; they are normalised here. An
-    anchor is each row of ``view_a``, then each row of ``view_b``; a score is its cosine with another row over
-    ``temperature``.
+    ``view_a`` and ``view_b`` are [B, d] of one floating dtype, rows paired; they are normalised here. The
+    anchors are the rows of ``view_a``, then those of ``view_b``. A score is the cosine of an anchor and another
+    row, divided by ``temperature``.
 
     - ``"all"``: the 2B - 2 other rows of both views are negatives (SimCLR, arXiv 2002.05709, equation 1; K = 2B).
     - ``"cross"``: the B - 1 other rows of the opposite view are (CLIP, SimCSE; K = B).
 
-    K counts the columns; the anchor itself and its positive stand in them as -inf.
-    Raises ValueError if the shapes are not those, or if a batch of one pair leaves no negative.
+    K counts the columns; those of the anchor itself and of its positive hold -inf.
+    Raises ValueError for other shapes, and for a batch of one pair, which has no negative.
 
     >>> positive, negative = scores(torch.eye(2), torch.eye(2), temperature=0.5, negatives="cross")
     >>> positive
@@ -88,9 +87,9 @@ def unit_rows(view_a: Tensor, view_b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class ContrastiveLoss:
-    """What all these losses share: in-batch scores, then one loss per anchor, then the mean over anchors.
+    """Base of all these losses: in-batch scores, then one loss per anchor, then the mean over anchors.
 
-    A loss gives ``from_scores``; ``value`` and ``weight`` are its value and its coupling in closed form.
+    A subclass defines ``from_scores``, and ``value`` and ``weight``, its closed forms as functions of log xi.
     """
 
     def __init__(self, temperature: float = 0.1, negatives: Negatives = "all") -> None:
@@ -100,7 +99,7 @@ class ContrastiveLoss:
         self.negatives: Negatives = negatives
 
     def __call__(self, view_a: Tensor, view_b: Tensor) -> Tensor:
-        """Mean loss of a batch of pairs: ``view_a`` and ``view_b`` [B, d], not yet normalised, to a scalar."""
+        """Mean loss of a batch of pairs, a scalar. ``view_a`` and ``view_b`` are [B, d], not yet normalised."""
         return self.from_scores(*self.scores(view_a, view_b)).mean()
 
     def scores(self, view_a: Tensor, view_b: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,19 +111,19 @@ class ContrastiveLoss:
         raise NotImplementedError
 
     def value(self, log_xi: Tensor) -> Tensor:
-        """The loss of each anchor as a function of log xi [N], in closed form."""
+        """The loss of each anchor [N] as a function of log xi [N]."""
         raise NotImplementedError
 
     def weight(self, log_xi: Tensor) -> Tensor:
-        """What multiplies each anchor's gradient of log xi [N], in closed form."""
+        """The factor of each anchor [N] on its gradient of log xi, as a function of log xi [N]."""
         raise NotImplementedError
 
 
 class FlatNCE(ContrastiveLoss):
-    """log xi itself: every anchor weighs the same, however easy it is.
+    """log xi itself: every anchor has the same weight, easy or hard.
 
-    The same gradient as FlatNCE's (arXiv 2107.01152) without its stop-gradient, as derived in
-    kexue.fm/archives/8586. May be negative, which is normal.
+    It has the gradient of FlatNCE (arXiv 2107.01152) without the stop-gradient, as derived in
+    kexue.fm/archives/8586. Negative values are normal.
 
     >>> loss = FlatNCE(temperature=0.5)
     >>> loss(torch.eye(2), torch.eye(2))  # two negatives of cosine 0: log(2 exp(0)) - 2
@@ -142,7 +141,7 @@ class FlatNCE(ContrastiveLoss):
 
 
 class DetachedFlatNCE(FlatNCE):
-    """xi / sg(xi), as published (arXiv 2107.01152): always 1, only its gradient matters.
+    """xi / sg(xi), as published (arXiv 2107.01152): its value is always 1, and only its gradient matters.
 
     Written as exp(log xi - sg(log xi)), which cannot overflow where xi would.
 
@@ -161,8 +160,8 @@ class DetachedFlatNCE(FlatNCE):
 class InfoNCE(ContrastiveLoss):
     """log(1 + xi) = softplus(log xi) (arXiv 1807.03748, equation 4; NT-Xent in arXiv 2002.05709).
 
-    The positive is kept out of the log-sum-exp, so that xi is never added to a 1 that would swallow it: value
-    and gradient keep their relative accuracy however small xi is.
+    The positive stays out of the log-sum-exp, so that a small xi is never added to 1 and rounded away: value
+    and gradient keep their relative accuracy for every xi.
 
     >>> InfoNCE(temperature=0.5)(torch.eye(2), torch.eye(2))  # log(1 + 2 exp(-2))
     tensor(0.2395)
@@ -172,8 +171,7 @@ class InfoNCE(ContrastiveLoss):
         return self.value(log_odds(positive, negatives))
 
     def value(self, log_xi: Tensor) -> Tensor:
-        # torch's softplus returns its argument above 20, which is wrong by 2e-9; logsigmoid has no such
-        # threshold.
+        # torch's softplus returns its argument above 20, an error of 2e-9; logsigmoid has no such threshold.
         return -F.logsigmoid(-log_xi)
 
     def weight(self, log_xi: Tensor) -> Tensor:
@@ -181,9 +179,9 @@ class InfoNCE(ContrastiveLoss):
 
 
 class NaiveInfoNCE(InfoNCE):
-    """log(1 + sum exp(s_i - s_t)) as the formula stands.
+    """log(1 + sum exp(s_i - s_t)), computed exactly as it is written.
 
-    Its value is 0 once xi is below half a unit in the last place of 1, and inf once xi overflows.
+    Its value is 0 where xi is below half a unit in the last place of 1, and inf where xi overflows.
 
     >>> NaiveInfoNCE(temperature=0.01)(torch.eye(2), torch.eye(2))  # 2 exp(-100) is lost beside 1
     tensor(0.)
@@ -196,8 +194,8 @@ class NaiveInfoNCE(InfoNCE):
 class CrossEntropyInfoNCE(InfoNCE):
     """Softmax cross-entropy with the positive as class 0, as most libraries write InfoNCE.
 
-    Its gradient is softmax - onehot: at the positive p_t - 1, a difference of nearly equal numbers once the
-    anchor is easy; at the negatives p_i, which stays accurate.
+    Its gradient is softmax - onehot: p_t - 1 at the positive, a difference of nearly equal numbers for an easy
+    anchor, and p_i at a negative, which stays accurate.
 
     >>> CrossEntropyInfoNCE(temperature=0.5)(torch.eye(2), torch.eye(2))
     tensor(0.2395)
@@ -210,9 +208,9 @@ class CrossEntropyInfoNCE(InfoNCE):
 
 
 class Float64InfoNCE(InfoNCE):
-    """InfoNCE computed in float64 from the views on and handed back in their dtype.
+    """InfoNCE in float64: the views are converted first, and the result is rounded to their dtype.
 
-    What rounding inside the loss could have cost, it does not cost here; everything else is InfoNCE.
+    Rounding inside the loss costs nothing here; everything else is InfoNCE.
 
     >>> Float64InfoNCE(temperature=0.5)(torch.eye(2), torch.eye(2))
     tensor(0.2395)
@@ -226,9 +224,9 @@ class Float64InfoNCE(InfoNCE):
 
 
 class DCL(FlatNCE):
-    """-s_t + log sum_{i != t} exp(s_i): the positive taken out of the denominator (arXiv 2110.06848).
+    """-s_t + log sum_{i != t} exp(s_i): InfoNCE without the positive in the denominator (arXiv 2110.06848).
 
-    With the same negatives this is log xi again; only the order of the subtraction differs.
+    With the same negatives this equals log xi; only the order of the subtraction differs.
 
     >>> DCL(temperature=0.5)(torch.eye(2), torch.eye(2))
     tensor(-1.3069)
@@ -239,11 +237,11 @@ class DCL(FlatNCE):
 
 
 class WeightedDCL(ContrastiveLoss):
-    """DCLW: DCL whose positive counts more the less alike the two views are (arXiv 2110.06848).
+    """DCLW: DCL in which a positive counts more if its two views are less alike (arXiv 2110.06848).
 
     -w s_t + log sum_{i != t} exp(s_i) with the negative von Mises-Fisher weight
     w = 2 - exp(c_t / sigma) / mean over anchors of exp(c_t / sigma), c_t the positive's cosine.
-    The gradient goes through w, as the formula stands.
+    The gradient goes through w too: the formula has no stop-gradient.
 
     >>> WeightedDCL(temperature=0.5)(torch.eye(2), torch.eye(2))  # all positives alike: w = 1, DCL again
     tensor(-1.3069)
@@ -254,12 +252,12 @@ class WeightedDCL(ContrastiveLoss):
         self.sigma = sigma
 
     def from_scores(self, positive: Tensor, negatives: Tensor) -> Tensor:
-        # n * softmax is exp / mean(exp) without its overflow.
+        # n * softmax equals exp / mean(exp) and cannot overflow.
         weight = 2 - len(positive) * torch.softmax(positive * (self.temperature / self.sigma), dim=0)
         return -weight * positive + torch.logsumexp(negatives, dim=1)
 
     def value(self, log_xi: Tensor) -> Tensor:
-        raise ValueError(f"dclw is no function of log xi {list(log_xi.shape)}: it weighs its positive alone")
+        raise ValueError(f"dclw is no function of log xi {list(log_xi.shape)}: its weight is on the positive alone")
 
     def weight(self, log_xi: Tensor) -> Tensor:
-        raise ValueError(f"dclw has no weight on log xi {list(log_xi.shape)}: it weighs its positive alone")
+        raise ValueError(f"dclw has no weight on log xi {list(log_xi.shape)}: its weight is on the positive alone")

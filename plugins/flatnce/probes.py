@@ -1,45 +1,37 @@
-"""How much frozen features say about the labels: multinomial logistic regression and nearest neighbours."""
+"""Measures of frozen features: multinomial logistic regression and nearest neighbours."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from harness_plugins.images.labelled import Labelled
+
 #: Divides the cosine in a neighbour's vote (Wu et al. 2018, arXiv 1805.01978, section 3.4).
 VOTE_TEMPERATURE = 0.07
-#: The probe stops when no entry of its gradient is larger, or after so many steps.
+#: The probe stops when no entry of its gradient is larger than this, or after this many steps.
 TOLERANCE, STEPS = 1e-5, 300
 #: Test rows that are compared with all training rows at once.
 BLOCK = 1024
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """Features [N, D] float32 and labels [N] int64 of one part of a data set, on one device."""
-
-    features: Tensor
-    labels: Tensor
-
-
 def linear_probe(train: Labelled, test: Labelled, penalty: float) -> float:
-    """Share of ``test`` that logistic regression on standardised features gets right.
+    """Accuracy on ``test`` of logistic regression on standardised features [N, D].
 
-    Minimises mean cross-entropy + penalty / 2 * sum of squared weights over the whole of ``train`` with
-    L-BFGS until it has converged; the optimum is unique, so it holds no chance of its own. Raises
-    FloatingPointError where the features are not finite.
+    Minimises mean cross-entropy + penalty / 2 * sum of squared weights over the whole of ``train`` with L-BFGS
+    until convergence. The optimum is unique, so chance has no part in it. Raises FloatingPointError where the
+    features are not finite.
     """
-    if not (train.features.isfinite().all() and test.features.isfinite().all()):
+    if not (train.inputs.isfinite().all() and test.inputs.isfinite().all()):
         raise FloatingPointError("the encoder's features are not finite, so they cannot be probed")
-    mean = train.features.mean(dim=0)
-    # A feature that never varies carries nothing: it stays 0 instead of becoming NaN.
-    spread = train.features.std(dim=0, correction=0).clamp_min(1e-6)
-    inputs = (train.features - mean) / spread
-    target = F.one_hot(train.labels).to(inputs.dtype)
-    weight = torch.zeros(target.shape[1], inputs.shape[1], device=inputs.device, requires_grad=True)
-    bias = torch.zeros(target.shape[1], device=inputs.device, requires_grad=True)
+    mean = train.inputs.mean(dim=0)
+    # A feature that never varies becomes 0, not NaN.
+    spread = train.inputs.std(dim=0, correction=0).clamp_min(1e-6)
+    features = (train.inputs - mean) / spread
+    target = F.one_hot(train.labels).to(features.dtype)
+    weight = torch.zeros(target.shape[1], features.shape[1], device=features.device, requires_grad=True)
+    bias = torch.zeros(target.shape[1], device=features.device, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [weight, bias],
         max_iter=STEPS,
@@ -51,33 +43,33 @@ def linear_probe(train: Labelled, test: Labelled, penalty: float) -> float:
 
     def objective() -> float:
         optimizer.zero_grad()
-        logits = F.linear(inputs, weight, bias)
+        logits = F.linear(features, weight, bias)
         # With one-hot targets the backward pass scatters nothing, so it is deterministic on every device.
-        fit = -(target * torch.log_softmax(logits, dim=1)).sum() / len(inputs)
-        loss = fit + penalty / 2 * weight.square().sum()
+        cross_entropy = -(target * torch.log_softmax(logits, dim=1)).sum() / len(features)
+        loss = cross_entropy + penalty / 2 * weight.square().sum()
         torch.autograd.backward(loss)
         return loss.item()
 
     optimizer.step(objective)  # type: ignore[no-untyped-call]
-    predicted = F.linear((test.features - mean) / spread, weight, bias).argmax(dim=1)
-    return _share_right(predicted, test.labels)
+    predicted = F.linear((test.inputs - mean) / spread, weight, bias).argmax(dim=1)
+    return _accuracy(predicted, test.labels)
 
 
 @torch.no_grad()
 def nearest_neighbours(train: Labelled, test: Labelled, neighbours: int) -> float:
-    """Share of ``test`` that a vote of the ``neighbours`` most alike rows of ``train`` gets right.
+    """Accuracy on ``test`` of a vote of the ``neighbours`` rows of ``train`` with the largest cosines.
 
-    Alike is by cosine c; a vote weighs exp(c / 0.07). At most as many neighbours vote as there are rows.
+    A vote has the weight exp(c / 0.07), c its cosine. All rows vote where there are fewer than ``neighbours``.
     """
-    known = F.normalize(train.features, dim=1)
-    target = F.one_hot(train.labels).to(known.dtype)
+    reference = F.normalize(train.inputs, dim=1)
+    target = F.one_hot(train.labels).to(reference.dtype)
     predicted = []
-    for rows in torch.split(F.normalize(test.features, dim=1), BLOCK):
-        cosine, nearest = (rows @ known.T).topk(min(neighbours, len(known)), dim=1)
+    for rows in torch.split(F.normalize(test.inputs, dim=1), BLOCK):
+        cosine, nearest = (rows @ reference.T).topk(min(neighbours, len(reference)), dim=1)
         votes = torch.exp((cosine - 1) / VOTE_TEMPERATURE)[:, :, None] * target[nearest]
         predicted.append(votes.sum(dim=1).argmax(dim=1))
-    return _share_right(torch.cat(predicted), test.labels)
+    return _accuracy(torch.cat(predicted), test.labels)
 
 
-def _share_right(predicted: Tensor, labels: Tensor) -> float:
+def _accuracy(predicted: Tensor, labels: Tensor) -> float:
     return (predicted == labels).double().mean().item()

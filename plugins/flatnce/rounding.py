@@ -1,7 +1,7 @@
 """Does rounding hurt a contrastive loss, and do the identities between the losses hold? No data set, no training.
 
-Both tasks compare what autograd makes of ``from_scores`` with the closed form in float64: with w the loss's
-own weight, its gradient is -w at the positive and w * softmax(negatives) at the negatives.
+Both tasks compare the gradient of ``from_scores`` by autograd with the closed form in float64: -w at the positive
+and w * softmax(negatives) at the negatives, w the loss's own weight.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from harness_plugins.flatnce.losses import log_odds
 if TYPE_CHECKING:
     from harness.running.run import Run
 
-#: How far an identity may be off in float64, relative to the gradient's norm, before it counts as violated.
+#: An identity is violated where its relative error in float64 is larger: the error's norm over the gradient's.
 IDENTITY_TOLERANCE = 1e-9
 #: Standard deviation of the scores drawn for the identities. log xi stays above about -12, where even the
-#: softmax form, which loses accuracy as xi falls, is good to 1e-10.
+#: softmax form, which loses accuracy as xi falls, has errors below 1e-10.
 IDENTITY_SPREAD = 3.0
 
 
 class AnchorLoss(Protocol):
-    """What these tasks ask of a contrastive loss."""
+    """The attributes that these tasks need of a contrastive loss."""
 
     temperature: float
 
@@ -37,18 +37,17 @@ class AnchorLoss(Protocol):
 
 
 def _check(loss: object) -> None:
-    """Raise UsageError for a loss that these tasks cannot look into."""
-    if lacking := [name for name in ("temperature", "from_scores", "value", "weight") if not hasattr(loss, name)]:
-        raise UsageError(f"this loss has no {', '.join(lacking)}, which the task needs (docs/roles.md)")
+    """Raise UsageError for a loss that lacks an attribute of ``AnchorLoss``."""
+    if missing := [name for name in ("temperature", "from_scores", "value", "weight") if not hasattr(loss, name)]:
+        raise UsageError(f"this loss has no {', '.join(missing)}, which the task needs (docs/roles.md)")
 
 
 def rounding(loss: AnchorLoss, run: Run) -> dict[str, float]:
-    """Errors of a loss whose arithmetic is rounded to the run's dtype, on scores that are rounded once for all.
+    """Errors of a loss that is computed in the run's dtype, from scores that already have this dtype.
 
     Cosines are drawn in float64 around the options' means, divided by the loss's temperature and rounded to
-    ``run.dtype``. The truth is the closed form in float64 of these rounded scores, so that only the loss's
-    own rounding counts. A relative error is at most 1, which is also what NaN, infinity and a lost gradient
-    get.
+    ``run.dtype``. The truth is the closed form in float64 of these rounded scores, so that only the loss's own
+    rounding counts. Relative errors are capped at 1; NaN, infinity and a lost gradient count as 1.
     """
     _check(loss)
     exact_positive, exact_negatives = _draw_scores(loss.temperature, run)
@@ -73,20 +72,20 @@ def rounding(loss: AnchorLoss, run: Run) -> dict[str, float]:
 
 
 def identities(loss: AnchorLoss, run: Run) -> dict[str, float]:
-    """Count the random draws on which the algebra does not hold in the run's dtype (float64 is meant).
+    """Count the random draws for which the algebra does not hold in the run's dtype (use float64).
 
-    A draw is one anchor. It violates the gradient's identity where autograd and the closed form differ by
-    more than 1e-9 of the gradient's norm, and the inequality where log(1 + xi) > xi.
+    A draw is one anchor. It violates the identity if autograd and the closed form differ by more than 1e-9 of the
+    gradient's norm, and the inequality if log(1 + xi) > xi.
     """
     _check(loss)
     draws, k = run.options["draws"], run.options["k"]
     drawn = IDENTITY_SPREAD * torch.randn(draws, k + 1, generator=run.generator, dtype=torch.float64)
     positive = drawn[:, 0].to(run.device, run.dtype).requires_grad_()
     negatives = drawn[:, 1:].to(run.device, run.dtype).requires_grad_()
-    found = _gradients(loss.from_scores(positive, negatives), positive, negatives)
+    at_positive, at_negatives = _gradients(loss.from_scores(positive, negatives), positive, negatives)
     _, true_positive, true_negatives, log_xi = _closed_form(loss, positive, negatives)
     error = relative_error(
-        torch.cat([found[0][:, None], found[1]], dim=1),
+        torch.cat([at_positive[:, None], at_negatives], dim=1),
         torch.cat([true_positive[:, None], true_negatives], dim=1),
     )
     xi = log_xi.exp()
@@ -97,22 +96,22 @@ def identities(loss: AnchorLoss, run: Run) -> dict[str, float]:
     }
 
 
-def relative_error(found: Tensor, true: Tensor) -> Tensor:
-    """How far each row of ``found`` is from that of ``true``, over the latter's norm: [N, K] to [N], at most 1.
+def relative_error(computed: Tensor, true: Tensor) -> Tensor:
+    """Distance of each row of ``computed`` from that of ``true``, over the norm of the latter: [N, K] to [N].
 
-    1 means that nothing is right: a row of zeros has it, and so has one with a NaN or an infinity.
+    Capped at 1, "nothing is right", the error of a row of zeros; NaN and infinity count as 1.
 
     >>> relative_error(torch.tensor([[3.0, 4.4], [0.0, 0.0], [torch.nan, 1.0]]), torch.tensor([[3.0, 4.0]]).double())
     tensor([0.0800, 1.0000, 1.0000], dtype=torch.float64)
     """
     true = true.cpu().double()
     size = torch.linalg.vector_norm(true, dim=1).clamp_min(torch.finfo(torch.float64).tiny)
-    distance: Tensor = torch.linalg.vector_norm(found.cpu().double() - true, dim=1) / size
+    distance: Tensor = torch.linalg.vector_norm(computed.cpu().double() - true, dim=1) / size
     return distance.nan_to_num(nan=1.0, posinf=1.0).clamp_max(1.0)
 
 
 def _draw_scores(temperature: float, run: Run) -> tuple[Tensor, Tensor]:
-    """Scores of the positive [N] and the negatives [N, K] in float64, as an encoder with these cosines gives them."""
+    """Scores of the positive [N] and of the negatives [N, K] in float64: normal cosines over the temperature."""
     options, anchors = run.options, run.options["anchors"]
     drawn = options["spread"] * torch.randn(anchors, options["k"] + 1, generator=run.generator, dtype=torch.float64)
     drawn[:, 0] += options["positive_mean"]

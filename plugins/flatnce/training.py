@@ -1,4 +1,4 @@
-"""SimCLR in small: learn an encoder from pairs of views, then probe its frozen features."""
+"""A small SimCLR: train an encoder on pairs of views, then probe its frozen features."""
 
 from __future__ import annotations
 
@@ -12,48 +12,49 @@ from torch import Tensor
 
 from harness_plugins.flatnce.encoder import Encoder
 from harness_plugins.flatnce.losses import ContrastiveLoss, InfoNCE, log_odds
-from harness_plugins.flatnce.probes import Labelled, linear_probe, nearest_neighbours
+from harness_plugins.flatnce.probes import linear_probe, nearest_neighbours
 from harness_plugins.flatnce.views import two_views
+from harness_plugins.images.labelled import Labelled, labelled_images
 
 if TYPE_CHECKING:
     from harness.running.run import Run
 
-#: Batch size at which the learning rate is ``base_lr`` whatever the rule.
+#: Batch size at which every rule gives the learning rate ``base_lr``.
 REFERENCE_BATCH = 256
-#: Images whose views are rendered at once; small batches are cut from them, for singly they would cost more.
+#: Images whose views are rendered together. Small batches are cut from them, as rendering each alone costs more.
 RENDERED = 512
-#: About so many points make a curve, and so many signs of progress.
+#: Approximate number of points of a curve and of reports of progress.
 POINTS = 100
 #: Up to this xi, log(1 + xi) is within 5 % of xi.
 SMALL_XI = 0.1
-#: At least so many pairs tell how far an encoder has come.
+#: Least number of pairs on which the trained encoder is measured.
 DIAGNOSED = 512
 
 
 class Loss(Protocol):
-    """What a contrastive loss must do: give a scalar (docs/roles.md)."""
+    """A contrastive loss returns a scalar (docs/roles.md)."""
 
     def __call__(self, view_a: Tensor, view_b: Tensor) -> Tensor: ...
 
 
 def train_and_probe(loss: Loss, run: Run, dataset: str) -> dict[str, float]:
-    """Train an encoder with ``loss`` on the data set's training images, then measure what it has learned.
+    """Train an encoder with ``loss`` on the data set's training images, then measure its features.
 
     Everything random comes from ``run.generator``: first the weights, then order and views, so that all
     losses start from one encoder and see the same batches. Returns the metrics of the tasks
     ``contrastive/...``. Raises FloatingPointError naming the step where the loss stops being finite.
     """
     data = run.data(dataset)
-    images = torch.tensor(data["train_images"], device=run.device)
+    train_part = labelled_images(data, "train", run.device, torch.float32)
+    images = train_part.inputs
     encoder = Encoder(images.shape[-1], run.generator).to(run.device, run.dtype)
     train(encoder, loss, images, run)
     metrics = diagnose(encoder, loss, images, run)
 
-    known = Labelled(_features(encoder, images, run), torch.tensor(data["train_labels"], device=run.device))
-    test_images = torch.tensor(data["test_images"], device=run.device)
-    asked = Labelled(_features(encoder, test_images, run), torch.tensor(data["test_labels"], device=run.device))
-    metrics["probe_accuracy"] = linear_probe(known, asked, run.options["probe_penalty"])
-    metrics["knn_accuracy"] = nearest_neighbours(known, asked, run.options["neighbours"])
+    known = _features(encoder, train_part, run)
+    test = _features(encoder, labelled_images(data, "test", run.device, torch.float32), run)
+    metrics["probe_accuracy"] = linear_probe(known, test, run.options["probe_penalty"])
+    metrics["knn_accuracy"] = nearest_neighbours(known, test, run.options["neighbours"])
     return metrics
 
 
@@ -63,7 +64,7 @@ on_fashion_mnist = partial(train_and_probe, dataset="fashion-mnist")
 
 
 def train(encoder: Encoder, loss: Loss, images: Tensor, run: Run) -> None:
-    """Train ``encoder`` in place on samples_seen // batch_size batches (at least one) of pairs of views."""
+    """Train ``encoder`` in place on samples_seen // batch_size batches of pairs of views, at least one."""
     batch_size = run.options["batch_size"]
     steps = max(1, run.options["samples_seen"] // batch_size)
     stride = max(1, steps // POINTS)
@@ -73,12 +74,12 @@ def train(encoder: Encoder, loss: Loss, images: Tensor, run: Run) -> None:
     for step, views in enumerate(batches(images, batch_size, steps, run)):
         optimizer.param_groups[0]["lr"] = peak * (1 + math.cos(math.pi * step / steps)) / 2
         view_a, view_b = encoder(views.flatten(0, 1)).chunk(2)
-        current = loss(view_a, view_b)
-        value = current.item()
+        batch_loss = loss(view_a, view_b)
+        value = batch_loss.item()
         if not math.isfinite(value):
             raise FloatingPointError(f"the loss is {value} at step {step} of {steps}")
         optimizer.zero_grad()
-        torch.autograd.backward(current)
+        torch.autograd.backward(batch_loss)
         if run.options["clip_norm"]:
             torch.nn.utils.clip_grad_norm_(parameters, run.options["clip_norm"])
         optimizer.step()
@@ -90,13 +91,13 @@ def train(encoder: Encoder, loss: Loss, images: Tensor, run: Run) -> None:
 def batches(images: Tensor, batch_size: int, steps: int, run: Run) -> Iterator[Tensor]:
     """``steps`` batches of two views each, [2, batch_size, 1, H, W] in the run's dtype.
 
-    Each pass over the images is in a fresh random order and leaves none out: a batch may end one pass and
-    begin the next, and one larger than the data set holds images more than once.
+    Each pass over the images has a fresh random order and leaves none out: a batch may end one pass and begin
+    the next. A batch larger than the data set holds images more than once.
     """
-    at_once = max(1, RENDERED // batch_size)
+    batches_at_once = max(1, RENDERED // batch_size)
     order = torch.empty(0, dtype=torch.long)
-    for first in range(0, steps, at_once):
-        needed = min(at_once, steps - first) * batch_size
+    for first in range(0, steps, batches_at_once):
+        needed = min(batches_at_once, steps - first) * batch_size
         while len(order) < needed:
             order = torch.cat([order, torch.randperm(len(images), generator=run.generator)])
         rows, order = order[:needed].to(run.device), order[needed:]
@@ -104,7 +105,7 @@ def batches(images: Tensor, batch_size: int, steps: int, run: Run) -> Iterator[T
 
 
 def learning_rate(base: float, rule: str, batch_size: int) -> float:
-    """The peak learning rate: ``base`` at a batch of 256, elsewhere by the rule.
+    """The peak learning rate: ``base`` at a batch of 256, otherwise by the rule.
 
     >>> learning_rate(0.3, "linear", 512), round(learning_rate(0.3, "sqrt", 64), 3), learning_rate(0.3, "constant", 8)
     (0.6, 0.15, 0.3)
@@ -117,8 +118,7 @@ def make_optimizer(
     parameters: list[torch.nn.Parameter], options: dict[str, Any], device: torch.device
 ) -> torch.optim.Optimizer:
     """Adam, or stochastic gradient descent with momentum 0.9."""
-    # One kernel for all parameters: at small batches an optimiser's many small calls cost more than the
-    # encoder.
+    # One kernel for all parameters: with small batches one call for each parameter costs more than the encoder.
     fused = device.type in ("cpu", "cuda")
     if options["optimizer"] == "adam":
         return torch.optim.Adam(parameters, weight_decay=options["weight_decay"], fused=fused)
@@ -127,7 +127,7 @@ def make_optimizer(
 
 @torch.no_grad()
 def diagnose(encoder: Encoder, loss: Loss, images: Tensor, run: Run) -> dict[str, float]:
-    """Where training has left the anchors, on fresh batches: figures that mean the same for every loss."""
+    """Measure xi of the anchors of fresh batches after training. These metrics mean the same for every loss."""
     batch_size = run.options["batch_size"]
     count = math.ceil(DIAGNOSED / batch_size)
     fresh = batches(images, batch_size, count, run)
@@ -140,12 +140,13 @@ def diagnose(encoder: Encoder, loss: Loss, images: Tensor, run: Run) -> dict[str
 
 @torch.no_grad()
 def _log_xi(loss: Loss, view_a: Tensor, view_b: Tensor) -> Tensor:
-    """log xi of each anchor [2B], by the scores that the loss sees, or by SimCLR's where it does not say."""
-    seen = loss if isinstance(loss, ContrastiveLoss) else InfoNCE()
-    return log_odds(*seen.scores(view_a.detach(), view_b.detach())).float()
+    """log xi of each anchor [2B], from the loss's own scores; from those of InfoNCE's defaults where it has none."""
+    scored = loss if isinstance(loss, ContrastiveLoss) else InfoNCE()
+    return log_odds(*scored.scores(view_a.detach(), view_b.detach())).float()
 
 
 @torch.no_grad()
-def _features(encoder: Encoder, images: Tensor, run: Run) -> Tensor:
-    """Features [N, D] float32: the probes' own arithmetic is not what is compared."""
-    return torch.cat([encoder.features(part.to(run.dtype)).float() for part in torch.split(images, RENDERED)])
+def _features(encoder: Encoder, part: Labelled, run: Run) -> Labelled:
+    """Features [N, D] of the images, in float32 for every dtype of the run: the probes are not what is compared."""
+    pieces = [encoder.features(images.to(run.dtype)).float() for images in torch.split(part.inputs, RENDERED)]
+    return Labelled(torch.cat(pieces), part.labels)

@@ -1,4 +1,4 @@
-"""Two random views of every image of a batch, drawn and rendered on tensors, all images at once."""
+"""Two random views of every image of a batch, rendered for all images together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 #: Largest rotation to either side, in radians.
 ROTATION = math.radians(15)
-#: Least and greatest side of the part that is shown, as a share of the image's side; above 1 leaves a border.
+#: Least and greatest side of the crop, as a share of the image's side; a share above 1 adds a border.
 CROP = (0.6, 1.1)
 #: Largest shift to either side, as a share of the image's side.
 SHIFT = 0.1
@@ -23,9 +23,9 @@ NOISE = 0.05
 def two_views(images: Tensor, generator: torch.Generator) -> Tensor:
     """Two independent views of each image: [N, 1, H, W] float32 in [0, 1] to [2, N, 1, H, W].
 
-    A view is rotated, cropped, scaled and shifted in one affine map, made brighter or darker, blurred by a
-    random amount and made noisy, in the spirit of SimCLR (arXiv 2002.05709, section 3). The random numbers
-    come from ``generator``, a generator on the CPU, so that every device sees the same views up to rounding.
+    One affine map rotates, crops, scales and shifts a view. Then its brightness changes, it is blurred by a random
+    amount, and noise is added; all in the spirit of SimCLR (arXiv 2002.05709, section 3). The random numbers come
+    from ``generator``, which lives on the CPU, so that every device sees the same views up to rounding.
 
     >>> two_views(torch.rand(3, 1, 8, 8), torch.Generator().manual_seed(0)).shape
     torch.Size([2, 3, 1, 8, 8])
@@ -37,7 +37,7 @@ def two_views(images: Tensor, generator: torch.Generator) -> Tensor:
 
     angle = ROTATION * (2 * angle - 1)
     side = _between(CROP, crop)
-    # Coordinates run from -1 to 1, so a whole side is 2 and a shift by its share s is 2 s.
+    # Coordinates run from -1 to 1: the side is 2, and a shift by the share s of it is 2 s.
     across, down = 2 * SHIFT * (2 * shift_x - 1), 2 * SHIFT * (2 * shift_y - 1)
     cosine, sine = side * torch.cos(angle), side * torch.sin(angle)
     maps = torch.stack([cosine, -sine, across, sine, cosine, down], dim=1).view(count, 2, 3)

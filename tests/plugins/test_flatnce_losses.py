@@ -13,7 +13,7 @@ from harness_plugins import flatnce
 from harness_plugins.flatnce.losses import FlatNCE, InfoNCE, NaiveInfoNCE, log_odds
 
 LOSSES = sorted(method.name for method in flatnce.harness_methods())
-#: The methods whose gradient is a weight times that of log xi; dclw is the one that is not.
+#: The methods whose gradient is a weight times that of log xi: all but dclw.
 COUPLED = [name for name in LOSSES if name != "dclw"]
 INFONCE = ["infonce", "infonce-dense", "infonce-naive", "infonce-cross-entropy", "infonce-float64"]
 TEMPERATURE = 0.3
@@ -32,14 +32,14 @@ def brute_force_log_xi(view_a, view_b, temperature, negatives):
         dot = math.fsum(x * y for x, y in zip(rows[i], rows[j], strict=True))
         return dot / math.hypot(*rows[i]) / math.hypot(*rows[j]) / temperature
 
-    found = []
+    log_xi = []
     for i in range(2 * count):
         partner = (i + count) % (2 * count)
         opposite = [j for j in range(2 * count) if (j < count) != (i < count)]
         others = range(2 * count) if negatives == "all" else opposite
         odds = math.fsum(math.exp(score(i, j) - score(i, partner)) for j in others if j not in (i, partner))
-        found.append(math.log(odds))
-    return found
+        log_xi.append(math.log(odds))
+    return log_xi
 
 
 @pytest.mark.parametrize("negatives", ["all", "cross"])
@@ -116,10 +116,10 @@ def test_weight_and_value_in_closed_form_are_what_autograd_finds(name):
     positive = (3 * torch.randn(50, generator=generator, dtype=torch.float64)).requires_grad_()
     negatives = (3 * torch.randn(50, 6, generator=generator, dtype=torch.float64)).requires_grad_()
     loss = METHODS[name].create()
-    found = loss.from_scores(positive, negatives)
+    losses = loss.from_scores(positive, negatives)
     log_xi = log_odds(positive, negatives).detach()
-    at_positive, at_negatives = torch.autograd.grad(found.sum(), (positive, negatives))
-    torch.testing.assert_close(found.detach(), loss.value(log_xi), rtol=1e-9, atol=1e-14)
+    at_positive, at_negatives = torch.autograd.grad(losses.sum(), (positive, negatives))
+    torch.testing.assert_close(losses.detach(), loss.value(log_xi), rtol=1e-9, atol=1e-14)
     torch.testing.assert_close(at_positive, -loss.weight(log_xi), rtol=1e-9, atol=0)
     share = torch.softmax(negatives.detach(), dim=1)
     torch.testing.assert_close(at_negatives, loss.weight(log_xi)[:, None] * share, rtol=1e-9, atol=0)
@@ -174,13 +174,13 @@ def test_float64_method_rounds_only_its_result():
     assert torch.equal(view_a.grad, raised[0].grad.half())
 
 
-def test_float64_method_raises_scores_too():
+def test_float64_method_converts_scores_too():
     drawn = 3 * torch.randn(64, 9, generator=torch.Generator().manual_seed(0)).half()
     exact = InfoNCE().from_scores(drawn[:, 0].double(), drawn[:, 1:].double())
     assert torch.equal(METHODS["infonce-float64"].create().from_scores(drawn[:, 0], drawn[:, 1:]), exact.half())
 
 
-def test_length_of_the_rows_does_not_matter_and_a_row_of_zeros_is_no_nan():
+def test_length_of_the_rows_does_not_matter_and_a_row_of_zeros_gives_no_nan():
     view_a, view_b = views(dtype=torch.float16)
     loss = METHODS["infonce"].create()
     assert loss(4 * view_a, view_b / 2).item() == pytest.approx(loss(view_a, view_b).item(), rel=1e-2)
@@ -191,7 +191,7 @@ def test_length_of_the_rows_does_not_matter_and_a_row_of_zeros_is_no_nan():
 
 @pytest.mark.parametrize("negatives", ["all", "cross"])
 @pytest.mark.parametrize(
-    ("shape_a", "shape_b", "told"),
+    ("shape_a", "shape_b", "message"),
     [
         ((1, 4), (1, 4), r"\[1, 4\].*no negatives"),
         ((3, 4), (2, 4), r"\[3, 4\] and \[2, 4\]"),
@@ -199,13 +199,13 @@ def test_length_of_the_rows_does_not_matter_and_a_row_of_zeros_is_no_nan():
         ((3,), (3,), r"\[3\] and \[3\]"),
     ],
 )
-def test_wrong_shapes_are_told_with_what_was_found(shape_a, shape_b, told, negatives):
+def test_error_for_wrong_shapes_names_them(shape_a, shape_b, message, negatives):
     loss = METHODS["infonce"].create(negatives=negatives)
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         loss(torch.ones(shape_a), torch.ones(shape_b))
 
 
-def test_unknown_choice_of_negatives_is_told():
+def test_unknown_choice_of_negatives_is_an_error():
     with pytest.raises(ValueError, match=r"'some'.*'all' or 'cross'"):
         InfoNCE(negatives="some")
 

@@ -1,4 +1,4 @@
-"""The numeric tasks: they find the errors that are known to be there, and none where there is none."""
+"""The numeric tasks: they find known errors, and no error where there is none."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def errors(method, dtype="float32", temperature=0.05, **options):
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
 @pytest.mark.parametrize("name", COUPLED)
 def test_every_method_gives_every_metric_finite_in_every_precision(name, dtype):
-    found = errors(name, dtype)
-    assert set(found) == set(TASKS[TASK].metrics)
-    assert all(math.isfinite(value) for value in found.values())
-    assert all(0 <= value <= 1 for key, value in found.items() if key != "median_log_xi")
+    metrics = errors(name, dtype)
+    assert set(metrics) == set(TASKS[TASK].metrics)
+    assert all(math.isfinite(value) for value in metrics.values())
+    assert all(0 <= value <= 1 for key, value in metrics.items() if key != "median_log_xi")
 
 
 @pytest.mark.parametrize("name", COUPLED)
-def test_there_is_no_error_to_speak_of_in_float64(name):
-    found = errors(name, "float64", temperature=0.5)
-    assert max(found[key] for key in found if key.endswith(("error", "p99"))) < 1e-12
-    assert found["lost_share"] == 0
+def test_errors_are_negligible_in_float64(name):
+    metrics = errors(name, "float64", temperature=0.5)
+    assert max(metrics[key] for key in metrics if key.endswith(("error", "p99"))) < 1e-12
+    assert metrics["lost_share"] == 0
 
 
 def test_softmax_form_loses_the_positive_alone_and_the_stable_form_nothing():
@@ -45,17 +45,17 @@ def test_softmax_form_loses_the_positive_alone_and_the_stable_form_nothing():
 
 
 def test_naive_form_loses_the_value_and_not_the_gradient():
-    found = errors("infonce-naive")
-    assert found["value_error"] > 1e-3
-    assert found["positive_gradient_error"] < 1e-6
+    naive = errors("infonce-naive")
+    assert naive["value_error"] > 1e-3
+    assert naive["positive_gradient_error"] < 1e-6
     assert errors("infonce-naive", "float16")["lost_share"] > 0.5
     assert errors("flatnce", "float16")["lost_share"] == 0
 
 
 @pytest.mark.parametrize("k", [32, 4096])
 def test_all_methods_see_the_same_scores(k):
-    seen = {errors(name, k=k, anchors=64)["median_log_xi"] for name in COUPLED}
-    assert len(seen) == 1
+    medians = {errors(name, k=k, anchors=64)["median_log_xi"] for name in COUPLED}
+    assert len(medians) == 1
 
 
 def test_temperature_of_the_method_decides_how_easy_the_anchors_are():
@@ -65,7 +65,7 @@ def test_temperature_of_the_method_decides_how_easy_the_anchors_are():
 
 
 def test_rounding_of_the_scores_themselves_is_not_counted():
-    """bfloat16 scores near 20 are off by up to 0.06, which a loss in float64 does not add to."""
+    """bfloat16 scores near 20 have errors of up to 0.06; a loss in float64 adds none."""
     assert errors("infonce-float64", "bfloat16")["value_error"] <= torch.finfo(torch.bfloat16).eps / 2
 
 
@@ -74,8 +74,8 @@ def test_lost_gradients_count_as_wholly_wrong():
         def from_scores(self, positive, negatives):
             return super().from_scores(positive, negatives) * torch.tensor(math.nan)
 
-    found = rounding(Lost(), make_run(TASK, k=8, anchors=16))
-    assert found["positive_gradient_error"] == found["negative_gradient_error"] == found["value_error"] == 1
+    metrics = rounding(Lost(), make_run(TASK, k=8, anchors=16))
+    assert metrics["positive_gradient_error"] == metrics["negative_gradient_error"] == metrics["value_error"] == 1
 
 
 def test_relative_error_of_a_row_that_should_be_zero():
@@ -85,9 +85,9 @@ def test_relative_error_of_a_row_that_should_be_zero():
 
 @pytest.mark.parametrize("name", COUPLED)
 def test_identities_hold_for_every_method(name):
-    found = identities(METHODS[name].create(), make_run("contrastive/identities", dtype="float64", draws=2000))
-    assert found["violations"] == found["inequality_violations"] == 0
-    assert found["largest_error"] < 1e-9
+    metrics = identities(METHODS[name].create(), make_run("contrastive/identities", dtype="float64", draws=2000))
+    assert metrics["violations"] == metrics["inequality_violations"] == 0
+    assert metrics["largest_error"] < 1e-9
 
 
 def test_identities_find_a_weight_that_is_wrong():
@@ -95,8 +95,8 @@ def test_identities_find_a_weight_that_is_wrong():
         def weight(self, log_xi):
             return super().weight(log_xi) * (1 + 1e-6)
 
-    found = identities(Wrong(), make_run("contrastive/identities", dtype="float64", draws=100))
-    assert found["violations"] == 100
+    metrics = identities(Wrong(), make_run("contrastive/identities", dtype="float64", draws=100))
+    assert metrics["violations"] == 100
 
 
 def test_method_without_a_closed_form_is_refused_in_one_sentence():

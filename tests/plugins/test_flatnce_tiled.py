@@ -1,4 +1,4 @@
-"""The tiled losses against the dense form in float64: any number of tiles, temperature, precision, and the corners."""
+"""The tiled losses against the dense form in float64: numbers of tiles, temperatures, precisions and corner cases."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def compare(form, dense, temperature, negatives, rows, tolerance):
 
 @pytest.mark.parametrize("negatives", CHOICES)
 @pytest.mark.parametrize(("form", "dense"), FORMS)
-@pytest.mark.parametrize("kept", [0, tiled.KEPT])
+@pytest.mark.parametrize("most_stored", [0, tiled.MOST_STORED])
 @pytest.mark.parametrize("side", [1, 2, 3, 5, 7, 10, 14, 100])
-def test_tiles_of_any_size_give_the_dense_loss_and_gradient(side, kept, form, dense, negatives, monkeypatch):
+def test_tiles_of_any_size_give_the_dense_loss_and_gradient(side, most_stored, form, dense, negatives, monkeypatch):
     monkeypatch.setattr(tiled, "SIDE_ON_CPU", side)
-    monkeypatch.setattr(tiled, "KEPT", kept)
+    monkeypatch.setattr(tiled, "MOST_STORED", most_stored)
     for pairs in (2, 5, 7):
         compare(form, dense, 0.2, negatives, views(pairs), 1e-13)
 
@@ -53,7 +53,7 @@ def test_tiles_of_any_size_give_the_dense_loss_and_gradient(side, kept, form, de
 @pytest.mark.parametrize("side", [4, 512])
 def test_any_temperature_is_the_dense_loss(temperature, side, form, dense, negatives, monkeypatch):
     monkeypatch.setattr(tiled, "SIDE_ON_CPU", side)
-    # Views less alike than others leave losses large; the log of a tiny one is as exact as its scores.
+    # Views that differ more keep the losses large; the logarithm of a tiny loss is only as exact as its scores.
     compare(form, dense, temperature, negatives, views(9, likeness=0.3), 1e-11)
 
 
@@ -67,16 +67,16 @@ def test_float32_gradient_is_right_at_small_temperatures(temperature, tolerance,
 
 
 def test_float32_leaves_shared_exponentials_before_they_overflow(monkeypatch):
-    taken = []
-    for name in ("_shared", "_row_by_row"):
+    calls = []
+    for name in ("_log_xi_by_tiles", "_log_xi_by_rows"):
         real = getattr(tiled, name)
-        monkeypatch.setattr(tiled, name, lambda *given, real=real, name=name: taken.append(name) or real(*given))
-    # Views that are all one row have the greatest scores that there can be: each is 1 / temperature.
+        monkeypatch.setattr(tiled, name, lambda *args, real=real, name=name: calls.append(name) or real(*args))
+    # Where all rows are equal every score is 1 / temperature, the largest possible one.
     row = torch.ones(200, 4)
     for temperature in (1 / 70, 1 / 78, 1 / 80, 1 / 85, 1 / 1000):
         value = TiledFlatNCE(temperature)(row.requires_grad_(), row)
         assert value.item() == pytest.approx(math.log(398), rel=1e-4)
-    assert taken == ["_shared", "_shared", "_shared", "_row_by_row", "_row_by_row"]
+    assert calls == 3 * ["_log_xi_by_tiles"] + 2 * ["_log_xi_by_rows"]
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.01])
@@ -89,7 +89,7 @@ def test_easy_anchors_keep_the_gradient_that_softmax_minus_one_hot_loses(tempera
 @pytest.mark.parametrize("temperature", [0.1, 0.001])
 def test_no_tensor_has_as_many_elements_as_there_are_scores(negatives, temperature, monkeypatch):
     monkeypatch.setattr(tiled, "SIDE_ON_CPU", 64)
-    monkeypatch.setattr(tiled, "KEPT", 0)
+    monkeypatch.setattr(tiled, "MOST_STORED", 0)
     largest = 0
 
     class Watch(TorchDispatchMode):
@@ -106,7 +106,7 @@ def test_no_tensor_has_as_many_elements_as_there_are_scores(negatives, temperatu
     assert largest == max(64 * 64, 2 * 512 * 4)
 
 
-def test_incoming_gradient_is_passed_on_and_views_are_left_alone():
+def test_incoming_gradient_scales_the_gradient_and_views_stay_unchanged():
     rows = views(6)
     before = [row.detach().clone() for row in rows]
     plain = torch.autograd.grad(TiledInfoNCE()(*rows), rows)
@@ -119,11 +119,11 @@ def test_one_view_alone_may_need_a_gradient():
     rows = views(6)
     expected = torch.autograd.grad(TiledInfoNCE()(*rows), rows)
     frozen = rows[1].detach()
-    (found,) = torch.autograd.grad(TiledInfoNCE()(rows[0], frozen), rows[0])
-    assert torch.equal(found, expected[0])
+    (gradient,) = torch.autograd.grad(TiledInfoNCE()(rows[0], frozen), rows[0])
+    assert torch.equal(gradient, expected[0])
 
 
-def test_value_alone_is_the_same_value():
+def test_value_without_a_gradient_is_the_same():
     rows = views(6)
     with torch.no_grad():
         value = TiledInfoNCE()(*rows)
@@ -136,9 +136,9 @@ def test_autocast_does_not_round_the_scores(temperature):
     rows = views(40, 16, torch.float32)
     expected = value_and_gradient(TiledFlatNCE(temperature), rows)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = value_and_gradient(TiledFlatNCE(temperature), rows)
-    assert found[0] == expected[0]
-    assert torch.equal(found[1], expected[1])
+        value, gradient = value_and_gradient(TiledFlatNCE(temperature), rows)
+    assert value == expected[0]
+    assert torch.equal(gradient, expected[1])
 
 
 @pytest.mark.parametrize("form", [TiledInfoNCE, TiledFlatNCE])
@@ -149,7 +149,7 @@ def test_second_derivative_is_refused_instead_of_wrong(form):
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.001])
-def test_a_number_that_is_none_makes_the_loss_none(temperature):
+def test_nan_in_a_view_makes_the_loss_nan(temperature):
     rows = views(4, dtype=torch.float32)
     with torch.no_grad():
         rows[0][1, 2] = math.nan

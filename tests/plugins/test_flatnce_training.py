@@ -14,9 +14,10 @@ from sklearn.preprocessing import StandardScaler
 
 from harness_plugins.flatnce.encoder import Encoder
 from harness_plugins.flatnce.losses import ContrastiveLoss
-from harness_plugins.flatnce.probes import Labelled, linear_probe, nearest_neighbours
+from harness_plugins.flatnce.probes import linear_probe, nearest_neighbours
 from harness_plugins.flatnce.training import batches, on_digits, on_mnist_5k, train
 from harness_plugins.flatnce.views import two_views
+from harness_plugins.images.labelled import Labelled
 
 DIGITS = "contrastive/digits"
 
@@ -27,30 +28,30 @@ def result(method="infonce", **options):
 
 
 def test_same_run_gives_the_same_result_bit_for_bit():
-    first, one = result()
+    metrics, run = result()
     torch.manual_seed(99)
-    second, other = result()
-    assert first == second
-    assert one.curves == other.curves
+    metrics_again, run_again = result()
+    assert metrics == metrics_again
+    assert run.curves == run_again.curves
 
 
 def test_seed_and_loss_change_the_result():
-    first, one = result()
-    assert result(seed=1)[1].curves != one.curves
-    assert result("flatnce")[1].curves != one.curves
-    assert set(first) == set(TASKS[DIGITS].metrics)
+    metrics, run = result()
+    assert result(seed=1)[1].curves != run.curves
+    assert result("flatnce")[1].curves != run.curves
+    assert set(metrics) == set(TASKS[DIGITS].metrics)
 
 
 def test_initial_weights_depend_on_the_seed_alone():
-    one = Encoder(28, torch.Generator().manual_seed(5))
+    encoder = Encoder(28, torch.Generator().manual_seed(5))
     torch.manual_seed(1)
-    other = Encoder(28, torch.Generator().manual_seed(5))
-    for mine, theirs in zip(one.parameters(), other.parameters(), strict=True):
-        assert torch.equal(mine, theirs)
+    again = Encoder(28, torch.Generator().manual_seed(5))
+    for weight, weight_again in zip(encoder.parameters(), again.parameters(), strict=True):
+        assert torch.equal(weight, weight_again)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_every_option_takes_part(optimizer):
+def test_every_option_has_an_effect(optimizer):
     plain = result(optimizer=optimizer)[1].curves
     for changed in ({"base_lr": 0.02}, {"lr_rule": "linear"}, {"weight_decay": 0.1}, {"batch_size": 16}):
         assert result(optimizer=optimizer, **changed)[1].curves != plain, changed
@@ -76,20 +77,20 @@ def test_default_protocol_learns_at_every_batch_size_of_the_suite():
 
 
 @pytest.mark.parametrize(("batch_size", "samples_seen", "steps"), [(32, 256, 8), (30, 256, 8), (64, 10, 1)])
-def test_as_many_steps_are_made_as_the_samples_allow(batch_size, samples_seen, steps):
+def test_number_of_samples_gives_the_number_of_steps(batch_size, samples_seen, steps):
     _, run = result(batch_size=batch_size, samples_seen=samples_seen)
     assert [step for step, _ in run.curves["loss"]] == list(range(steps))
     assert run.curves["mean_weight"][-1][0] == steps - 1
 
 
 @pytest.mark.parametrize("rendered", [4, 8, 512])
-def test_batches_hold_every_image_once_a_pass(rendered, monkeypatch):
+def test_batches_hold_every_image_once_per_pass(rendered, monkeypatch):
     monkeypatch.setattr("harness_plugins.flatnce.training.RENDERED", rendered)
     monkeypatch.setattr("harness_plugins.flatnce.training.two_views", lambda images, _: torch.stack([images, images]))
     images = torch.arange(10.0).view(-1, 1, 1, 1)
-    found = list(batches(images, 4, 5, make_run(DIGITS)))
-    assert [views.shape for views in found] == 5 * [(2, 4, 1, 1, 1)]
-    rows = torch.cat([views[0].flatten() for views in found]).tolist()
+    views_of_batches = list(batches(images, 4, 5, make_run(DIGITS)))
+    assert [views.shape for views in views_of_batches] == 5 * [(2, 4, 1, 1, 1)]
+    rows = torch.cat([views[0].flatten() for views in views_of_batches]).tolist()
     assert sorted(rows[:10]) == sorted(rows[10:]) == list(range(10))
     assert rows[:10] != rows[10:]
 
@@ -105,8 +106,8 @@ def test_two_views_differ_from_each_other_and_from_the_image():
     views = two_views(images, torch.Generator().manual_seed(1))
     again = two_views(images, torch.Generator().manual_seed(1))
     assert torch.equal(views, again)
-    for one, other in ((views[0], views[1]), (views[0], images), (views[0, :3], views[0, 3:])):
-        assert (one - other).abs().mean() > 0.05
+    for first, second in ((views[0], views[1]), (views[0], images), (views[0, :3], views[0, 3:])):
+        assert (first - second).abs().mean() > 0.05
 
 
 def test_views_keep_the_order_of_the_images():
@@ -118,7 +119,7 @@ def test_views_keep_the_order_of_the_images():
 
 
 def test_views_stay_near_the_image():
-    """A blob in the middle stays within the reach of the shifts and the rotation."""
+    """A blob in the middle moves no further than the shifts and the rotation allow."""
     images = torch.zeros(64, 1, 28, 28)
     images[:, :, 12:16, 12:16] = 1
     views = two_views(images, torch.Generator().manual_seed(0)).flatten(0, 1)[:, 0].clamp_min(0.2) - 0.2
@@ -146,8 +147,8 @@ def test_training_is_gradient_descent_with_momentum_and_a_cosine_schedule():
             for weight, speed, gradient in zip(weights, velocity, gradients, strict=True):
                 speed.mul_(0.9).add_(gradient)
                 weight.sub_(rate * speed)
-    for mine, theirs in zip(trained.parameters(), weights, strict=True):
-        torch.testing.assert_close(mine, theirs)
+    for weight, expected in zip(trained.parameters(), weights, strict=True):
+        torch.testing.assert_close(weight, expected)
 
 
 class Diverging:
@@ -163,12 +164,12 @@ class Diverging:
         return value * math.nan if self.calls == 4 else value
 
 
-def test_loss_that_is_not_finite_ends_the_cell_with_its_step():
+def test_error_for_a_loss_that_is_not_finite_names_the_step():
     with pytest.raises(FloatingPointError, match="nan at step 3 of 8"):
         on_digits(Diverging(), make_run(DIGITS, samples_seen=256))
 
 
-def test_diagnostics_are_those_of_the_definition():
+def test_diagnostics_follow_the_definition():
     """With one negative that is as alike as the positive, xi is 1 and the weight one half."""
 
     class Constant(ContrastiveLoss):
@@ -184,7 +185,7 @@ def test_diagnostics_are_those_of_the_definition():
 
 
 def test_a_plain_function_is_a_loss_too():
-    """The role asks for loss(view_a, view_b) and nothing else."""
+    """The role needs loss(view_a, view_b) and nothing else."""
     metrics = on_digits(lambda view_a, view_b: (view_a - view_b).square().mean(), make_run(DIGITS, samples_seen=64))
     assert 0 < metrics["mean_weight"] < 1
 
@@ -206,11 +207,11 @@ def as_tensors(data):
     return Labelled(torch.from_numpy(data[0]), torch.from_numpy(data[1]))
 
 
-def test_linear_probe_finds_the_optimum_that_scikit_learn_finds():
+def test_linear_probe_finds_the_optimum_of_scikit_learn():
     train, test = labelled(0), labelled(1)
     penalty = 0.01
     scale = StandardScaler().fit(train[0])
-    # scikit-learn's C divides the penalty on the sum of the losses, ours multiplies that on their mean.
+    # scikit-learn adds its penalty, divided by C, to the sum of the losses; linear_probe adds it to their mean.
     peer = LogisticRegression(C=1 / (penalty * len(train[1])), tol=1e-8, max_iter=2000)
     peer.fit(scale.transform(train[0]), train[1])
     expected = peer.score(scale.transform(test[0]), test[1])
@@ -225,8 +226,8 @@ def test_nearest_neighbours_agree_with_scikit_learn():
     assert nearest_neighbours(as_tensors(train), as_tensors(test), 20) == pytest.approx(expected, abs=1 / 300)
 
 
-def test_probe_of_features_that_are_not_finite_is_told():
+def test_probe_of_features_that_are_not_finite_is_an_error():
     data = as_tensors(labelled(0))
-    data.features[3, 2] = torch.nan
+    data.inputs[3, 2] = torch.nan
     with pytest.raises(FloatingPointError, match="not finite"):
         linear_probe(data, data, 1e-4)

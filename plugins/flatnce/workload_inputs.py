@@ -1,4 +1,4 @@
-"""What a contrastive loss is checked and timed on: a batch of two views' projections, forward and backward."""
+"""Batches of two views' projections, on which contrastive losses are checked and timed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 def inputs(
     generator: torch.Generator, device: torch.device, dtype: torch.dtype, batch: int, dimension: int
 ) -> tuple[Tensor, Tensor]:
-    """Two views [batch, dimension], the second near the first, as a half-trained encoder gives them.
+    """Two views [batch, dimension], the second near the first, like those of a half-trained encoder.
 
     Drawn in float64 on the generator's device and then rounded: every dtype and device gets the same rows.
     """
@@ -39,7 +39,7 @@ def separated(
 def uneven_lengths(
     generator: torch.Generator, device: torch.device, dtype: torch.dtype, batch: int, dimension: int
 ) -> tuple[Tensor, Tensor]:
-    """The rows of ``inputs``, with lengths from a thousandth of theirs to a thousand times theirs."""
+    """The rows of ``inputs``, each times a factor from 0.001 to 1,000."""
     view_a, other = _draw(generator, 2, batch, dimension)
     lengths = 10 ** _draw(generator, 2, batch, 1).clamp(-3, 3)
     return _views(lengths[0] * view_a, lengths[1] * (view_a + 0.5 * other), device, dtype)
@@ -59,14 +59,14 @@ def call(loss: Callable[[Tensor, Tensor], Tensor], view_a: Tensor, view_b: Tenso
 
 
 def least_bytes(itemsize: int, batch: int, dimension: int) -> int:
-    """Both views read once, both gradients written once. No score needs to reach memory."""
+    """Both views are read once, both gradients are written once. No score needs to reach memory."""
     return 4 * batch * dimension * itemsize
 
 
 def least_flops(batch: int, dimension: int) -> int:
-    """Multiplications and additions of the matrix products with all 2 batch rows against each other.
+    """Multiplications and additions of the matrix products of all 2 batch rows with each other.
 
-    The scores are symmetric, so half of (2 batch)^2 dot products of 2 dimension operations are needed; their
-    gradient is multiplied with the rows once, which is (2 batch)^2 * 2 dimension more.
+    The scores are symmetric: half of (2 batch)^2 dot products of 2 dimension operations are needed. Their gradient
+    times the rows is one more product, of (2 batch)^2 * 2 dimension operations.
     """
     return 3 * (2 * batch) ** 2 * dimension
