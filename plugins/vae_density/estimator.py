@@ -1,4 +1,4 @@
-"""The estimators that are trained: variational autoencoders under four objectives, fitted and evaluated."""
+"""Variational autoencoders: training with an objective, and estimates of the log density of new rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Normal
 
 from harness.errors import UsageError
-from harness_plugins.vae_density.checks import (
+from harness_plugins.vae_density.arguments import (
     require_binary,
     require_positive,
     require_several,
@@ -29,23 +29,23 @@ from harness_plugins.vae_density.objectives import Divergence, Objective, log_me
 from harness_plugins.vae_density.observations import Measure, Redraw
 
 Estimator = Literal["elbo", "iwae", "prior"]
-#: Told the step, the number of steps and the bound's mean over the minibatch, in nats, from time to time.
+#: Called with the step, the number of steps and the minibatch's mean bound in nats, about ``REPORTS`` times.
 Report = Callable[[int, int, float], None]
 
 #: The schedule of arXiv 1509.00519: 3^(i-1) epochs in stage i = 1 ... 8.
 PAPER_EPOCHS = sum(3**i for i in range(8))
-#: About so many reports are made.
+#: Number of reports in one training, about.
 REPORTS = 100
 #: A latent is active if its posterior mean varies by more than this over images (arXiv 1509.00519, section 5.2).
 ACTIVE_VARIANCE = 0.01
 
 
 class VariationalDensity:
-    """An autoencoder that is trained by ``fit`` and bounds the log density of new rows (docs/roles.md).
+    """An autoencoder that ``fit`` trains, with bounds of the log density of new rows (docs/roles.md).
 
-    The defaults are the protocol of arXiv 1509.00519: two tanh layers of 200, 50 latents, minibatches of 20, Adam
-    with 0.9, 0.999 and an epsilon of 1e-4, 3280 epochs in eight stages, 5000 samples for evaluation. It computes
-    in the dtype and on the device of the rows it was fitted on.
+    The defaults are the protocol of arXiv 1509.00519: two tanh layers of 200 units, 50 latents, minibatches of 20,
+    Adam with 0.9, 0.999 and an epsilon of 1e-4, 3280 epochs in eight stages, 5000 samples for evaluation. It computes
+    in the dtype and on the device of the rows that it is fitted on.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> estimator = VariationalDensity("iwae", k=5, hidden=4, latent=2, epochs=1, k_eval=10)
@@ -54,6 +54,7 @@ class VariationalDensity:
     torch.Size([4])
     """
 
+    # One parameter for each option of the methods.
     def __init__(
         self,
         objective: Objective,
@@ -86,9 +87,9 @@ class VariationalDensity:
 
     @property
     def measure(self) -> Measure:
-        """What ``log_density`` is the logarithm of: see ``observations``."""
-        kinds: dict[Likelihood, Measure] = {"bernoulli": "mass", "gaussian": "density", "grey-bernoulli": "score"}
-        return kinds[self.likelihood]
+        """The quantity whose logarithm ``log_density`` is: see ``observations``."""
+        measures: dict[Likelihood, Measure] = {"bernoulli": "mass", "gaussian": "density", "grey-bernoulli": "score"}
+        return measures[self.likelihood]
 
     @property
     def model(self) -> Autoencoder:
@@ -103,7 +104,7 @@ class VariationalDensity:
         return self._model is None
 
     def start(self, x: Tensor, generator: torch.Generator | None = None) -> Autoencoder:
-        """Make a fresh, untrained network for rows like ``x`` [N, ...], its weights drawn from ``generator``."""
+        """Make a fresh, untrained network for rows like ``x`` [N, ...], with weights drawn from ``generator``."""
         rows = rows_of(x)
         sizes = Sizes(rows.shape[1], self._hidden, self._latent, self._layers)
         model = Autoencoder(sizes, self.likelihood, generator or torch.default_generator)
@@ -119,36 +120,30 @@ class VariationalDensity:
         redraw: Redraw | None = None,
         report: Report | None = None,
     ) -> VariationalDensity:
-        """Train on ``x`` [N, ...], N >= 2, floating; gives itself.
+        """Train on ``x`` [N, ...], N >= 2, floating; return the estimator.
 
-        ``generator`` (on the CPU; torch's own if left out) starts weights, order, redrawing and samples, each
-        in a stream of its own: objectives under one generator see the same weights, order and pictures.
-        ``redraw`` makes a fresh observation of each minibatch, such as binary pixels of grey ones; without it
-        the rows are the observations. Raises ValueError for rows the likelihood gives no meaning to,
-        FloatingPointError naming the step where the bound stops being finite.
+        ``generator`` (on the CPU; default: torch's own) seeds separate streams for weights, order, redrawing and
+        samples: under one generator all objectives get the same weights, order and pictures. ``redraw`` draws a fresh
+        observation of each minibatch, such as binary pixels of grey ones; without it the rows are the observations.
+        Raises ValueError for rows that the likelihood cannot have, and FloatingPointError naming the step at which
+        the bound is not finite.
         """
         rows = rows_of(x)
-        require_several(x, 2, "the variation between rows is what is learned")
+        require_several(x, 2, "training learns the variation between rows")
         if redraw is not None or self.likelihood == "grey-bernoulli":
             require_unit_interval(x)
         elif self.likelihood == "bernoulli":
             require_binary(x)
-        # One draw for each stream, in this order: nothing that follows depends on the objective or on k.
+        # The seeds are drawn first, so that no stream depends on the objective or on k.
         seeds = torch.randint(2**62, (4,), generator=generator).tolist()
         weights, order = (torch.Generator().manual_seed(seed) for seed in seeds[:2])
         pictures, samples = (torch.Generator(device=x.device).manual_seed(seed) for seed in seeds[2:])
         model = self.start(x, weights)
-        optimizer = torch.optim.Adam(
-            model.parameters(),
-            self._learning_rate,
-            betas=(0.9, 0.999),
-            eps=1e-4,
-            fused=x.device.type in ("cpu", "cuda"),
-        )
+        optimizer = self._optimizer(model, x.device)
         steps = self._epochs * math.ceil(len(rows) / self._batch_size)
         stride = max(1, steps // REPORTS)
-        for step, chosen in enumerate(self._batches(len(rows), order)):
-            batch = rows[chosen.to(x.device)]
+        for step, batch_rows in enumerate(self._batches(len(rows), order)):
+            batch = rows[batch_rows.to(x.device)]
             if redraw is not None:
                 batch = redraw(batch, pictures)
             optimizer.param_groups[0]["lr"] = self._learning_rate * stage_factor(step, steps)
@@ -163,6 +158,10 @@ class VariationalDensity:
             optimizer.step()
         return self
 
+    def _optimizer(self, model: Autoencoder, device: torch.device) -> torch.optim.Adam:
+        fused = device.type in ("cpu", "cuda")
+        return torch.optim.Adam(model.parameters(), self._learning_rate, betas=(0.9, 0.999), eps=1e-4, fused=fused)
+
     def _batches(self, count: int, order: torch.Generator) -> Iterator[Tensor]:
         for _ in range(self._epochs):
             yield from torch.split(torch.randperm(count, generator=order), self._batch_size)
@@ -170,40 +169,41 @@ class VariationalDensity:
     def log_density(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """An estimate of log p(x) in nats for each row of ``x`` [N, ...], float64 [N], on the model's device.
 
-        By ``estimator``: ``iwae`` is the bound from ``k_eval`` samples of the encoder, ``elbo`` their average
-        log weight, ``prior`` the bound from samples of the prior. Each is below log p(x) in expectation. Raises
-        ValueError naming the first row that the likelihood gives no meaning to.
+        Which estimate it is depends on ``estimator``: ``iwae`` is the bound from ``k_eval`` samples of the encoder,
+        ``elbo`` their average log weight, ``prior`` the bound from samples of the prior. Each is at most log p(x) in
+        expectation. Raises ValueError naming the first row that the likelihood cannot have.
         """
-        (found,) = self.estimates(x, (self.k_eval,), generator=generator)
-        return self.value(found)
+        (estimate,) = self.estimates(x, (self.k_eval,), generator=generator)
+        return self.value(estimate)
 
     def value(self, estimate: ImportanceEstimate) -> Tensor:
-        """Which figure of ``estimate`` the option ``estimator`` takes for the log density, [N]."""
+        """The log density [N] that the option ``estimator`` takes from ``estimate``."""
         return estimate.mean_log if self.estimator == "elbo" else estimate.log_mean
 
     def estimates(
         self, x: Tensor, samples: tuple[int, ...], *, generator: torch.Generator | None = None
     ) -> tuple[ImportanceEstimate, ...]:
-        """What importance sampling gives after each of the rising numbers of ``samples``, from one stream."""
+        """The estimates after each of the ascending numbers of ``samples``, from one stream."""
         model = self.model
         rows = rows_of(x, width=model.sizes.dimension)
         if self.likelihood == "bernoulli":
             require_binary(x)
         elif self.likelihood == "grey-bernoulli":
             require_unit_interval(x)
-        place = next(model.parameters())
+        weight = next(model.parameters())
         (seed,) = torch.randint(2**62, (1,), generator=generator).tolist()
-        noise = torch.Generator(device=place.device).manual_seed(seed)
+        noise = torch.Generator(device=weight.device).manual_seed(seed)
+        make_sampler = model.prior_sampler if self.estimator == "prior" else model.encoder_sampler
 
         def sampler_of(part: Tensor) -> Sampler:
-            return (model.prior_sampler if self.estimator == "prior" else model.encoder_sampler)(part, noise)
+            return make_sampler(part, noise)
 
-        return stream_estimates(sampler_of, rows.to(place.device, place.dtype), samples)
+        return stream_estimates(sampler_of, rows.to(weight.device, weight.dtype), samples)
 
     def bound(self, x: Tensor, noise: Tensor) -> Tensor:
-        """The bound [N] of ``x`` [N, D] from samples made of ``noise`` [K, N, all latents]; can be differentiated.
+        """The bound [N] of ``x`` [N, D] from ``noise`` [K, N, all latents]; can be differentiated.
 
-        Memory stays at one chunk's activations however large K is. Needs ``start`` or ``fit``.
+        Only one chunk's activations are in memory, whatever K is. Needs ``start`` or ``fit``.
         """
         model = self.model
 
@@ -214,25 +214,25 @@ class VariationalDensity:
         return log_weights.mean(dim=0) if self.objective == "elbo" else log_mean_exp(log_weights)
 
     def active_units(self, x: Tensor, *, generator: torch.Generator | None = None) -> int:
-        """How many latents vary with the image ``x`` [N, ...], N >= 2, by more than 0.01 in variance of the mean."""
+        """Number of latents whose mean has a variance above 0.01 over the images ``x`` [N, ...], N >= 2."""
         rows = rows_of(x, width=self.model.sizes.dimension)
         require_several(x, 2, "the variance over one image is not defined")
-        place = next(self.model.parameters())
+        weight = next(self.model.parameters())
         source = generator or torch.default_generator
-        return self.model.active_units(rows.to(place.device, place.dtype), ACTIVE_VARIANCE, source)
+        return self.model.active_units(rows.to(weight.device, weight.dtype), ACTIVE_VARIANCE, source)
 
 
 class AllAtOnce(VariationalDensity):
-    """The same with the bound as it is published: every sample's terms at once, in torch's own distributions.
+    """``VariationalDensity`` with the published form of the bound: all samples at once, by torch.distributions.
 
-    Memory grows with the number of samples. What streams, and keeps one chunk's activations, is checked against it.
+    Memory grows with the number of samples. The streamed bound is checked against this form.
     """
 
     def bound(self, x: Tensor, noise: Tensor) -> Tensor:
-        """As ``VariationalDensity.bound``; the one-layer model's only. Raises UsageError for two layers."""
+        """As ``VariationalDensity.bound``, for one layer. Raises UsageError for two layers."""
         model = self.model
         if self._layers != 1:
-            raise UsageError(f"layers = {self._layers}: the bound from all samples at once is that of one layer")
+            raise UsageError(f"layers = {self._layers}: the bound from all samples at once needs one layer")
         mean, log_scale = model.encoder[0](x)
         scale = log_scale.exp()
         latent = mean + scale * noise
@@ -252,16 +252,16 @@ class AllAtOnce(VariationalDensity):
 
 
 def _log_probability(distribution: Distribution, x: Tensor) -> Tensor:
-    """In nats, of independent entries together: summed over the last dimension."""
-    found: Tensor = distribution.log_prob(x)
-    return found.sum(-1)
+    """Log probability in nats of independent entries, summed over the last dimension."""
+    logs: Tensor = distribution.log_prob(x)
+    return logs.sum(-1)
 
 
 def stage_factor(step: int, steps: int) -> float:
     """Learning rate at ``step`` of ``steps`` as a share of the first, by the schedule of arXiv 1509.00519.
 
-    Stage i = 1 ... 8 lasts 3^(i-1) of 3280 epochs at round(10^(1 - (i-1)/7), 1) tenths; fewer epochs shorten
-    every stage alike.
+    Stage i = 1 ... 8 lasts 3^(i-1) of 3280 epochs at round(10^(1 - (i-1)/7), 1) tenths of the first rate; fewer
+    epochs shorten every stage alike.
 
     >>> [stage_factor(epoch, 3280) for epoch in (0, 1, 3, 4, 13, 3279)]
     [1.0, 0.72, 0.72, 0.52, 0.37, 0.1]

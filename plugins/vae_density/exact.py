@@ -1,7 +1,7 @@
-"""The bounds against the truth: importance sampling in a linear-Gaussian model of real digits, whose density is known.
+"""Bounds compared with the exact density: importance sampling in a linear-Gaussian model of real digits.
 
-Every level of samples is drawn afresh and repeated, so that what is compared are estimates with a known error. A
-violation is one that chance would produce in one cell of a thousand at most, over all images and levels together.
+Each number of samples ("level") gets fresh draws and is repeated, so every estimate has a known error. A difference is
+a violation if it is so large that over all images and levels chance produces one in at most 1 of 1000 cells.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from harness_plugins.vae_density.observations import require_measure
 if TYPE_CHECKING:
     from harness.running.run import Run
 
-#: Probability that chance alone makes a cell count a violation of one kind.
-FALSE_ALARM = 1e-3
-#: What rounding may add to a log weight, in nats, in each dtype.
+#: Probability that chance alone gives a cell a violation of one kind.
+FALSE_ALARM_RATE = 1e-3
+#: Largest rounding error of a log weight, in nats, in each dtype.
 ROUNDING = {torch.float64: 1e-9, torch.float32: 2e-3}
 
 
 class KnownDensity(Protocol):
-    """What the task asks of an estimator."""
+    """An estimator whose density is known in closed form."""
 
     estimator: str
     k_eval: int
@@ -41,32 +41,33 @@ class KnownDensity(Protocol):
 
 
 def ppca_exact(estimator: KnownDensity, run: Run) -> dict[str, float]:
-    """Fit on the training digits, then hold the estimates on test digits against the closed form.
+    """Fit on the training digits and compare estimates on test digits with the closed form.
 
     Returns the metrics of ``density/ppca-exact``. Raises UsageError for an estimator whose density is not known
-    in closed form, or a dtype other than float32 and float64.
+    in closed form, and for a dtype other than float32 and float64.
     """
     require_measure(estimator, "density", "density/ppca-exact")
-    needed = ("exact_log_density", "divergence", "sampler", "estimator", "k_eval")
-    if lacking := [name for name in needed if not hasattr(estimator, name)]:
-        raise UsageError(f"this estimator has no {', '.join(lacking)}, which the task needs (docs/roles.md)")
+    required = ("exact_log_density", "divergence", "sampler", "estimator", "k_eval")
+    if missing := [name for name in required if not hasattr(estimator, name)]:
+        raise UsageError(f"this estimator has no {', '.join(missing)}, which the task needs (docs/roles.md)")
     if run.dtype not in ROUNDING:
-        raise UsageError(f"dtype {run.dtype}: density/ppca-exact counts violations in float32 or float64 alone")
+        raise UsageError(f"dtype {run.dtype}: density/ppca-exact needs float32 or float64")
     data = run.data("digits")
     estimator.fit(torch.tensor(data["train_images"], device=run.device, dtype=run.dtype))
     order = torch.randperm(len(data["test_images"]), generator=run.generator)[: run.options["images"]]
     images = torch.tensor(data["test_images"], dtype=run.dtype)[order].to(run.device)
-    levels = ladder(estimator.k_eval)
+    levels = sample_levels(estimator.k_eval)
     estimates = [_repeated(estimator, images.flatten(1), level, run) for level in levels]
-    values = torch.stack([one.mean_log if estimator.estimator == "elbo" else one.log_mean for one in estimates])
+    values = torch.stack([e.mean_log if estimator.estimator == "elbo" else e.log_mean for e in estimates])
     truth = estimator.exact_log_density(images).cpu()
+    elbo = truth - estimator.divergence(images).double().cpu()
     rounding = ROUNDING[run.dtype]
     last = estimates[-1]
     shortfall = truth - values.mean(dim=1)
     return {
-        "bound_violations": above(values, truth, rounding),
-        "monotone_violations": falling(values, rounding),
-        "gap_violations": apart(last.mean_log, truth - estimator.divergence(images).double().cpu(), rounding),
+        "bound_violations": count_above(values, truth, rounding),
+        "monotone_violations": count_falls(values, rounding),
+        "gap_violations": count_different(last.mean_log, elbo, rounding),
         "bias": shortfall[-1].mean().item(),
         "first_gap": (truth - last.mean_log.mean(dim=0)).mean().item(),
         "spread": values[-1].std(dim=0).mean().item(),
@@ -75,33 +76,33 @@ def ppca_exact(estimator: KnownDensity, run: Run) -> dict[str, float]:
     }
 
 
-def ladder(most: int) -> list[int]:
+def sample_levels(most: int) -> list[int]:
     """1, 2, 5, 10, 20, 50 ... below ``most``, and ``most``.
 
-    >>> ladder(30), ladder(1)
+    >>> sample_levels(30), sample_levels(1)
     ([1, 2, 5, 10, 20, 30], [1])
     """
     steps = [digit * 10**power for power in range(len(str(most))) for digit in (1, 2, 5)]
     return [*(step for step in steps if step < most), most]
 
 
-def above(values: Tensor, truth: Tensor, rounding: float) -> int:
-    """How many means of ``values`` [levels, repeats, N] lie above ``truth`` [N] beyond chance and rounding."""
+def count_above(values: Tensor, truth: Tensor, rounding: float) -> int:
+    """Number of means of ``values`` [levels, repeats, N] above ``truth`` [N] by more than chance and rounding."""
     mean, error = _mean_and_error(values)
     return int((mean - truth > _quantile(values, mean.numel()) * error + rounding).sum())
 
 
-def falling(values: Tensor, rounding: float) -> int:
-    """How often the mean of ``values`` [levels, repeats, N] falls from one level to the next beyond chance."""
+def count_falls(values: Tensor, rounding: float) -> int:
+    """Number of means of ``values`` [levels, repeats, N] that fall to the next level by more than chance."""
     mean, error = _mean_and_error(values)
-    fall, noise = mean[:-1] - mean[1:], torch.hypot(error[:-1], error[1:])
-    return int((fall > _quantile(values, max(1, fall.numel())) * noise + rounding).sum())
+    fall, fall_error = mean[:-1] - mean[1:], torch.hypot(error[:-1], error[1:])
+    return int((fall > _quantile(values, max(1, fall.numel())) * fall_error + rounding).sum())
 
 
-def apart(values: Tensor, wanted: Tensor, rounding: float) -> int:
-    """How many means of ``values`` [repeats, N] differ from ``wanted`` [N] beyond chance and rounding."""
+def count_different(values: Tensor, expected: Tensor, rounding: float) -> int:
+    """Number of means of ``values`` [repeats, N] that differ from ``expected`` [N] by more than chance and rounding."""
     mean, error = _mean_and_error(values[None])
-    return int(((mean - wanted).abs() > _quantile(values[None], 2 * mean.numel()) * error + rounding).sum())
+    return int(((mean - expected).abs() > _quantile(values[None], 2 * mean.numel()) * error + rounding).sum())
 
 
 def _mean_and_error(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,17 +110,16 @@ def _mean_and_error(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _quantile(values: Tensor, comparisons: int) -> float:
-    """Student's quantile for so many one-sided comparisons of means over the repeats together (Bonferroni)."""
-    return float(stats.t.isf(FALSE_ALARM / comparisons, values.shape[1] - 1))
+    """Student's quantile for a mean over the repeats, one-sided, with Bonferroni's correction for the comparisons."""
+    return float(stats.t.isf(FALSE_ALARM_RATE / comparisons, values.shape[1] - 1))
 
 
 def _repeated(estimator: KnownDensity, rows: Tensor, samples: int, run: Run) -> ImportanceEstimate:
-    """Independent estimates of each row, every field [repeats, N] on the CPU."""
+    """Repeated independent estimates of each row, every field [repeats, N] on the CPU."""
     repeats = run.options["repeats"]
-    # All repeats of all rows are rows of one stream: they are independent draws like any others.
-    (found,) = stream_estimates(
+    # Repeated rows are rows of one stream, so their draws are independent.
+    (estimate,) = stream_estimates(
         lambda part: estimator.sampler(part, run.generator), rows.repeat(repeats, 1), (samples,)
     )
-    return ImportanceEstimate(
-        *(getattr(found, name).view(repeats, len(rows)).cpu() for name in ("log_mean", "mean_log", "effective_samples"))
-    )
+    fields = (estimate.log_mean, estimate.mean_log, estimate.effective_samples)
+    return ImportanceEstimate(*(field.view(repeats, len(rows)).cpu() for field in fields))

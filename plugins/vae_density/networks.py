@@ -1,7 +1,7 @@
 """Variational autoencoders with one or two layers of latent variables, and the log weights of their samples.
 
 Layers and widths are those of arXiv 1509.00519: tanh layers between the stochastic ones, Gaussian latents with
-diagonal covariance, a standard normal prior on top. Two layers: x - h1 - h2 with q(h1|x) q(h2|h1) and
+diagonal covariance, a standard normal prior on the top layer. Two layers are x - h1 - h2 with q(h1|x) q(h2|h1) and
 p(h2) p(h1|h2) p(x|h1).
 """
 
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from harness_plugins.vae_density.importance import Sampler
 
-#: ``grey-bernoulli`` puts grey pixels into the Bernoulli formula: a score that is nobody's log probability.
+#: ``grey-bernoulli`` applies the Bernoulli formula to grey pixels: a score, not a log probability.
 Likelihood = Literal["bernoulli", "gaussian", "grey-bernoulli"]
-#: A pixel's mean is kept this far from 0 and 1 before its logit becomes the decoder's first bias.
+#: The decoder's first bias is the logit of a pixel's mean, which is clipped to this distance from 0 and 1.
 CLIPPED_MEAN = 1e-3
-#: Gaussian decoders start with the standard deviation of their pixels, and never go below this one.
+#: Least standard deviation of a Gaussian decoder, which starts with that of its pixels.
 LEAST_SCALE = 1e-3
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -50,7 +50,7 @@ class Sizes:
 
 
 class Gaussian(nn.Module):
-    """Two tanh layers, then mean and log standard deviation: [..., inputs] to two tensors [..., outputs]."""
+    """Two tanh layers, then linear heads for mean and log standard deviation, [..., outputs] each."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -64,10 +64,10 @@ class Gaussian(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Encoder and decoder. All weights come from ``generator`` in float64, whatever dtype they are then given.
+    """Encoder and decoder. All weights are drawn from ``generator`` in float64, whatever the final dtype.
 
     ``likelihood`` is that of the pixels: ``bernoulli`` (or ``grey-bernoulli``) with logits from the decoder, or
-    ``gaussian`` with means from the decoder and one learned standard deviation a pixel.
+    ``gaussian`` with means from the decoder and one learned standard deviation for each pixel.
     """
 
     def __init__(self, sizes: Sizes, likelihood: Likelihood, generator: torch.Generator) -> None:
@@ -92,7 +92,7 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def start_at(self, x: Tensor) -> None:
-        """Set the decoder's last bias, and a Gaussian's scale, by the pixels' own means in ``x`` [N, D]."""
+        """Start the decoder at the means of the pixels in ``x`` [N, D], and a Gaussian's scale at their spread."""
         last = self.decoder[-1]
         assert isinstance(last, nn.Linear)
         mean = x.double().mean(dim=0)
@@ -106,26 +106,26 @@ class Autoencoder(nn.Module):
     def log_likelihood(self, x: Tensor, latent: Tensor) -> Tensor:
         """log p(x|z) in nats: ``x`` [N, D] and ``latent`` [k, N, L] to [k, N].
 
-        ``bernoulli`` takes every pixel above a half for a 1 and every other one for a 0.
+        ``bernoulli`` treats every pixel above a half as 1 and every other one as 0.
         """
         output = self.decoder(latent)
         if self.likelihood == "gaussian":
             return log_normal(x, output, self.log_scale.clamp_min(math.log(LEAST_SCALE)))
         if self.likelihood == "bernoulli":
-            # log sigmoid of the signed logit: one exponential a pixel, and no difference of large numbers. The sign is
-            # a factor since choosing between an output and its negative takes several times as long.
+            # log sigmoid of the signed logit: one exponential for each pixel, and no difference of large numbers. The
+            # sign is a factor, because selecting an output or its negative takes several times as long.
             return -F.softplus(output * (1 - 2 * (x > 0.5).to(output.dtype))).sum(-1)
         return -F.binary_cross_entropy_with_logits(output, x.expand_as(output), reduction="none").sum(-1)
 
     def proposal(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log standard deviation [N, L] of q of the lowest layer for ``x`` [N, D]."""
-        found: tuple[Tensor, Tensor] = self.encoder[0](x)
-        return found
+        """Mean and log standard deviation [N, L] of q for the lowest layer, from ``x`` [N, D]."""
+        mean_and_log_scale: tuple[Tensor, Tensor] = self.encoder[0](x)
+        return mean_and_log_scale
 
     def noise(self, count: int, rows: int, generator: torch.Generator, like: Tensor) -> Tensor:
-        """Standard normal numbers [count, rows, all latents together] that a sample is made of.
+        """Standard normal noise [count, rows, all latents together], from which samples are computed.
 
-        They are drawn on the generator's device in float32 (float64 if ``like`` is), then moved.
+        It is drawn on the generator's device in float32 (float64 if ``like`` is), then moved to that of ``like``.
         """
         width = sum(self.sizes.latents)
         dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
@@ -133,11 +133,11 @@ class Autoencoder(nn.Module):
         return drawn.to(like.device, like.dtype)
 
     def terms(self, x: Tensor, noise: Tensor, *, stopped: bool = False, analytic: bool = False) -> Tensor:
-        """log p(x, z) - log q(z|x) of samples z made of ``noise`` [k, N, L]: log weights [k, N] in nats.
+        """log p(x, z) - log q(z|x) of the samples z from ``noise`` [k, N, L]: log weights [k, N] in nats.
 
-        ``stopped``: q's density is evaluated with its parameters held constant, so that a gradient reaches the
-        encoder through the samples alone (arXiv 1810.04152, equation 8). ``analytic``: the top layer's part,
-        log p(z) - log q(z|.), is replaced by its expectation, minus the Kullback-Leibler divergence.
+        With ``stopped`` the density of q has constant parameters, so a gradient reaches the encoder through the
+        samples alone (arXiv 1810.04152, equation 8). With ``analytic`` the top layer's part, log p(z) - log q(z|.), is
+        replaced by its expectation, minus the Kullback-Leibler divergence.
         """
         return self.weigh(x, self.proposal(x), noise, stopped=stopped, analytic=analytic)
 
@@ -150,7 +150,7 @@ class Autoencoder(nn.Module):
         stopped: bool = False,
         analytic: bool = False,
     ) -> Tensor:
-        """``terms`` with the lowest layer's ``proposal`` already at hand."""
+        """``terms`` with the lowest layer's ``proposal`` already computed."""
         width = self.sizes.latents[0]
         bottom_noise, top_noise = noise[..., :width], noise[..., width:]
         mean, log_scale = proposal
@@ -164,19 +164,19 @@ class Autoencoder(nn.Module):
         top_mean, top_log_scale = upper(bottom)
         top = top_mean + top_log_scale.exp() * top_noise
         if stopped:
-            # The upper layer's parameters are held, its input is not: that is a sample.
-            held = {name: value.detach() for name, value in upper.named_parameters()}
-            top_mean, top_log_scale = torch.func.functional_call(upper, held, (bottom,))
+            # The upper layer's parameters are constant, but its input is a sample.
+            constants = {name: value.detach() for name, value in upper.named_parameters()}
+            top_mean, top_log_scale = torch.func.functional_call(upper, constants, (bottom,))
         between = log_normal(bottom, *self.prior[0](top)) - log_normal(bottom, mean, log_scale)
         return pixels + between + _top_term(top, top_mean, top_log_scale, analytic, None if stopped else top_noise)
 
     def encoder_sampler(self, x: Tensor, generator: torch.Generator) -> Sampler:
-        """Log weights of samples of q(z|x) for ``x`` [N, D]; the encoder's lowest layer runs once."""
+        """Sampler of log weights with samples from q(z|x), for ``x`` [N, D]; the encoder's lowest layer runs once."""
         proposal = self.proposal(x)
         return lambda count: self.weigh(x, proposal, self.noise(count, len(x), generator, x))
 
     def prior_sampler(self, x: Tensor, generator: torch.Generator) -> Sampler:
-        """Log weights of samples of the prior, which are log p(x|z) alone, for ``x`` [N, D]."""
+        """Sampler of log weights with samples from the prior, that is log p(x|z) alone, for ``x`` [N, D]."""
 
         def draw(count: int) -> Tensor:
             top = self.noise(count, len(x), generator, x)
@@ -190,10 +190,10 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def active_units(self, x: Tensor, threshold: float, generator: torch.Generator) -> int:
-        """Latents, of all layers, whose mean under q varies by more than ``threshold`` over ``x`` [N, D].
+        """Number of latents, in all layers, whose mean under q has a variance above ``threshold`` over ``x`` [N, D].
 
-        The variance is that over images of E[z|x] (arXiv 1509.00519, section 5.2); the upper layer's mean is
-        taken at one sample of the lower layer.
+        The variance is that of E[z|x] over images (arXiv 1509.00519, section 5.2); the upper layer's mean is computed
+        from one sample of the lower layer.
         """
         mean, log_scale = self.proposal(x)
         count = int((mean.var(dim=0) > threshold).sum())
@@ -222,13 +222,13 @@ def standard_divergence(mean: Tensor, log_scale: Tensor) -> Tensor:
 
 
 def tanh_layers(inputs: int, width: int, generator: torch.Generator) -> nn.Sequential:
-    """Two linear layers, each with a tanh after it."""
+    """Two linear layers, each followed by tanh."""
     return nn.Sequential(linear(inputs, width, generator), nn.Tanh(), linear(width, width, generator), nn.Tanh())
 
 
 def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
-    """A float64 layer with Glorot's uniform weights, drawn from ``generator``, and no bias yet."""
-    # torch draws first weights of its own from its global generator, which is left as it was.
+    """A float64 layer with Glorot's uniform weights, drawn from ``generator``, and zero bias."""
+    # torch first draws weights from its global generator; the fork restores that generator's state.
     with torch.random.fork_rng(devices=[]):
         layer = nn.Linear(inputs, outputs, dtype=torch.float64)
     nn.init.xavier_uniform_(layer.weight, generator=generator)
@@ -240,7 +240,7 @@ def _top_term(z: Tensor, mean: Tensor, log_scale: Tensor, analytic: bool, noise:
     if analytic:
         return -standard_divergence(mean, log_scale)
     if noise is not None:
-        # z is mean + scale * noise, of which noise need not be found again.
+        # z is mean + scale * noise, so noise need not be computed from z.
         return 0.5 * (noise.square() - z.square()).sum(-1) + log_scale.sum(-1)
     zero = torch.zeros((), dtype=z.dtype, device=z.device)
     return log_normal(z, zero, zero) - log_normal(z, mean, log_scale)

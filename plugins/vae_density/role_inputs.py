@@ -16,7 +16,7 @@ def pixels(generator: torch.Generator, device: torch.device, dtype: torch.dtype,
 
 
 def fitted_log_density(estimator: Any, inputs: tuple[Tensor]) -> Any:
-    """Fit the rows, then give their log densities. Pixels are made 0 or 1 for an estimator that gives a mass."""
+    """Fit the rows and compute their log densities. An estimator of a mass gets binary pixels."""
     (x,) = inputs
     if getattr(estimator, "measure", None) == "mass":
         x = (x > 0.5).to(x.dtype)
@@ -26,6 +26,6 @@ def fitted_log_density(estimator: Any, inputs: tuple[Tensor]) -> Any:
 
 
 def _call(function: Callable[..., Any], x: Tensor, generator: torch.Generator) -> Any:
-    """Pass the generator to a function whose signature names it."""
+    """Call a function of ``x``, with the generator if its signature names one."""
     named = "generator" in inspect.signature(function).parameters
     return function(x, generator=generator) if named else function(x)

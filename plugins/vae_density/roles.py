@@ -1,4 +1,4 @@
-"""The role that density estimators fill."""
+"""The role of density estimators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _HERE = "harness_plugins.vae_density.role_inputs"
 ROLES = (
     Role(
         name="density-estimator",
-        help="fits rows, then gives the log density or log probability of rows; says which as .measure",
+        help="fits rows, then computes log densities or log probabilities of rows; .measure says which",
         signature="estimator.fit(x [N, ...]); estimator.log_density(x [N, ...]) -> [N], nats",
         inputs=f"{_HERE}:pixels",
         call=f"{_HERE}:fitted_log_density",

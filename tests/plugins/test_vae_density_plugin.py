@@ -1,4 +1,4 @@
-"""What the plugin registers fits together: claims, the notes' numbers, suites, workload."""
+"""The plugin's claims, suites and workload are consistent."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def suite_cells(name):
 
 
 def test_exact_and_full_claims_are_decided_by_the_full_suite():
-    found = {name: suite_cells(name) for name in ("density", "density-full")}
+    plans = {name: suite_cells(name) for name in ("density", "density-full")}
     for name, claim in TESTED.items():
         long = "/full-" in name or "/exact-" in name
-        suite, cells = found["density-full" if long else "density"]
+        suite, cells = plans["density-full" if long else "density"]
         assert name in suite.claims
         assert needed_cells(claim, cells)
 
 
-def test_every_statement_of_the_notes_is_here():
+def test_every_numbered_statement_has_a_claim():
     numbers = {claim.source.id for claim in CLAIMS.values()} | {a for c in CLAIMS.values() for a in c.source.also}
     assert {f"VAE-{n}" for n in range(1, 21)} | {f"T{n}" for n in (1, 2, 3, 4, 5, 7, 8)} <= numbers
 
 
-def test_printed_figures_are_tested_as_they_were_measured():
+def test_printed_figures_are_tested_under_the_published_protocol():
     exact = [claim for name, claim in TESTED.items() if "/exact-" in name]
     assert len(exact) == 10
     for claim in exact:
@@ -63,17 +63,17 @@ def test_full_suite_runs_the_published_protocol():
     published = [cell for cell in cells if cell.options["epochs"] == 3280]
     assert len(published) == 3 * (2 + 2 * 2 * 2)
     for cell in published:
-        wanted = {"batch_size": 20, "learning_rate": 1e-3, "k_eval": 5000, "hidden": 200, "latent": 50}
-        assert wanted.items() <= cell.options.items()
+        protocol = {"batch_size": 20, "learning_rate": 1e-3, "k_eval": 5000, "hidden": 200, "latent": 50}
+        assert protocol.items() <= cell.options.items()
         assert (cell.options["test_images"], cell.options["binarise"]) == (0, "stochastic")
 
 
 @pytest.mark.parametrize("samples", [3, 900])
-def test_workload_gives_inputs_that_can_be_differentiated(samples):
+def test_workload_can_be_differentiated_with_every_autoencoder(samples):
     (workload,) = vae_density.harness_workloads()
-    make, call = resolve(workload.inputs), resolve(workload.call)
+    inputs, call = resolve(workload.inputs), resolve(workload.call)
     rounded, exact = (
-        make(torch.Generator().manual_seed(0), torch.device("cpu"), dtype, samples=samples, dimension=30, batch=2)
+        inputs(torch.Generator().manual_seed(0), torch.device("cpu"), dtype, samples=samples, dimension=30, batch=2)
         for dtype in (torch.float32, torch.float64)
     )
     assert torch.equal(rounded[1], exact[1].float())
@@ -96,7 +96,7 @@ def test_workload_gives_inputs_that_can_be_differentiated(samples):
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "grey-bernoulli"])
 @pytest.mark.parametrize(("fast", "plain"), [("vae", "vae-plain"), ("iwae", "iwae-plain")])
-def test_bound_written_out_is_the_one_that_is_streamed(fast, plain, likelihood):
+def test_bound_from_all_samples_at_once_equals_the_streamed_bound(fast, plain, likelihood):
     pictures = (torch.rand(3, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64) < 0.4).double()
     bounds = []
     for name in (fast, plain):
@@ -106,8 +106,8 @@ def test_bound_written_out_is_the_one_that_is_streamed(fast, plain, likelihood):
         estimator.start(pictures, torch.Generator().manual_seed(2))
         bound = estimator.bound(pictures, noise)
         bounds.append((bound, *torch.autograd.grad(bound.sum(), noise)))
-    for one, other in zip(*bounds, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-13)
+    for streamed, at_once in zip(*bounds, strict=True):
+        torch.testing.assert_close(streamed, at_once, rtol=1e-11, atol=1e-13)
 
 
 def test_workload_counts_the_least_work():

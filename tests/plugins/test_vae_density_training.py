@@ -1,4 +1,4 @@
-"""Fitting and evaluation: what is drawn, what is learned, what is counted, and what is refused."""
+"""Fitting and evaluation: random draws, training, metrics and refusals."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from harness.errors import UsageError
 from harness_plugins.vae_density.estimator import PAPER_EPOCHS, VariationalDensity, stage_factor
 from harness_plugins.vae_density.evaluation import grey_score, on_continuous_digits, on_digits
 from harness_plugins.vae_density.linear import LinearGaussian
+from harness_plugins.vae_density.networks import Sizes
 from harness_plugins.vae_density.observations import binarise, dequantise
 from harness_plugins.vae_density.references import FullGaussian, IndependentPixels, Kernel
 
@@ -27,18 +28,18 @@ def result(method="iwae", task="density/digits", run_options=None, seed=0, **opt
     return function(METHODS[method].create(**{**TINY, **options}), run), run
 
 
-def test_same_run_gives_the_same_result_bit_for_bit():
-    first, one = result(k=3)
+def test_result_is_the_same_bit_for_bit_in_every_run():
+    first, first_run = result(k=3)
     torch.manual_seed(99)
-    second, other = result(k=3)
+    second, second_run = result(k=3)
     assert first == second
-    assert one.curves == other.curves
+    assert first_run.curves == second_run.curves
     assert set(first) == set(TASKS["density/digits"].metrics)
     assert result(k=3, seed=1)[0] != first
 
 
 def test_weights_order_and_pictures_do_not_depend_on_the_objective():
-    seen = {}
+    pictures, weights = {}, {}
     for method, k in (("vae", 1), ("iwae", 5), ("dreg", 7)):
         batches = []
 
@@ -49,16 +50,17 @@ def test_weights_order_and_pictures_do_not_depend_on_the_objective():
         estimator = METHODS[method].create(**TINY, **({} if method == "vae" else {"k": k}))
         starts = []
         start = estimator.start
-        estimator.start = lambda *given, start=start, starts=starts: starts.append(start(*given)) or starts[-1]
+        estimator.start = lambda *arguments, start=start, starts=starts: starts.append(start(*arguments)) or starts[-1]
         grey = torch.rand(90, 1, 2, 3, generator=torch.Generator().manual_seed(0))
-        # One step of no length: the weights stay those of the start.
+        # Steps of no length, so that the weights stay those of the start.
         estimator._learning_rate = 1e-30
         estimator.fit(grey, generator=torch.Generator().manual_seed(5), redraw=redraw)
-        seen[method] = (torch.cat(batches), [p.detach() for p in starts[0].parameters()])
-    for other in ("iwae", "dreg"):
-        assert torch.equal(seen["vae"][0], seen[other][0])
-        for mine, theirs in zip(seen["vae"][1], seen[other][1], strict=True):
-            torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-20)
+        pictures[method] = torch.cat(batches)
+        weights[method] = [p.detach() for p in starts[0].parameters()]
+    for method in ("iwae", "dreg"):
+        assert torch.equal(pictures["vae"], pictures[method])
+        for weight, expected in zip(weights[method], weights["vae"], strict=True):
+            torch.testing.assert_close(weight, expected, rtol=0, atol=1e-20)
 
 
 @pytest.mark.parametrize(
@@ -73,27 +75,27 @@ def test_weights_order_and_pictures_do_not_depend_on_the_objective():
         ("iwae", {"estimator": "prior"}),
     ],
 )
-def test_every_option_takes_part(method, changed):
+def test_every_option_changes_the_result(method, changed):
     assert result(method, **changed)[0]["nll"] != result(method)[0]["nll"]
 
 
 def test_objectives_and_binarisation_train_different_models():
-    found = [result(method)[0]["nll"] for method in ("vae", "vae-k", "iwae", "dreg")]
-    found.append(result("vae", run_options={"binarise": "fixed"})[0]["nll"])
-    assert len(set(found)) == 5
+    scores = [result(method)[0]["nll"] for method in ("vae", "vae-k", "iwae", "dreg")]
+    scores.append(result("vae", run_options={"binarise": "fixed"})[0]["nll"])
+    assert len(set(scores)) == 5
 
 
-def test_training_beats_independent_pixels_and_one_sample_bounds_many():
-    kept = {"train_images": 600, "test_images": 100}
-    trained, _ = result("iwae", run_options=kept, hidden=48, latent=8, epochs=25, batch_size=20, learning_rate=0.01)
-    run = make_run("density/digits", **kept)
+def test_training_beats_independent_pixels_and_the_elbo_is_below_the_estimate():
+    images = {"train_images": 600, "test_images": 100}
+    trained, _ = result("iwae", run_options=images, hidden=48, latent=8, epochs=25, batch_size=20, learning_rate=0.01)
+    run = make_run("density/digits", **images)
     pixels = on_digits(METHODS["pixels"].create(), run)
     assert trained["nll"] < pixels["nll"] - 1
     assert trained["bound_gap"] > 0.1
     assert pixels["bound_gap"] == pixels["unconverged"] == pixels["active_units"] == 0
 
 
-def test_binary_pixels_are_one_as_often_as_they_are_bright():
+def test_binary_pixels_are_one_with_their_grey_value_as_probability():
     grey = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0]).expand(20_000, 5)
     drawn = binarise(grey, torch.Generator().manual_seed(0))
     assert set(drawn.unique().tolist()) == {0.0, 1.0}
@@ -102,11 +104,11 @@ def test_binary_pixels_are_one_as_often_as_they_are_bright():
     ones = drawn[:, 1:4].sum(0)
     for count, share in zip(ones.tolist(), (0.1, 0.5, 0.9), strict=True):
         assert stats.binomtest(int(count), 20_000, share).pvalue > 1e-4
-    # Pixels and rows are drawn on their own.
+    # Pixels and rows are independent.
     assert abs(np.corrcoef(drawn[:, 1:4].T.numpy())[np.triu_indices(3, 1)]).max() < 0.03
 
 
-def test_stochastic_pictures_are_drawn_anew_and_fixed_ones_once():
+def test_stochastic_pictures_are_drawn_for_each_minibatch_and_fixed_ones_once():
     class Spy:
         measure = "mass"
 
@@ -126,17 +128,17 @@ def test_stochastic_pictures_are_drawn_anew_and_fixed_ones_once():
 
 def test_dequantised_pixels_fill_the_unit_interval_evenly():
     levels = torch.arange(17.0).repeat(2000)[:, None] / 16
-    found = dequantise(levels, torch.Generator().manual_seed(0), levels=17)
-    assert stats.kstest(found.flatten().numpy(), "uniform").pvalue > 1e-3
-    assert torch.equal((found * 17).floor() / 16, levels)
+    pixels = dequantise(levels, torch.Generator().manual_seed(0), levels=17)
+    assert stats.kstest(pixels.flatten().numpy(), "uniform").pvalue > 1e-3
+    assert torch.equal((pixels * 17).floor() / 16, levels)
 
 
-def test_schedule_is_the_published_one():
+def test_schedule_equals_the_published_one():
     rates = [round(1e-3 * stage_factor(epoch, PAPER_EPOCHS), 6) for epoch in range(PAPER_EPOCHS)]
     lengths = [(rate, len(list(group))) for rate, group in itertools.groupby(rates)]
     printed = [(1e-4 * round(10 ** (1 - (i - 1) / 7), 1), 3 ** (i - 1)) for i in range(1, 9)]
     assert [(pytest.approx(rate), epochs) for rate, epochs in printed] == lengths
-    # Half the epochs, two minibatches each: the same stages over as many steps.
+    # With half as many steps every stage is half as long.
     assert [stage_factor(step, 1640) for step in range(1640)] == [stage_factor(2 * e, 3280) for e in range(1640)]
 
 
@@ -145,8 +147,6 @@ def test_default_options_are_the_published_protocol():
     assert options["epochs"] == 3280
     assert (options["batch_size"], options["k_eval"], options["hidden"], options["latent"]) == (20, 5000, 200, 50)
     assert options["learning_rate"] == 1e-3
-    from harness_plugins.vae_density.networks import Sizes
-
     assert Sizes(784, 200, 50, 2).latents == (100, 50)
 
 
@@ -168,7 +168,7 @@ def test_active_units_are_those_whose_mean_varies(layers):
 
 
 class Plain:
-    """Somebody's own estimator: fit and log_density, nothing else."""
+    """An estimator that has only fit, log_density and measure."""
 
     measure = "mass"
 
@@ -180,27 +180,27 @@ class Plain:
         return (rows * self.mean.log() + (1 - rows) * (1 - self.mean).log()).sum(1)
 
 
-def test_plain_estimator_runs_and_a_broken_one_is_told():
-    found = on_digits(Plain(), make_run("density/digits"))
-    assert 10 < found["nll"] < 60
+def test_plain_estimator_runs_and_wrong_results_are_refused():
+    metrics = on_digits(Plain(), make_run("density/digits"))
+    assert 10 < metrics["nll"] < 60
 
     class Infinite(Plain):
         def log_density(self, x):
-            found = super().log_density(x)
-            found[3] = -torch.inf
-            return found
+            log_density = super().log_density(x)
+            log_density[3] = -torch.inf
+            return log_density
 
     class Scalar(Plain):
         def log_density(self, x):
             return super().log_density(x).sum()
 
-    with pytest.raises(UsageError, match=r"x \[359, 1, 8, 8\] gave -inf for row 3: a finite score"):
+    with pytest.raises(UsageError, match=r"x \[359, 1, 8, 8\] returned -inf for row 3: a finite number"):
         on_digits(Infinite(), make_run("density/digits"))
-    with pytest.raises(UsageError, match=r"gave \[\]: one number a row"):
+    with pytest.raises(UsageError, match=r"returned \[\]: one number for each row"):
         on_digits(Scalar(), make_run("density/digits"))
 
 
-def test_grey_pictures_are_refused_as_a_comparison():
+def test_grey_pictures_are_refused_where_binary_ones_are_compared():
     with pytest.raises(UsageError, match="binarise = 'none' leaves grey pixels"):
         result(run_options={"binarise": "none"})
     estimator = VariationalDensity("iwae", **TINY).fit(torch.eye(6))
@@ -219,49 +219,49 @@ def test_grey_pictures_are_refused_as_a_comparison():
         ("density/digits-continuous", "iwae", {}),
     ],
 )
-def test_densities_of_another_kind_are_refused(task, method, options):
+def test_estimators_of_another_measure_are_refused(task, method, options):
     function = on_digits if task == "density/digits" else on_continuous_digits
     with pytest.raises(UsageError, match="not comparable"):
         function(METHODS[method].create(**options), make_run(task))
 
 
-def test_grey_score_is_told_beside_the_likelihood_and_never_flatters_one_model():
-    """log p(x) is convex in the pixels, so the score of a grey picture is no better than its drawings' mean."""
+def test_grey_score_is_reported_with_the_likelihood_and_is_not_better_for_the_same_model():
+    """log p(x) is convex in the pixels, so the score of a grey picture is at most the mean of its drawings."""
     run = make_run("density/grey-score", train_images=300, test_images=100)
     options = {**TINY, "epochs": 5, "k_eval": 200, "likelihood": "grey-bernoulli"}
-    found = grey_score(METHODS["iwae"].create(**options), run)
-    assert found["flattery"] == pytest.approx(found["nll"] - found["grey_score"])
-    assert found["flattery"] < 0.3
+    metrics = grey_score(METHODS["iwae"].create(**options), run)
+    assert metrics["flattery"] == pytest.approx(metrics["nll"] - metrics["grey_score"])
+    assert metrics["flattery"] < 0.3
     with pytest.raises(UsageError, match="measure 'score'"):
         grey_score(METHODS["iwae"].create(), run)
 
 
-def test_continuous_digits_are_judged_with_and_without_networks():
+def test_continuous_digits_are_scored_with_and_without_networks():
     for method, options in (("gaussian", {}), ("gmm", {"components": 2}), ("kde", {}), ("ppca", {})):
         run = make_run("density/digits-continuous", train_images=300, test_images=50)
-        found = on_continuous_digits(METHODS[method].create(**options), run)
-        assert set(found) == set(TASKS["density/digits-continuous"].metrics)
-        assert found["density_nll"] < 0
+        metrics = on_continuous_digits(METHODS[method].create(**options), run)
+        assert set(metrics) == set(TASKS["density/digits-continuous"].metrics)
+        assert metrics["density_nll"] < 0
     trained, _ = result("vae", "density/digits-continuous", likelihood="gaussian", epochs=3)
     assert math.isfinite(trained["density_nll"])
 
 
-def test_references_are_the_densities_they_say():
+def test_references_equal_independent_densities():
     rows = torch.randn(60, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     array = rows.numpy()
-    wanted = stats.multivariate_normal(array.mean(0), np.cov(array.T, bias=True) + 1e-4 * np.eye(3)).logpdf(array)
-    np.testing.assert_allclose(FullGaussian(ridge=1e-4).fit(rows).log_density(rows).numpy(), wanted, rtol=1e-6)
+    expected = stats.multivariate_normal(array.mean(0), np.cov(array.T, bias=True) + 1e-4 * np.eye(3)).logpdf(array)
+    np.testing.assert_allclose(FullGaussian(ridge=1e-4).fit(rows).log_density(rows).numpy(), expected, rtol=1e-6)
     each = stats.norm.logpdf(array[:, None] - array[None], scale=0.4).sum(2)
-    wanted = np.log(np.exp(each).mean(1))
-    np.testing.assert_allclose(Kernel(bandwidth=0.4).fit(rows).log_density(rows).numpy(), wanted, rtol=1e-6)
+    expected = np.log(np.exp(each).mean(1))
+    np.testing.assert_allclose(Kernel(bandwidth=0.4).fit(rows).log_density(rows).numpy(), expected, rtol=1e-6)
     binary = (rows > 0.3).double()
     mean = (binary.sum(0) + 1) / 62
-    wanted = stats.bernoulli.logpmf(binary.numpy().astype(int), mean.numpy()).sum(1)
-    np.testing.assert_allclose(IndependentPixels().fit(binary).log_density(binary).numpy(), wanted, rtol=1e-9)
+    expected = stats.bernoulli.logpmf(binary.numpy().astype(int), mean.numpy()).sum(1)
+    np.testing.assert_allclose(IndependentPixels().fit(binary).log_density(binary).numpy(), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
-    ("call", "sentence"),
+    ("call", "message"),
     [
         (lambda: VariationalDensity("iwae", k=0), r"k = 0: a value above 0"),
         (lambda: VariationalDensity("iwae", k_eval=0), r"k_eval = 0"),
@@ -275,12 +275,12 @@ def test_references_are_the_densities_they_say():
         (lambda: binarise(torch.tensor([[0.5], [-0.1]]), torch.Generator()), r"row 1 holds -0.1; values in \[0, 1\]"),
     ],
 )
-def test_bad_input_is_told_with_argument_shape_and_row(call, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_error_about_bad_input_names_argument_shape_and_row(call, message):
+    with pytest.raises(ValueError, match=message):
         call()
 
 
-def test_wrong_use_is_told():
+def test_wrong_use_is_refused():
     fitted = VariationalDensity("iwae", **TINY).fit(torch.eye(6))
     with pytest.raises(ValueError, match=r"x of shape \[2, 5\]: rows of 6 numbers are needed"):
         fitted.log_density(torch.zeros(2, 5))
@@ -293,6 +293,6 @@ def test_wrong_use_is_told():
             unfitted.log_density(torch.zeros(2, 6))
 
 
-def test_training_that_diverges_names_its_step():
+def test_error_about_diverging_training_names_the_step():
     with pytest.raises(FloatingPointError, match=r"the bound is .* at step \d+ of"):
         VariationalDensity("iwae", **{**TINY, "epochs": 30, "learning_rate": 1e30}).fit(torch.eye(6))

@@ -1,4 +1,4 @@
-"""What is asked of arguments: each refusal names the argument, its shape and the first row that is wrong."""
+"""Checks of arguments: each refusal names the argument, its shape and the first invalid row."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor
 def rows_of(x: Tensor, name: str = "x", width: int | None = None) -> Tensor:
     """``x`` [N, ...] as a matrix [N, D] of finite numbers, in its own dtype and on its own device.
 
-    Raises TypeError if it is not a floating tensor, ValueError if it has no rows, rows of another width than
-    ``width``, or a row with NaN or infinity.
+    Raises TypeError if it is not a floating tensor, and ValueError if it has no rows, if the rows do not have ``width``
+    numbers, or if a row contains NaN or infinity.
 
     >>> rows_of(torch.zeros(3, 1, 2, 2)).shape
     torch.Size([3, 4])
@@ -19,8 +19,8 @@ def rows_of(x: Tensor, name: str = "x", width: int | None = None) -> Tensor:
     ValueError: x of shape [2, 1]: row 1 holds inf; finite numbers are needed
     """
     if not isinstance(x, Tensor) or not x.is_floating_point():
-        found = f"{x.dtype}" if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"{name} is {found}: a floating-point tensor [N, ...] is needed")
+        kind = f"{x.dtype}" if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(f"{name} is {kind}: a floating-point tensor [N, ...] is needed")
     shape = list(x.shape)
     if x.dim() < 2 or not x.numel():
         raise ValueError(f"{name} of shape {shape}: at least one row and one column are needed, [N, ...]")
@@ -43,26 +43,26 @@ def require_unit_interval(x: Tensor, name: str = "x") -> None:
 
 
 def require_binary(x: Tensor, name: str = "x") -> None:
-    """Raise ValueError unless every entry of ``x`` [N, ...] is 0 or 1: a Bernoulli gives mass to nothing else.
+    """Raise ValueError unless every entry of ``x`` [N, ...] is 0 or 1: a Bernoulli variable has no other values.
 
     >>> require_binary(torch.tensor([[0.0], [0.25]]))
     Traceback (most recent call last):
-    ValueError: x of shape [2, 1]: row 1 holds 0.25; 0 or 1 is needed, for grey pixels have no probability here
+    ValueError: x of shape [2, 1]: row 1 holds 0.25; 0 or 1 is needed, because grey pixels have no probability here
     """
     rows = x.flatten(1)
-    told = "0 or 1 is needed, for grey pixels have no probability here"
-    _refuse(rows, (rows != 0) & (rows != 1), name, list(x.shape), told)
+    requirement = "0 or 1 is needed, because grey pixels have no probability here"
+    _refuse(rows, (rows != 0) & (rows != 1), name, list(x.shape), requirement)
 
 
-def require_several(x: Tensor, least: int, why: str, name: str = "x") -> None:
+def require_several(x: Tensor, least: int, reason: str, name: str = "x") -> None:
     """Raise ValueError unless ``x`` [N, ...] has at least ``least`` rows.
 
     >>> require_several(torch.zeros(1, 4), 2, "the variance of one row is not defined")
     Traceback (most recent call last):
-    ValueError: x of shape [1, 4]: at least 2 rows are needed, for the variance of one row is not defined
+    ValueError: x of shape [1, 4]: at least 2 rows are needed, because the variance of one row is not defined
     """
     if len(x) < least:
-        raise ValueError(f"{name} of shape {list(x.shape)}: at least {least} rows are needed, for {why}")
+        raise ValueError(f"{name} of shape {list(x.shape)}: at least {least} rows are needed, because {reason}")
 
 
 def require_positive(value: float, name: str) -> None:
@@ -76,8 +76,8 @@ def require_positive(value: float, name: str) -> None:
         raise ValueError(f"{name} = {value}: a value above 0 is needed")
 
 
-def _refuse(rows: Tensor, wrong: Tensor, name: str, shape: list[int], told: str) -> None:
-    if wrong.any():
-        row = int(wrong.any(dim=1).nonzero()[0])
-        value = rows[row][wrong[row]][0].item()
-        raise ValueError(f"{name} of shape {shape}: row {row} holds {value:g}; {told}")
+def _refuse(rows: Tensor, invalid: Tensor, name: str, shape: list[int], requirement: str) -> None:
+    if invalid.any():
+        row = int(invalid.any(dim=1).nonzero()[0])
+        value = rows[row][invalid[row]][0].item()
+        raise ValueError(f"{name} of shape {shape}: row {row} holds {value:g}; {requirement}")
