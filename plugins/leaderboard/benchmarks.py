@@ -1,6 +1,6 @@
-"""GLUE and SuperGLUE as the leaderboards have them: tasks, which of them count, and which are correlations.
+"""GLUE and SuperGLUE as their leaderboards define them: the tasks, which of them count, which are correlations.
 
-Imports nothing heavy: the plugin registers from it.
+It imports nothing heavy, because the tasks are declared with it.
 """
 
 from __future__ import annotations
@@ -18,29 +18,32 @@ class Benchmark:
     """A published leaderboard."""
 
     name: str
+    #: The name as it is printed.
+    title: str
     #: The typed table, a file of this plugin.
     file: str
-    #: Tasks in the table's order. What is left out one at a time.
+    #: Tasks in the table's order; each is left out once.
     tasks: tuple[str, ...]
-    #: By the option ``tasks``: the tasks that are left out of the aggregate.
+    #: The tasks that are left out of the aggregate, by the value of the option ``tasks``.
     left_out: Mapping[str, tuple[str, ...]]
-    #: What each choice of ``tasks`` stands for.
+    #: What each value of the option ``tasks`` stands for.
     sets_help: str
     #: Tasks scored by Matthews' correlation coefficient, times 100.
     correlations: tuple[str, ...]
-    #: Columns that are one task to the official score, by that task.
+    #: Columns that the official score counts as one task, by that task.
     halves: Mapping[str, tuple[str, str]]
-    #: File in the data set ``leaderboards``, and what the human goes by there.
+    #: File in the data set ``leaderboards``, and the human's name there.
     snapshot: str
     snapshot_human: str
 
 
 GLUE = Benchmark(
     name="glue",
+    title="GLUE",
     file="glue.csv",
     tasks=("CoLA", "SST-2", "MRPC", "STS-B", "QQP", "MNLI", "QNLI", "RTE", "WNLI", "AX"),
     left_out={"official": ("AX",), "10": ("AX",), "11": ()},
-    sets_help="official: the 9 that make the official score; 10: both halves of MNLI count; 11: the diagnostic AX too, "
+    sets_help="official: the 9 tasks of the official score; 10: both halves of MNLI count; 11: also the diagnostic AX, "
     "which the human never took",
     correlations=("CoLA", "AX"),
     halves={"MNLI": ("MNLI-m", "MNLI-mm")},
@@ -49,10 +52,11 @@ GLUE = Benchmark(
 )
 SUPERGLUE = Benchmark(
     name="superglue",
+    title="SuperGLUE",
     file="superglue.csv",
     tasks=("BoolQ", "CB", "COPA", "MultiRC", "ReCoRD", "RTE", "WiC", "WSC", "AX-b", "AX-g"),
     left_out={"official": ("AX-b", "AX-g"), "10": ()},
-    sets_help="official: the 8 that make the official score; 10: the diagnostics AX-b and AX-g too",
+    sets_help="official: the 8 tasks of the official score; 10: also the diagnostics AX-b and AX-g",
     correlations=("AX-b",),
     halves={},
     snapshot="votenrank_SuperGLUE.csv",

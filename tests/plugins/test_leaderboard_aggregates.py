@@ -203,7 +203,7 @@ def test_a_system_that_nobody_meets_has_no_win_rate():
 @pytest.mark.parametrize("name", AGGREGATES)
 def test_whole_numbers_and_single_precision_are_taken_and_answered_in_double(name):
     table = np.array([[50, 60], [70, 20]])
-    for given in (table, table.astype(np.float32), table.tolist()):
-        found = METHODS[name].create()(given)
+    for scores_in in (table, table.astype(np.float32), table.tolist()):
+        found = METHODS[name].create()(scores_in)
         assert found.dtype == np.float64
         np.testing.assert_allclose(found, METHODS[name].create()(table.astype(float)), rtol=1e-12)

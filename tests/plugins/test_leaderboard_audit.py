@@ -55,11 +55,11 @@ def run_superglue(method, **options):
 def test_rank_and_lead_of_the_human_on_the_same_tasks(method, rows):
     own = cells("glue.csv", GLUE_10, lambda row: rows == "all" or row["after_paper"] != "yes")
     means = {name: MEANS[method](scores) for name, scores in own.items()}
-    found = run_glue(method, tasks="10", rows=rows)
-    assert found["human_rank"] == human_rank(means) == (13 if rows == "all" else 11)
-    assert found["human_lead"] == pytest.approx(lead(means), abs=1e-9)
-    assert found["human_first"] == 0
-    assert (found["systems"], found["columns"]) == (len(own), 10)
+    metrics = run_glue(method, tasks="10", rows=rows)
+    assert metrics["human_rank"] == human_rank(means) == (13 if rows == "all" else 11)
+    assert metrics["human_lead"] == pytest.approx(lead(means), abs=1e-9)
+    assert metrics["human_first"] == 0
+    assert (metrics["systems"], metrics["columns"]) == (len(own), 10)
 
 
 @pytest.mark.parametrize(("method", "rank"), [("arithmetic", 6), ("geometric", 3), ("harmonic", 1)])
@@ -68,12 +68,12 @@ def test_the_mixed_rule_ranks_the_human_by_ten_tasks_and_systems_by_eleven(metho
     assert {len(scores) for name, scores in systems.items() if name != "Human"} == {11}
     assert len(systems["Human"]) == 10
     means = {name: MEANS[method](scores) for name, scores in systems.items()}
-    found = run_glue(method, tasks="11", incomplete="keep")
-    assert found["human_rank"] == human_rank(means) == rank
-    assert found["human_lead"] == pytest.approx(lead(means), abs=1e-9)
+    metrics = run_glue(method, tasks="11", incomplete="keep")
+    assert metrics["human_rank"] == human_rank(means) == rank
+    assert metrics["human_lead"] == pytest.approx(lead(means), abs=1e-9)
 
 
-def test_a_mixed_task_set_must_be_asked_for():
+def test_a_mixed_task_set_must_be_allowed():
     with pytest.raises(UsageError, match=r"glue\.csv: Human has no score on AX, and incomplete = 'leave-out'"):
         run_glue("geometric", tasks="11")
 
@@ -83,10 +83,10 @@ def test_with_its_diagnostics_superglue_ranks_the_six_systems_that_have_them(met
     ten = ("BoolQ", "CB", "COPA", "MultiRC", "ReCoRD", "RTE", "WiC", "WSC", "AX-b", "AX-g")
     systems = {name: scores for name, scores in cells("superglue.csv", ten).items() if len(scores) == 10}
     means = {name: MEANS[method](scores) for name, scores in systems.items()}
-    found = run_superglue(method, tasks="10")
-    assert found["systems"] == len(systems) == 6
-    assert found["human_rank"] == human_rank(means) == 1
-    assert found["unconfirmed_cells"] == 11
+    metrics = run_superglue(method, tasks="10")
+    assert metrics["systems"] == len(systems) == 6
+    assert metrics["human_rank"] == human_rank(means) == 1
+    assert metrics["unconfirmed_cells"] == 11
     assert run_superglue(method)["unconfirmed_cells"] == 0
 
 
@@ -94,26 +94,26 @@ def test_with_its_diagnostics_superglue_ranks_the_six_systems_that_have_them(met
 def test_leaving_out_one_task_at_a_time(method):
     mean = {**MEANS, "median": statistics.median}[method]
     tasks = ("BoolQ", "CB", "COPA", "MultiRC", "ReCoRD", "RTE", "WiC", "WSC")
-    found = run_superglue(method)
+    metrics = run_superglue(method)
     expected = []
     for left_out in tasks:
         own = cells("superglue.csv", [task for task in tasks if task != left_out])
         expected.append(human_rank({name: mean(scores) for name, scores in own.items()}))
-        assert found[f"human_rank_without_{left_out.lower()}"] == expected[-1]
+        assert metrics[f"human_rank_without_{left_out.lower()}"] == expected[-1]
     assert len(set(expected)) > 1
-    assert (found["best_rank_without_one"], found["worst_rank_without_one"]) == (min(expected), max(expected))
-    moves = [abs(rank - found["human_rank"]) for rank in expected]
-    assert found["deciding_task"] == 1 + moves.index(max(moves))
+    assert (metrics["best_rank_without_one"], metrics["worst_rank_without_one"]) == (min(expected), max(expected))
+    moves = [abs(rank - metrics["human_rank"]) for rank in expected]
+    assert metrics["deciding_task"] == 1 + moves.index(max(moves))
     # A diagnostic that is not in the set cannot be left out.
-    assert found["human_rank_without_ax_b"] == found["human_rank"]
+    assert metrics["human_rank_without_ax_b"] == metrics["human_rank"]
 
 
 def test_leaving_out_mnli_leaves_out_both_halves():
     own = cells("glue.csv", [c for c in GLUE_10 if not c.startswith("MNLI")])
     expected = human_rank({name: statistics.median(scores) for name, scores in own.items()})
-    found = run_glue("median", tasks="10")
-    assert found["human_rank_without_mnli"] == expected
-    assert expected != found["human_rank"]
+    metrics = run_glue("median", tasks="10")
+    assert metrics["human_rank_without_mnli"] == expected
+    assert expected != metrics["human_rank"]
 
 
 def test_kendalls_tau_is_that_of_scipy_on_the_two_means():
@@ -124,26 +124,26 @@ def test_kendalls_tau_is_that_of_scipy_on_the_two_means():
     assert run_glue("arithmetic", tasks="10")["tau_to_arithmetic"] == 1
 
 
-def test_error_rates_are_averaged_as_such_and_told_as_scores():
+def test_error_rates_are_averaged_and_returned_as_scores():
     own = {n: statistics.geometric_mean([100 - x for x in s]) for n, s in cells("glue.csv", GLUE_10).items()}
-    found = run_glue("geometric", tasks="10", scale="error")
-    assert found["human_lead"] == pytest.approx(lead({name: 100 - error for name, error in own.items()}), abs=1e-9)
+    metrics = run_glue("geometric", tasks="10", scale="error")
+    assert metrics["human_lead"] == pytest.approx(lead({name: 100 - error for name, error in own.items()}), abs=1e-9)
     assert run_glue("arithmetic", scale="error")["human_lead"] == pytest.approx(run_glue("arithmetic")["human_lead"])
-    # Who only counts who beats whom sees no scale.
+    # A rule that only counts which system beats which does not depend on the scale.
     assert run_glue("borda", scale="error") == run_glue("borda")
 
 
 def test_a_perfect_score_has_no_error_to_take_a_geometric_mean_of():
-    told = r"superglue\.csv, Human, COPA: the score is 0, which no geometric mean can take.*on the scale of errors"
-    with pytest.raises(UsageError, match=told):
+    message = r"superglue\.csv, Human, COPA: the score is 0, which no geometric mean can take.*on the scale of errors"
+    with pytest.raises(UsageError, match=message):
         run_superglue("geometric", scale="error")
 
 
 def test_matthews_correlations_are_rescaled_and_nothing_else():
     own = cells("glue.csv", GLUE_10)
     means = {name: statistics.harmonic_mean([(100 + s[0]) / 2, *s[1:]]) for name, s in own.items()}
-    found = run_glue("harmonic", tasks="10", scale="mcc-rescaled")
-    assert found["human_lead"] == pytest.approx(lead(means), abs=1e-9)
+    metrics = run_glue("harmonic", tasks="10", scale="mcc-rescaled")
+    assert metrics["human_lead"] == pytest.approx(lead(means), abs=1e-9)
 
 
 def test_metrics_of_a_task_can_count_as_columns():
@@ -171,13 +171,13 @@ def test_resampled_tasks_are_the_same_for_every_method_and_counted_by_hand():
     own = cells("superglue.csv", tasks)
     for method in ("arithmetic", "harmonic"):
         run = make_run("leaderboard/superglue-resampled", seed=1, resamples=60)
-        found = audit.superglue_resampled(METHODS[method].create(), run)["share_human_first"]
+        share = audit.superglue_resampled(METHODS[method].create(), run)["share_human_first"]
         rng, first = np.random.default_rng(run.seed), 0
         for _ in range(60):
             drawn = rng.integers(8, size=8)
             first += human_rank({n: round(MEANS[method]([s[i] for i in drawn]), 9) for n, s in own.items()}) == 1
         assert 0 < first < 60
-        assert found == first / 60
+        assert share == first / 60
 
 
 @pytest.fixture
@@ -185,8 +185,7 @@ def own_table(tmp_path):
     def run(text, method="arithmetic", **options):
         path = tmp_path / "t.csv"
         path.write_text(text)
-        made = make_run("leaderboard/table", table=str(path), **options)
-        return audit.own_table(METHODS[method].create(), made)
+        return audit.own_table(METHODS[method].create(), make_run("leaderboard/table", table=str(path), **options))
 
     return run
 
@@ -212,15 +211,15 @@ def test_an_own_table_may_have_another_best_score(own_table):
 
 
 @pytest.mark.parametrize(
-    ("text", "method", "options", "told"),
+    ("text", "method", "options", "message"),
     [
         (TABLE, "arithmetic", {"human": "Humans"}, r"t\.csv: unknown system 'Humans'; did you mean 'Human'"),
         (TABLE.replace("44", "-3"), "geometric", {}, r"t\.csv, X, B: the score is -3, which no geometric mean"),
         ("s,A,B\nHuman,1,2\nX,3,-\n", "borda", {"incomplete": "leave-out"}, "no system but Human has a score on every"),
     ],
 )
-def test_what_an_own_table_cannot_be_asked_is_told_by_name(own_table, text, method, options, told):
-    with pytest.raises(UsageError, match=told):
+def test_an_own_table_that_does_not_fit_the_options_is_refused_by_name(own_table, text, method, options, message):
+    with pytest.raises(UsageError, match=message):
         own_table(text, method, **options)
 
 
@@ -237,7 +236,7 @@ def test_the_value_on_the_scale_of_errors_is_a_score_again():
     np.testing.assert_allclose(values_of(METHODS["borda"].create(), table, "error"), [1, 1])
 
 
-def test_an_aggregate_that_gives_no_value_for_each_system_is_told():
+def test_an_aggregate_without_a_value_for_each_system_is_refused():
     table = parse_table("s,A\nX,1\nY,2\n", "t.csv")
     with pytest.raises(UsageError, match=r"t\.csv: the aggregate gave shape \[1\] .* 2 are needed"):
         values_of(lambda scores: np.ones(1), table)
@@ -261,6 +260,6 @@ def test_the_whole_leaderboard_of_late_2021_under_the_mixed_rule():
             scores = [x for x in scores if not math.isnan(x) and (x > 0 or method == "arithmetic")]
             means["Human" if human else number] = MEANS[method](scores)
         built = METHODS[method].create(**({} if method == "arithmetic" else {"nonpositive": "drop"}))
-        found = audit.glue_2021(built, make_run("leaderboard/glue-2021", tasks="11", incomplete="keep"))
-        assert found["human_rank"] == human_rank(means) == rank
-        assert found["human_lead"] == pytest.approx(lead(means), abs=1e-9)
+        metrics = audit.glue_2021(built, make_run("leaderboard/glue-2021", tasks="11", incomplete="keep"))
+        assert metrics["human_rank"] == human_rank(means) == rank
+        assert metrics["human_lead"] == pytest.approx(lead(means), abs=1e-9)

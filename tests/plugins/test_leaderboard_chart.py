@@ -73,18 +73,19 @@ def test_the_order_of_records_does_not_matter(glue):
 
 
 def test_systems_of_one_column_never_share_a_place(glue):
-    for one in chart.charts_of(glue):
-        for column in range(len(one.columns)):
-            places = one.places(column)
-            assert sorted(places.values()) == list(range(len(one.ranks)))
+    for bumps in chart.charts_of(glue):
+        for column in range(len(bumps.columns)):
+            places = bumps.places(column)
+            assert sorted(places.values()) == list(range(len(bumps.ranks)))
             in_order = sorted(places, key=places.get)
-            assert [one.ranks[s][column] for s in in_order] == sorted(ranks[column] for ranks in one.ranks.values())
+            assert [bumps.ranks[s][column] for s in in_order] == sorted(ranks[column] for ranks in bumps.ranks.values())
 
 
 def test_the_picture_is_one_svg_that_loads_nothing_and_takes_the_pages_colours(glue):
     svg = chart.draw(glue)
     root = parsed(svg)
     assert root.tag == f"{SVG}svg"
+    assert root.get("class") == "bump-charts", "the report's rules for its own pictures would overrule these colours"
     assert not re.search(r"<script|href|url\(|<image|<style", svg)
     colours = set(re.findall(r'(?:fill|stroke)="([^"]+)"', svg))
     assert colours == {"none", "currentColor", "var(--accent, #0b6bcb)", "var(--on-accent, #fff)"}
@@ -108,7 +109,7 @@ def test_every_system_is_named_at_both_ends_and_labels_keep_apart(glue):
     assert all(0 <= float(t.get("x")) <= width and 0 <= float(t.get("y")) <= height for t in root.iter(f"{SVG}text"))
 
 
-def test_the_human_alone_is_drawn_out_and_above_all_others(glue):
+def test_the_human_alone_is_in_colour_and_above_all_others(glue):
     for group in parsed(chart.draw(glue)).findall(f"{SVG}g"):
         accented = [g for g in group.findall(f"{SVG}g") if g.find(f"{SVG}circle") is not None]
         assert [g.find(f"{SVG}title").text for g in accented] == ["Human"]
@@ -130,14 +131,14 @@ def own(tmp_path):
     return path, [made("arithmetic"), made("median")]
 
 
-def test_of_a_large_table_the_best_are_drawn_and_the_row_asked_for(own):
+def test_of_a_large_table_the_best_systems_and_the_named_one_are_drawn(own):
     path, records = own
-    (found,) = chart.charts_of(records)
-    assert len(found.ranks) == chart.SHOWN + 1
-    assert found.ranks["me"] == (41, 41)
-    assert found.places(0)["me"] == chart.SHOWN
-    assert found.title.startswith(f"{path}: 1 columns")
-    assert "41 systems, 16 of them drawn" in found.title
+    (only,) = chart.charts_of(records)
+    assert len(only.ranks) == chart.SHOWN + 1
+    assert only.ranks["me"] == (41, 41)
+    assert only.places(0)["me"] == chart.SHOWN
+    assert only.title.startswith(f"{path}: 1 column, ")
+    assert "41 systems, 16 of them drawn" in only.title
 
 
 def test_names_are_escaped_and_shortened(own):
@@ -155,6 +156,6 @@ def test_where_the_table_is_gone_or_edited_rows_are_numbered(own):
 
 
 def test_one_aggregate_alone_is_drawn_too(glue):
-    (found,) = chart.charts_of(glue[:1])
-    assert len(found.columns) == 1
+    (only,) = chart.charts_of(glue[:1])
+    assert len(only.columns) == 1
     parsed(chart.draw(glue[:1]))

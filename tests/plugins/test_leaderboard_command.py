@@ -51,7 +51,7 @@ def test_an_aggregate_that_refuses_the_table_is_left_out_and_says_why(harness_cl
     ended = harness_cli("leaderboard", "scores.csv")
     assert ended.code == 0
     assert "geometric" not in ended.out
-    assert "geometric cannot be taken: scores.csv, Human, B: the score is 0" in ended.err
+    assert "geometric left out: scores.csv, Human, B: the score is 0" in ended.err
     assert "1 score missing" in ended.out
     dropped = harness_cli("leaderboard", "scores.csv", "--nonpositive", "drop", "--json").document
     assert dropped["refused"] == {}
@@ -59,18 +59,18 @@ def test_an_aggregate_that_refuses_the_table_is_left_out_and_says_why(harness_cl
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["absent.csv"], "absent.csv cannot be read: No such file"),
         (["scores.csv", "--of", "Humn"], "unknown system 'Humn'; did you mean 'Human'?"),
         (["bad.csv"], "bad.csv, line 3 (Y), column A: '9,5' has a decimal comma; write 9.5"),
     ],
 )
-def test_a_wrong_table_or_row_ends_with_one_sentence(harness_cli, arguments, told):
+def test_a_wrong_table_or_row_ends_with_one_sentence(harness_cli, arguments, message):
     harness_cli.write("bad.csv", 's,A\nX,1\nY,"9,5"\n')
     ended = harness_cli("leaderboard", *arguments)
     assert (ended.code, ended.out) == (2, "")
-    assert told in ended.err
+    assert message in ended.err
     assert "Traceback" not in ended.err
 
 
@@ -91,5 +91,5 @@ def test_a_bad_table_in_a_suite_fails_its_cells_with_the_place(harness_cli):
     harness_cli.write("mine.toml", SUITE.replace('"arithmetic", "geometric", "harmonic"', '"median"'))
     ended = harness_cli("suite", "mine.toml")
     assert ended.code == 1
-    assert "scores.csv, line 3 (X), column A: 'x' is no score" in ended.err
+    assert "scores.csv, line 3 (X), column A: 'x' is not a score" in ended.err
     assert json.loads((harness_cli.folder / "results" / "records.jsonl").read_text())["status"] == "failed"

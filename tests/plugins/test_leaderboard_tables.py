@@ -1,4 +1,4 @@
-"""Tables as people write them: what is read, and that whatever is wrong is told with file, line and column."""
+"""Tables as people write them: what is read, and that every error names file, line and column."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ T5,71.6,92.8/90.4,75.1
 
 @pytest.fixture
 def write(tmp_path):
-    def made(text, encoding="utf-8"):
+    def write_text(text, encoding="utf-8"):
         path = tmp_path / "t.csv"
         path.write_bytes(text.encode(encoding))
         return path
 
-    return made
+    return write_text
 
 
 def test_two_metrics_are_averaged(write):
@@ -34,7 +34,7 @@ def test_two_metrics_are_averaged(write):
     np.testing.assert_allclose(table.scores, [[66.4, 83.55, math.nan], [71.6, 91.6, 75.1], [-0.4, 85, 10]])
 
 
-def test_two_metrics_are_columns_of_one_task_if_so_wanted(write):
+def test_two_metrics_are_columns_of_one_task_where_pairs_are_split(write):
     table = read_table(write(GOOD), pairs="split")
     assert table.columns == ("CoLA", "MRPC 1", "MRPC 2", "QQP, all")
     assert table.tasks == ("CoLA", "MRPC", "MRPC", "QQP, all")
@@ -67,12 +67,12 @@ def test_columns_that_are_no_scores_are_kept_apart(write):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "is empty; a header with the tasks' names is needed"),
         ("\n , \n", "is empty"),
-        ("s,A\n", "0 system(s); at least 2 are needed"),
-        ("s,A\nx,1\n", "1 system(s); at least 2 are needed"),
+        ("s,A\n", "0 systems; at least 2 are needed"),
+        ("s,A\nx,1\n", "1 system; at least 2 are needed"),
         ("s\nx\ny\n", ", line 1: the header has no task beside 's'"),
         ("s;A;B\nx;1;2\ny;1;2\n", ", line 1: cells are separated by semicolons; commas are needed"),
         ("s\tA\nx\t1\ny\t1\n", ", line 1: cells are separated by tabs"),
@@ -81,12 +81,12 @@ def test_columns_that_are_no_scores_are_kept_apart(write):
         ("s,A,B\nx,1,2\n\ny,1\n", ", line 4 (y): 2 cells, but the header has 3 columns"),
         ("s,A,B\nx,91,3,2\ny,1,2\n", ", line 2 (x): 4 cells, but the header has 3 columns; is it a decimal comma?"),
         ("s,A,B\nx,1,2\n,1,2\n", ", line 3, column s: the system has no name"),
-        ("s,A\nx,1\ny,2\nx,3\n", ", lines 2 and 4: the system 'x' stands there more than once"),
-        ("s,A\nx,1\ny,good\n", ", line 3 (y), column A: 'good' is no score; a number such as 91.3 is needed"),
-        ("s,A\nx,1\ny,91.3%\n", ", line 3 (y), column A: '91.3%' is no score"),
-        ("s,A\nx,1\ny,inf\n", ", line 3 (y), column A: 'inf' is no score"),
-        ("s,A\nx,1\ny,1e999\n", ", line 3 (y), column A: '1e999' is beyond what a number can be"),
-        ("s,A\nx,1\ny,1_000\n", ", line 3 (y), column A: '1_000' is no score"),
+        ("s,A\nx,1\ny,2\nx,3\n", ", lines 2 and 4: the system 'x' has more than one row"),
+        ("s,A\nx,1\ny,good\n", ", line 3 (y), column A: 'good' is not a score; write a number such as 91.3"),
+        ("s,A\nx,1\ny,91.3%\n", ", line 3 (y), column A: '91.3%' is not a score"),
+        ("s,A\nx,1\ny,inf\n", ", line 3 (y), column A: 'inf' is not a score"),
+        ("s,A\nx,1\ny,1e999\n", ", line 3 (y), column A: '1e999' is too large"),
+        ("s,A\nx,1\ny,1_000\n", ", line 3 (y), column A: '1_000' is not a score"),
         ('s,A\nx,1\ny,"91,3"\n', ", line 3 (y), column A: '91,3' has a decimal comma; write 91.3"),
         ('s,A\nx,1/2\ny,"91,3/90,1"\n', ", line 3 (y), column A: '91,3/90,1' has a decimal comma; write 91.3/90.1"),
         ("s,A\nx,1\ny,93.9|91.8\n", ", line 3 (y), column A: '93.9|91.8' is an unknown form of two metrics"),
@@ -96,18 +96,18 @@ def test_columns_that_are_no_scores_are_kept_apart(write):
         ("s,A\nx,1\ny,2/3\nz,1\n", ", column A: one metric in line 2, but two in line 3"),
         ("s,A,B\nx,1,-\ny,2,\n", ", column B: every score is missing; leave the column out"),
         ("s,A,B\nx,1,2\ny,-,\n", ", line 3 (y): every score is missing; leave the row out"),
-        ('s,A\nx,"1\ny,2\n', ": it is not CSV: "),
+        ('s,A\nx,"1\ny,2\n', ": not CSV: "),
     ],
 )
-def test_what_is_wrong_with_a_table_is_told_with_its_place(write, text, told):
+def test_an_error_in_a_table_names_its_place(write, text, message):
     path = write(text)
     with pytest.raises(DatasetError) as caught:
         read_table(path)
     assert str(caught.value).startswith(str(path))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_file_that_is_no_text_or_no_file_is_told(write, tmp_path):
+def test_a_file_that_is_no_text_or_is_absent_is_refused(write, tmp_path):
     with pytest.raises(DatasetError, match="is not UTF-8 text"):
         read_table(write("s,A\nxé,1\ny,2\n", "latin-1"))
     with pytest.raises(DatasetError, match=r"absent\.csv cannot be read: No such file"):
