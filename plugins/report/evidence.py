@@ -1,23 +1,27 @@
-"""What a verdict rests on, laid open: every seed of every side of a claim's comparison, setting by setting."""
+"""What a verdict rests on: every seed on every side of a claim's comparison, setting by setting."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from harness.cell import Record
+from harness.cell import Cell, Record
 from harness.files.claims import Claim, Holds, Ratio
 from harness.judge import MIN_SEEDS, Interval, SuiteResult, Verdict, t_interval
 from harness.judge.contrast import contrast
-from harness.judge.pairing import Side, labels, members, pair, sides, tested
+from harness.judge.pairing import Group, Side, labels, members, pair, sides, tested
+from harness.planning.setting import Setting, label, varying
 from harness.spec import Metric
+
+#: By seed, the value on each side.
+Values = Mapping[int, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
 class Line:
-    """One seed, or one setting where nothing depends on chance: what each side measured, and what was judged."""
+    """The values of one seed on each side and the number that is judged; or of one setting that has no chance."""
 
     name: str
     values: tuple[float, ...]
@@ -27,11 +31,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One setting of a comparison, or their average."""
+    """One setting of a comparison, or the average over all."""
 
     label: str
     lines: tuple[Line, ...]
-    #: Of the judged values; None without chance or with too few seeds.
+    #: Of the judged numbers; None without chance or with too few seeds.
     interval: Interval | None
 
 
@@ -43,10 +47,10 @@ class Evidence:
     unit: str
     better: str
     help: str
-    #: What the sides are called, the method first.
+    #: Names of the sides, the method's first.
     sides: tuple[str, ...] = ()
     panels: tuple[Panel, ...] = ()
-    #: A number the method is compared with, where it is not another method.
+    #: A number that the method is compared with, where it is not compared with another method.
     reference: float | None = None
     log: bool = False
     #: How many settings each seed's values are averaged over.
@@ -56,84 +60,96 @@ class Evidence:
 
 
 def evidence(claim: Claim, verdict: Verdict, result: SuiteResult) -> Evidence:
-    """The numbers behind a verdict; without panels where it was not run."""
-    test = tested(claim)
-    plan = result.plan
-    task = plan.registry.tasks.get(test.task)
+    """The numbers behind a verdict; without panels where the claim was not run."""
+    test, records = tested(claim), result.records
+    task = result.plan.registry.tasks.get(test.task)
     metric = task.metrics[test.metric] if task else Metric()
-    empty = Evidence(test.metric, metric.unit, metric.better or "", metric.help)
-    cells = [cell for cell in plan.scope if cell.task == test.task and cell.method in test.names]
+    no_numbers = Evidence(test.metric, metric.unit, metric.better or "", metric.help)
+    cells = [cell for cell in result.plan.scope if cell.task == test.task and cell.method in test.names]
     groups, cause = pair(claim, cells, verdict.device)
     if verdict.verdict == "not-run" or cause:
-        return empty
+        return no_numbers
     if isinstance(test, Holds):
-        cells = members(groups)
-        names = _cell_names([(c.method, dict(c.options), c.dtype, c.seed) for c in cells])
-        counts = [result.records[c.id].metrics[test.metric] for c in cells]
-        return replace(empty, counts=tuple(zip(names, counts, strict=True)))
-    found = contrast(claim, cells, result.records, metric.sign, verdict.device)
-    rows = [
-        {seed: tuple(_mean(group[setting][seed], result.records, test.metric) for group in groups) for seed in seeds}
-        for setting, seeds in groups[0].items()
-    ]
-    named = labels(groups[0])
-    averaged = 1
-    if len(found.series) < len(rows):
-        averaged, named = len(rows), [""]
-        average = mean_of_logs if isinstance(test, Ratio) else fmean
-        rows = [{s: tuple(average([row[s][i] for row in rows]) for i in range(len(groups))) for s in rows[0]}]
-    series = [one.values for one in found.series]
+        return replace(no_numbers, counts=_counts(members(groups), records, test.metric))
+    series = contrast(claim, cells, records, metric.sign, verdict.device).series
+    settings, names = _values_by_setting(groups, records, test.metric), labels(groups[0])
+    averaged = len(settings) if len(series) < len(settings) else 1
+    if averaged > 1:
+        # A ratio is judged by the mean of its logarithms, which is the logarithm of the geometric mean.
+        settings, names = [_average(settings, mean_of_logs if isinstance(test, Ratio) else fmean)], [""]
+    rows = [(name, values, s.values) for name, values, s in zip(names, settings, series, strict=True)]
     if verdict.deterministic:
-        lines = [
-            Line(" ".join(filter(None, (name, f"seed {seed}" * (len(row) > 1)))) or "value", values, judged)
-            for name, row, of_setting in zip(named, rows, series, strict=True)
-            for (seed, values), judged in zip(row.items(), of_setting, strict=True)
-        ]
-        panels = [Panel("", tuple(lines), None)]
+        panels = [Panel("", tuple(line for row in rows for line in _lines_without_chance(*row)), None)]
     else:
-        panels = [_panel(name, row, own, verdict.alpha) for name, row, own in zip(named, rows, series, strict=True)]
-    value = getattr(test, "value", None)
+        panels = [_panel(*row, verdict.alpha) for row in rows]
     return replace(
-        empty,
-        sides=_names(sides(test)),
+        no_numbers,
+        sides=_side_names(sides(test)),
         panels=tuple(panels),
-        reference=value,
+        reference=getattr(test, "value", None),
         log=isinstance(test, Ratio),
         averaged=averaged,
     )
 
 
+def _values_by_setting(groups: Sequence[Group], records: Mapping[str, Record], metric: str) -> list[Values]:
+    """For each setting and seed the mean over the cells of each side."""
+
+    def mean(cells: Sequence[Cell]) -> float:
+        return fmean(records[cell.id].metrics[metric] for cell in cells)
+
+    return [
+        {seed: tuple(mean(group[setting][seed]) for group in groups) for seed in seeds}
+        for setting, seeds in groups[0].items()
+    ]
+
+
+def _average(settings: Sequence[Values], mean: Callable[[Sequence[float]], float]) -> Values:
+    """The mean over settings, for each seed and side."""
+    return {
+        seed: tuple(mean(of_side) for of_side in zip(*(setting[seed] for setting in settings), strict=True))
+        for seed in settings[0]
+    }
+
+
 def mean_of_logs(values: Sequence[float]) -> float:
-    """The geometric mean, which is what averaging log ratios amounts to."""
+    """The geometric mean: the exponential of the mean logarithm.
+
+    >>> round(mean_of_logs([1.0, 100.0]), 9)
+    10.0
+    """
     return math.exp(fmean(map(math.log, values)))
 
 
-def _panel(name: str, row: Mapping[int, tuple[float, ...]], judged: Sequence[float], alpha: float) -> Panel:
-    lines = [Line(f"seed {s}", values, j) for (s, values), j in zip(row.items(), judged, strict=True)]
+def _panel(name: str, values: Values, judged: Sequence[float], alpha: float) -> Panel:
+    lines = [Line(f"seed {seed}", v, j) for (seed, v), j in zip(values.items(), judged, strict=True)]
     return Panel(name, tuple(lines), t_interval(judged, alpha) if len(judged) >= MIN_SEEDS else None)
 
 
-def _mean(cells: Sequence[object], records: Mapping[str, Record], metric: str) -> float:
-    return fmean(records[cell.id].metrics[metric] for cell in cells)  # type: ignore[attr-defined]
+def _lines_without_chance(name: str, values: Values, judged: Sequence[float]) -> list[Line]:
+    """A line for each seed of a setting; its name says the seed only where there are several."""
+    seeds = [f"seed {seed}" if len(values) > 1 else "" for seed in values]
+    return [
+        Line(f"{name} {seed}".strip() or "value", v, j)
+        for seed, v, j in zip(seeds, values.values(), judged, strict=True)
+    ]
 
 
-def _names(every: Sequence[Side]) -> tuple[str, ...]:
-    """What the sides are called: their methods, with the restrictions that tell them apart."""
+def _side_names(sides: Sequence[Side]) -> tuple[str, ...]:
+    """Names of the sides: their methods, with the restrictions that tell them apart."""
     names = []
-    for side in every:
-        own = {k: v for k, v in side.where.items() if any(other.where.get(k) != v for other in every)}
-        limits = " ".join(f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in own.items())
-        names.append(f"{side.method} {limits}".strip())
+    for side in sides:
+        own = {k: v for k, v in side.where.items() if any(other.where.get(k) != v for other in sides)}
+        shown = {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in own.items()}
+        names.append(f"{side.method} {label(shown, shown)}".strip())
     return tuple(names)
 
 
-def _cell_names(cells: Sequence[tuple[str, dict[str, object], str, int]]) -> list[str]:
-    """What tells cells apart."""
-    values: dict[str, set[str]] = {}
-    for _, options, dtype, seed in cells:
-        for name, value in {**options, "dtype": dtype, "seed": seed}.items():
-            values.setdefault(name, set()).add(repr(value))
-    return [
-        " ".join([method, *(f"{k}={v}" for k, v in {**o, "dtype": d, "seed": s}.items() if len(values[k]) > 1)])
-        for method, o, d, s in cells
-    ]
+def _counts(cells: Sequence[Cell], records: Mapping[str, Record], metric: str) -> tuple[tuple[str, float], ...]:
+    """The count of each cell, under the method and what tells the cell from the others."""
+    axes = [{**Setting.of(cell).axes, "seed": cell.seed} for cell in cells]
+    names = varying(axes)
+    return tuple(
+        (f"{cell.method} {label(own, names)}".strip(), records[cell.id].metrics[metric])
+        for cell, own in zip(cells, axes, strict=True)
+    )

@@ -1,4 +1,4 @@
-"""Pictures that plugins draw: asked for, checked to be harmless, and made ready to stand in a page beside others."""
+"""Figures that plugins draw: each is drawn, checked to be harmless, and made ready to stand in a page beside others."""
 
 from __future__ import annotations
 
@@ -14,28 +14,27 @@ from harness.errors import HarnessError
 from harness.judge import SuiteResult
 from harness.spec import Figure, resolve
 
-#: Characters of one picture: the whole report is to stay within 3 MB.
-MOST = 400_000
+#: Characters of one figure: the whole report is to stay within 3 MB.
+MOST_CHARACTERS = 400_000
 _SVG = "http://www.w3.org/2000/svg"
-_XLINK = "{http://www.w3.org/1999/xlink}href"
-#: Elements that draw, or that drawing needs. Anything else is refused.
+_XLINK = "http://www.w3.org/1999/xlink"
+#: Elements that draw, or that drawing needs. All others are refused.
 _ALLOWED = {
     *("svg", "g", "defs", "title", "desc", "switch", "symbol", "use", "image", "clipPath", "mask", "marker", "pattern"),
     *("path", "line", "rect", "circle", "ellipse", "polyline", "polygon", "text", "tspan", "textPath"),
     *("linearGradient", "radialGradient", "stop"),
 }
-#: Elements that say something about the file; they are left out. matplotlib writes both, and its style sheet would
-#: hold for the whole page.
-_DROPPED = frozenset(("metadata", "style"))
+#: Elements that are removed. matplotlib writes both, and its style sheet would apply to the whole page.
+_REMOVED = frozenset(("metadata", "style"))
 
 
 class Refused(HarnessError):
-    """A picture that must not stand in the report."""
+    """A figure that must not stand in the report."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure as it stands in the report, or why it does not."""
+    """A figure as it stands in the report, or why it is not shown."""
 
     name: str
     help: str
@@ -54,7 +53,7 @@ def drawn_figures(result: SuiteResult) -> list[Drawn]:
 
 
 def draw(figure: Figure, records: Iterable[Record]) -> Drawn:
-    """Draw one figure; whatever its code does wrong costs a sentence."""
+    """Draw one figure; turn any failure of its code into a one-line problem."""
     try:
         text = resolve(figure.draw)(list(records))
         return Drawn(figure.name, figure.help, Markup(harmless(text, figure.name)))
@@ -65,9 +64,9 @@ def draw(figure: Figure, records: Iterable[Record]) -> Drawn:
 
 
 def harmless(text: object, name: str) -> str:
-    """One ``<svg>`` element without anything that runs, loads or restyles the page; ids are made the picture's own.
+    """One ``<svg>`` element without anything that runs, loads or restyles the page. Ids get the figure's name before.
 
-    Raises Refused naming what was found.
+    Raises Refused, which says what is not allowed.
 
     >>> harmless('<svg xmlns="http://www.w3.org/2000/svg"><g id="a"/></svg>', "mine")
     '<svg xmlns="http://www.w3.org/2000/svg"><g id="mine-a" /></svg>'
@@ -77,8 +76,8 @@ def harmless(text: object, name: str) -> str:
     """
     if not isinstance(text, str):
         raise Refused(f"its code returned {type(text).__name__}, not the text of an <svg>")
-    if len(text) > MOST:
-        raise Refused(f"it has {len(text)} characters; at most {MOST} are allowed")
+    if len(text) > MOST_CHARACTERS:
+        raise Refused(f"it has {len(text)} characters; at most {MOST_CHARACTERS} are allowed")
     if re.search(r"<!ENTITY", text, re.I):
         raise Refused("it declares entities")
     start = text.find("<svg")
@@ -88,52 +87,54 @@ def harmless(text: object, name: str) -> str:
         raise Refused(f"it is not well-formed: {error}") from None
     if _local(root.tag) != "svg":
         raise Refused(f"its outer element is <{_local(root.tag)}>, not <svg>")
-    prefix = re.sub(r"[^A-Za-z0-9]+", "-", name) + "-"
-    _check(root, prefix)
-    root.attrib.pop("width", None) if root.get("viewBox") else None
+    _check(root, re.sub(r"[^A-Za-z0-9]+", "-", name) + "-")
+    if root.get("viewBox"):
+        root.attrib.pop("width", None)
     Tree.register_namespace("", _SVG)
-    Tree.register_namespace("xlink", _XLINK[1:].partition("}")[0])
+    Tree.register_namespace("xlink", _XLINK)
     return Tree.tostring(root, encoding="unicode")
 
 
 def _check(element: Tree.Element, prefix: str) -> None:
+    """Check an element and all below it; put the prefix before ids and remove what only describes the file."""
     tag = _local(element.tag)
     if tag not in _ALLOWED:
         raise Refused(f"element <{tag}> is not allowed in a figure")
     for name, value in list(element.attrib.items()):
-        element.set(name, _checked(tag, name, value, prefix))
+        element.set(name, _checked(tag, _local(name), value, prefix))
     for child in list(element):
-        if not isinstance(child.tag, str) or _local(child.tag) in _DROPPED:
+        if not isinstance(child.tag, str) or _local(child.tag) in _REMOVED:
             element.remove(child)
         else:
             _check(child, prefix)
 
 
-def _checked(tag: str, name: str, value: str, prefix: str) -> str:
-    """An attribute's value with its references made the picture's own."""
-    local = _local(name)
-    if local.lower().startswith("on"):
-        raise Refused(f"attribute {local} of <{tag}> is not allowed in a figure")
-    if local == "id":
+def _checked(tag: str, attribute: str, value: str, prefix: str) -> str:
+    """The value of an attribute, with the prefix before the ids in it."""
+    if attribute.lower().startswith("on"):
+        raise Refused(f"attribute {attribute} of <{tag}> is not allowed in a figure")
+    if attribute == "id":
         return prefix + value
-    if local == "href":
+    if attribute == "href":
         if value.startswith("#"):
             return f"#{prefix}{value[1:]}"
         if tag == "image" and re.match(r"data:image/(png|jpeg);base64,", value):
             return value
         raise Refused(f"<{tag}> refers to {value[:60]!r}, outside of the figure")
+    # CSS ignores comments and escapes, which could hide an address.
     squeezed = re.sub(r"\s|/\*.*?\*/|\\", "", value).lower()
-    if any(found != "url(#" for found in re.findall(r"url\(['\"]?.?", squeezed)) or "@import" in squeezed:
-        raise Refused(f"attribute {local} of <{tag}> loads something from elsewhere")
+    if any(start != "url(#" for start in re.findall(r"url\(['\"]?.?", squeezed)) or "@import" in squeezed:
+        raise Refused(f"attribute {attribute} of <{tag}> loads something from elsewhere")
     if "javascript:" in squeezed or "expression(" in squeezed:
-        raise Refused(f"attribute {local} of <{tag}> holds code")
+        raise Refused(f"attribute {attribute} of <{tag}> holds code")
     return re.sub(r"url\(\s*#", f"url(#{prefix}", value)
 
 
 def _local(tag: str) -> str:
+    """A name without its namespace."""
     return tag.rpartition("}")[2]
 
 
-def by_name(drawn: Iterable[Drawn]) -> Mapping[str, str]:
-    """The pictures that can be shown, as files' content by figure."""
-    return {one.name: str(one.drawing) for one in drawn if not one.problem}
+def by_name(figures: Iterable[Drawn]) -> Mapping[str, str]:
+    """The drawings of the figures that can be shown, by name."""
+    return {figure.name: str(figure.drawing) for figure in figures if not figure.problem}

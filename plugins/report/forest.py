@@ -1,7 +1,7 @@
-"""The forest plot: one strip a claim, its interval against the region that the claim speaks of.
+"""The forest plot: a strip for each claim, with its interval and the region that the claim speaks of.
 
-Every strip has a scale of its own, so that accuracies, ratios and counts stand in one plot: the border of the region
-is in the middle (for "equal" and "reaches" the middle of the region), and the region is shaded.
+Every strip has a scale of its own, so that accuracies, ratios and counts stand in one plot. The border of the region is
+in the middle of the strip; for "equal" and "reaches" it is the middle of the region. The region is shaded.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from harness_plugins.report import svg
 from harness_plugins.report.evidence import Evidence
 from harness_plugins.report.svg import Mark
 
+#: The verdict for each position of the interval to the region.
 WORDS: Mapping[Position, Word] = {"inside": "reproduced", "outside": "contradicted", "across": "inconclusive"}
-WIDTH, ROW = 340.0, 22.0
+#: Width of a strip, height of one verdict in it, and of the numbers below.
+WIDTH, ROW, _FOOT = 340.0, 22.0, 15.0
+#: Room left and right of the outermost value.
 _EDGE = 14.0
-_FOOT = 15.0
 #: The shape says the same as the colour.
 MARKS: Mapping[Word, Mark] = {
     "reproduced": "circle",
@@ -32,47 +34,39 @@ MARKS: Mapping[Word, Mark] = {
 }
 
 
-def strip(test: AnyTest, verdicts: Sequence[Verdict], title: str, among: Sequence[Verdict] = ()) -> str:
+def strip(test: AnyTest, verdicts: Sequence[Verdict], title: str, same_scale: Sequence[Verdict] = ()) -> str:
     """The strip of one claim as ``<svg>``; several verdicts on it stand one below the other.
 
-    Strips that are to share one scale name each other in ``among``. Empty where no verdict has an estimate.
+    The scale also holds the numbers of the verdicts in ``same_scale``. Gives "" where no verdict has an estimate.
     """
     judged = [verdict for verdict in verdicts if verdict.estimate is not None]
     if not judged:
         return ""
     height = ROW * len(verdicts) + _FOOT
     root = svg.picture(WIDTH, height, title, "strip")
-    first = judged[0]
-    if first.scale == "count":
-        _counts(root, verdicts, height)
+    if judged[0].scale == "count":
+        _draw_counts(root, verdicts, height)
         return svg.text_of(root)
-    low, high = first.region
-    middle = (low + high) / 2 if math.isfinite(high) else low
-    told = [x for v in (*judged, *among) for x in (v.estimate, v.low, v.high, *v.values) if x is not None]
+    low, high = judged[0].region
     borders = [bound for bound in (low, high) if math.isfinite(bound)]
-    # Equality belongs in the picture: a margin means nothing without it.
-    reach = max(abs(x - middle) for x in (*told, *borders, 0.0)) * 1.05 or 1.0
-
-    def place(x: float) -> float:
-        return WIDTH / 2 + (x - middle) / reach * (WIDTH / 2 - _EDGE)
-
-    floor = height - _FOOT
+    place = _scale(low, high, [*judged, *same_scale])
+    bottom = height - _FOOT
     end = place(high) if math.isfinite(high) else WIDTH
-    svg.box(root, place(low), 1, max(end - place(low), 2), floor - 1, "region")
-    svg.line(root, 0, floor, WIDTH, floor, "axis")
+    svg.box(root, place(low), 1, max(end - place(low), 2), bottom - 1, "region")
+    svg.line(root, 0, bottom, WIDTH, bottom, "axis")
     if 0.0 not in borders:
-        svg.line(root, place(0), 1, place(0), floor, "zero")
+        svg.line(root, place(0), 1, place(0), bottom, "zero")
     for bound in borders:
-        svg.line(root, place(bound), 1, place(bound), floor + 3, "border")
-    _label_axis(root, height, borders, place, written(test, first))
+        svg.line(root, place(bound), 1, place(bound), bottom + 3, "border")
+    _label_axis(root, height, borders, place, tick_text(test, judged[0]))
     for row, verdict in enumerate(verdicts):
         if verdict.estimate is not None:
-            _interval(root, verdict, ROW * (row + 0.5) + 1, place)
+            _draw_interval(root, verdict, ROW * (row + 0.5) + 1, place)
     return svg.text_of(root)
 
 
-def of_settings(verdict: Verdict, found: Evidence) -> list[Verdict]:
-    """The verdict on a claim that must hold in each setting, setting by setting, uncorrected for their number."""
+def of_settings(verdict: Verdict, evidence: Evidence) -> list[Verdict]:
+    """A verdict for each setting of a claim that must hold in all, not corrected for their number."""
     return [
         replace(
             verdict,
@@ -83,12 +77,23 @@ def of_settings(verdict: Verdict, found: Evidence) -> list[Verdict]:
             values=tuple(line.judged for line in panel.lines),
             weakest=panel.label,
         )
-        for panel in found.panels
+        for panel in evidence.panels
         if panel.interval is not None
     ]
 
 
-def _interval(root: svg.Element, verdict: Verdict, y: float, place: Callable[[float], float]) -> None:
+def _scale(low: float, high: float, verdicts: Sequence[Verdict]) -> Callable[[float], float]:
+    """The map from numbers to places: the border of the region, or its middle, is in the middle of the strip."""
+    middle = (low + high) / 2 if math.isfinite(high) else low
+    numbers = [x for v in verdicts for x in (v.estimate, v.low, v.high, *v.values) if x is not None]
+    # Zero, where both sides are equal, is always shown: a margin means nothing without it.
+    numbers += [bound for bound in (low, high, 0.0) if math.isfinite(bound)]
+    reach = max(abs(x - middle) for x in numbers) * 1.05 or 1.0
+    return lambda x: WIDTH / 2 + (x - middle) / reach * (WIDTH / 2 - _EDGE)
+
+
+def _draw_interval(root: svg.Element, verdict: Verdict, y: float, place: Callable[[float], float]) -> None:
+    """Draw the seeds of a verdict, its interval and its estimate."""
     for value in verdict.values if not verdict.deterministic else ():
         svg.mark(root, place(value), y, "seed", size=2.2)
     if verdict.low is not None and verdict.high is not None:
@@ -104,43 +109,41 @@ def _label_axis(
     height: float,
     borders: Sequence[float],
     place: Callable[[float], float],
-    written: Callable[[float], str],
+    text_of: Callable[[float], str],
 ) -> None:
-    """Write the borders, and equality where there is room beside them."""
+    """Write the borders below the strip, and zero where there is room beside them."""
     taken: list[float] = []
     for value in (*borders, 0.0):
-        x, text = place(value), written(value)
+        x, text = place(value), text_of(value)
         half = 3.2 * len(text)
         if all(abs(x - other) > half + 16 for other in taken):
             svg.label(root, min(max(x, half), WIDTH - half), height - 2, text, "tick")
             taken.append(x)
 
 
-def written(test: AnyTest, verdict: Verdict) -> Callable[[float], str]:
-    """How a place on the verdict's scale is written: as a ratio, an absolute number, or a difference."""
+def tick_text(test: AnyTest, verdict: Verdict) -> Callable[[float], str]:
+    """How a number on the verdict's scale is written: as a ratio, as the metric itself, or as a difference."""
     if verdict.scale == "log ratio":
-        return lambda x: f"{number(float(f'{math.exp(x):.3g}'))}×"
+        return lambda x: f"{number(math.exp(x), significant=3)}×"
     if isinstance(test, (Reaches, Greater)) and test.value is not None:
         sign = -1 if verdict.better == "lower" else 1
         value = test.value
         return lambda x: number(value + sign * x)
-    return lambda x: number(x)
+    return number
 
 
-def _counts(root: svg.Element, verdicts: Sequence[Verdict], height: float) -> None:
-    """Violations: none stands in the middle, more to the left of it, on a logarithmic scale."""
-    floor = height - _FOOT
-    most = max(abs(v.estimate or 0.0) for v in verdicts)
-    svg.box(root, WIDTH / 2 - 5, 1, 10, floor - 1, "region")
-    svg.line(root, 0, floor, WIDTH, floor, "axis")
-    svg.label(root, WIDTH / 2, height - 2, "no violation", "tick")
+def _draw_counts(root: svg.Element, verdicts: Sequence[Verdict], height: float) -> None:
+    """Draw counts of violations on a logarithmic scale: none in the middle, more to the left of it."""
+    bottom, middle = height - _FOOT, WIDTH / 2
+    most = max(abs(verdict.estimate or 0.0) for verdict in verdicts)
+    svg.box(root, middle - 5, 1, 10, bottom - 1, "region")
+    svg.line(root, 0, bottom, WIDTH, bottom, "axis")
+    svg.label(root, middle, height - 2, "no violation", "tick")
     for row, verdict in enumerate(verdicts):
         count = abs(verdict.estimate or 0.0)
-        x = (
-            WIDTH / 2 - (0.25 + 0.75 * math.log1p(count) / math.log1p(most)) * (WIDTH / 2 - _EDGE)
-            if count
-            else WIDTH / 2
-        )
+        # The smallest count stands a quarter of the way from the middle, apart from none.
+        share = 0.25 + 0.75 * math.log1p(count) / math.log1p(most) if count else 0.0
+        x = middle - share * (middle - _EDGE)
         if verdict.estimate is not None:
             svg.mark(root, x, ROW * (row + 0.5) + 1, verdict.verdict, MARKS[verdict.verdict], 4.6)
         if count:

@@ -1,4 +1,4 @@
-"""What each task measured: estimates by method and setting, the measure against its cost, and curves."""
+"""What each task measured: estimates by method and setting, metrics against their cost, and curves."""
 
 from __future__ import annotations
 
@@ -11,81 +11,93 @@ from markupsafe import Markup
 from harness.cell import Cell, Record
 from harness.judge import SuiteResult, Summary, summarise
 from harness.numbers import duration, memory, number, with_half, with_interval
-from harness.spec import Task
+from harness.planning.setting import HasSetting, Setting, label, varying_axes
+from harness.spec import Metric
 from harness_plugins.report import charts, svg
-from harness_plugins.report.page import Picture, Table
+from harness_plugins.report.elements import Picture, Table
 
-#: Charts of one kind for a task; what is beyond stands in the tables.
+#: Charts of one kind for a task; the tables hold all numbers.
 MOST_CHARTS = 12
-#: Steps of a curve that its table gives.
-TABLE_STEPS = 6
-_AXES = ("device", "dtype")
+#: Metrics of a task that are drawn against their cost.
+MOST_METRICS = 3
+#: Points of a curve in the table.
+TABLE_POINTS = 6
 
 
 @dataclass(frozen=True)
-class TaskView:
+class TaskSection:
     """One task of a suite."""
 
     name: str
     help: str
-    #: Each metric with its direction, unit and meaning.
+    #: Each metric, and what it means.
     metrics: Sequence[tuple[str, str]]
     estimates: Table
-    #: Columns of the table that hold names, before those with numbers.
+    #: How many columns of that table hold names; the others hold numbers.
     names: int
     legend: Markup
     costs: Sequence[Picture]
     cost_table: Table | None
     curves: Sequence[Picture]
     curve_table: Table | None
-    #: Charts that were left out.
+    #: How many charts of curves were left out.
     more: int
 
 
-def task_views(result: SuiteResult) -> list[TaskView]:
-    """The tasks that have a good record, in the order of the suite."""
+@dataclass(frozen=True)
+class _Measured:
+    """What the sections of one task are made from."""
+
+    #: One for each setting with a good or a failed record.
+    summaries: Sequence[Summary]
+    #: Cells with a record.
+    cells: Sequence[Cell]
+    #: In the order of the suite; the place of a method is its series in every chart.
+    methods: Sequence[str]
+    #: Names of the options, and of device and dtype, that vary.
+    axes: Sequence[str]
+
+    def values(self, item: HasSetting) -> list[str]:
+        """The value on each axis, "" where the method has no such option."""
+        axes = Setting.of(item).axes
+        return [str(axes.get(name, "")) for name in self.axes]
+
+    def label(self, item: HasSetting) -> str:
+        """The setting in a few words, without the method."""
+        return label(Setting.of(item).axes, self.axes)
+
+
+def task_sections(result: SuiteResult) -> list[TaskSection]:
+    """The tasks that have a good or a failed record, in the order of the suite."""
     plan = result.plan
-    known = [s for s in summarise(plan.scope, result.records) if s.n or s.failures]
-    views = []
-    for name in dict.fromkeys(s.task for s in known):
-        rows = [s for s in known if s.task == name]
+    summaries = [s for s in summarise(plan.scope, result.records) if s.n or s.failures]
+    sections = []
+    for name in dict.fromkeys(summary.task for summary in summaries):
+        own = [summary for summary in summaries if summary.task == name]
         cells = [cell for cell in plan.scope if cell.task == name and cell.id in result.records]
+        ran = [cell for cell in cells if result.records[cell.id].status != "skipped"]
+        methods = list(dict.fromkeys(summary.method for summary in own))
+        measured = _Measured(own, cells, methods, varying_axes(ran))
         claimed = {c.test.metric for c in plan.suite.claims.values() if c.test is not None and c.test.task == name}
-        views.append(_task_view(result, name, rows, cells, claimed))
-    return views
+        sections.append(_task_section(result, name, measured, claimed))
+    return sections
 
 
-def _task_view(
-    result: SuiteResult, name: str, rows: Sequence[Summary], cells: Sequence[Cell], claimed: set[str]
-) -> TaskView:
+def _task_section(result: SuiteResult, name: str, measured: _Measured, claimed: set[str]) -> TaskSection:
     task = result.plan.registry.tasks[name]
-    methods = list(dict.fromkeys(s.method for s in rows))
-    axes = _varying(rows, task)
-    metrics = [m for m in task.metrics if m in claimed] + [m for m in task.metrics if m not in claimed]
-    columns = ["method", *axes, *metrics, "seconds", "memory", "seeds"]
-    table = [
-        [
-            s.method,
-            *(str(_axis(s, a)) for a in axes),
-            *(with_half(e.mean, e.low, e.high) if (e := s.estimates.get(m)) else "–" for m in metrics),
-            "" if s.seconds is None else f"{s.seconds:.3g}",
-            memory(s.peak_bytes),
-            f"{s.n}" + (f" ({s.failures} failed)" if s.failures else ""),
-        ]
-        for s in rows
-    ]
-    judged = [m for m in metrics if m in claimed and task.metrics[m].better] or [
-        m for m in metrics if task.metrics[m].better
-    ]
-    costs, cost_table = _costs(rows, judged[:3], methods, axes)
-    curves, curve_table, more = _curves(cells, result.records, methods, axes)
-    return TaskView(
+    # Metrics that claims speak of come first.
+    metrics = sorted(task.metrics, key=lambda metric: metric not in claimed)
+    directed = [metric for metric in metrics if task.metrics[metric].better]
+    drawn = [metric for metric in directed if metric in claimed] or directed
+    costs, cost_table = _costs(measured, drawn[:MOST_METRICS])
+    curves, curve_table, more = _curves(measured, result.records)
+    return TaskSection(
         name=name,
         help=task.help,
-        metrics=[(m, _metric(task.metrics[m].better, task.metrics[m].unit, task.metrics[m].help)) for m in metrics],
-        estimates=Table.of(columns, table),
-        names=1 + len(axes),
-        legend=Markup(svg.legend(methods)),
+        metrics=[(metric, _meaning(task.metrics[metric])) for metric in metrics],
+        estimates=_estimates(measured, metrics),
+        names=1 + len(measured.axes),
+        legend=Markup(svg.legend(measured.methods)),
         costs=costs,
         cost_table=cost_table,
         curves=curves,
@@ -94,93 +106,98 @@ def _task_view(
     )
 
 
-def _metric(better: str | None, unit: str, meaning: str) -> str:
-    direction = f"{better} is better" if better else "no direction is better"
-    return "; ".join(filter(None, (meaning, unit, direction)))
+def _estimates(measured: _Measured, metrics: Sequence[str]) -> Table:
+    rows = [
+        [
+            s.method,
+            *measured.values(s),
+            *(with_half(e.mean, e.low, e.high) if (e := s.estimates.get(metric)) else "–" for metric in metrics),
+            number(s.seconds, significant=3),
+            memory(s.peak_bytes),
+            f"{s.n} ({s.failures} failed)" if s.failures else f"{s.n}",
+        ]
+        for s in measured.summaries
+    ]
+    return Table.of(["method", *measured.axes, *metrics, "seconds", "memory", "seeds"], rows)
 
 
-def _costs(
-    rows: Sequence[Summary], metrics: Sequence[str], methods: Sequence[str], axes: Sequence[str]
-) -> tuple[list[Picture], Table | None]:
-    """The measure against seconds and against memory; nothing where there is no choice to make."""
-    pictures, table = [], []
-    for metric in metrics:
-        own = [s for s in rows if metric in s.estimates]
-        if len(own) < 2 or len({s.estimates[metric].mean for s in own}) == 1:
-            continue
-        for unit in ("seconds", "memory"):
-            points = []
-            for s in own:
-                cost = s.seconds if unit == "seconds" else None if s.peak_bytes is None else s.peak_bytes / 1e6
-                e = s.estimates[metric]
-                if cost is None or not all(math.isfinite(x) for x in (cost, e.mean)):
-                    continue
-                spent = duration(cost) if unit == "seconds" else memory(s.peak_bytes)
-                tip = f"{_setting(s, axes)}: {with_interval(e.mean, e.low, e.high)}, {spent}"
-                beside = str(_axis(s, axes[0])) if len(axes) == 1 else ""
-                points.append(charts.CostPoint(methods.index(s.method), cost, e.mean, e.low, e.high, tip, beside))
-                if unit == "seconds":
-                    cells = [with_interval(e.mean, e.low, e.high), f"{s.seconds:.3g}", memory(s.peak_bytes)]
-                    table.append([metric, s.method, *(str(_axis(s, a)) for a in axes), *cells])
-            if len(points) > 1:
-                caption = f"{metric} against {'seconds' if unit == 'seconds' else 'peak memory in MB'}"
-                caption += f"; beside the points {axes[0]}" if len(axes) == 1 else ""
-                pictures.append(Picture(Markup(charts.against_cost(points, caption)), caption))
-    columns = ["metric", "method", *axes, "mean [90 % interval]", "seconds", "memory"]
-    return pictures[:MOST_CHARTS], Table.of(columns, table) if table else None
+def _meaning(metric: Metric) -> str:
+    direction = f"{metric.better} is better" if metric.better else "no direction is better"
+    return "; ".join(filter(None, (metric.help, metric.unit, direction)))
 
 
-def _curves(
-    cells: Sequence[Cell], records: Mapping[str, Record], methods: Sequence[str], axes: Sequence[str]
-) -> tuple[list[Picture], Table | None, int]:
-    """One chart for each curve and each setting that the methods share."""
-    found: dict[tuple[str, str], dict[str, list[list[tuple[int, float]]]]] = {}
-    for cell in cells:
-        for name, curve in records[cell.id].curves.items():
-            points = [(int(step), float(value)) for step, value in curve]
-            if points:
-                setting = " ".join(f"{a}={_axis(cell, a)}" for a in axes if _axis(cell, a) != "")
-                found.setdefault((name, setting), {}).setdefault(cell.method, []).append(points)
+def _costs(measured: _Measured, metrics: Sequence[str]) -> tuple[list[Picture], Table | None]:
+    """Each metric against seconds and against memory, with a table; nothing where all settings are alike."""
     pictures: list[Picture] = []
     rows: list[list[str]] = []
-    for (name, setting), by_method in sorted(found.items(), key=lambda item: item[0][0]):
-        tracks = [
-            charts.MethodCurve(methods.index(m), m, charts.averaged(seeds) or seeds[0], seeds)
-            for m, seeds in by_method.items()
+    for metric in metrics:
+        own = [s for s in measured.summaries if metric in s.estimates]
+        if len({s.estimates[metric].mean for s in own}) < 2:
+            continue
+        for cost, caption in (("seconds", "seconds"), ("memory", "peak memory in MB")):
+            points = [p for s in own if (p := _cost_point(measured, s, metric, cost)) is not None]
+            if len(points) > 1:
+                caption = f"{metric} against {caption}"
+                caption += f"; beside the points {measured.axes[0]}" if len(measured.axes) == 1 else ""
+                pictures.append(Picture(Markup(charts.against_cost(points, caption)), caption))
+        rows += [
+            [metric, s.method, *measured.values(s), _estimate(s, metric), _seconds(s), memory(s.peak_bytes)]
+            for s in own
+            if _cost_point(measured, s, metric, "seconds") is not None
         ]
-        caption = f"{name}, {setting}" if setting else name
-        caption += ", over steps"
+    columns = ["metric", "method", *measured.axes, "mean [90 % interval]", "seconds", "memory"]
+    return pictures[:MOST_CHARTS], Table.of(columns, rows) if rows else None
+
+
+def _cost_point(measured: _Measured, summary: Summary, metric: str, cost: str) -> charts.CostPoint | None:
+    """A setting as a point of a chart; None where its cost is not known or a number is not finite."""
+    estimate, seconds, peak = summary.estimates[metric], summary.seconds, summary.peak_bytes
+    amount = seconds if cost == "seconds" else None if peak is None else peak / 1e6
+    if amount is None or not math.isfinite(amount) or not math.isfinite(estimate.mean):
+        return None
+    spent = duration(amount) if cost == "seconds" else memory(peak)
+    name = f"{summary.method} {measured.label(summary)}".rstrip()
+    return charts.CostPoint(
+        series=measured.methods.index(summary.method),
+        cost=amount,
+        value=estimate.mean,
+        low=estimate.low,
+        high=estimate.high,
+        tip=f"{name}: {_estimate(summary, metric)}, {spent}",
+        label=measured.values(summary)[0] if len(measured.axes) == 1 else "",
+    )
+
+
+def _estimate(summary: Summary, metric: str) -> str:
+    estimate = summary.estimates[metric]
+    return with_interval(estimate.mean, estimate.low, estimate.high)
+
+
+def _seconds(summary: Summary) -> str:
+    return number(summary.seconds, significant=3)
+
+
+def _curves(measured: _Measured, records: Mapping[str, Record]) -> tuple[list[Picture], Table | None, int]:
+    """A chart for each curve and each setting that methods share, a table, and how many charts were left out."""
+    seeds: dict[tuple[str, str], dict[str, list[charts.Points]]] = {}
+    for cell in measured.cells:
+        for name, recorded in records[cell.id].curves.items():
+            if points := [(int(step), float(value)) for step, value in recorded]:
+                by_method = seeds.setdefault((name, measured.label(cell)), {})
+                by_method.setdefault(cell.method, []).append(points)
+    pictures: list[Picture] = []
+    rows: list[list[str]] = []
+    for (name, setting), by_method in sorted(seeds.items(), key=lambda item: item[0][0]):
+        curves = [
+            charts.MethodCurve(measured.methods.index(m), m, charts.averaged(own) or own[0], own)
+            for m, own in by_method.items()
+        ]
+        caption = f"{name}, {setting}, over steps" if setting else f"{name}, over steps"
         if len(pictures) < MOST_CHARTS:
-            pictures.append(Picture(Markup(charts.curves(tracks, caption)), caption))
-        for track in tracks:
-            told = charts.thinned(track.mean, TABLE_STEPS)
-            text = ", ".join(f"{step}: {number(value)}" for step, value in told)
-            rows.append([name, setting, track.method, str(len(track.seeds)), text])
+            pictures.append(Picture(Markup(charts.curves(curves, caption)), caption))
+        for curve in curves:
+            points = charts.thinned(curve.mean, TABLE_POINTS)
+            text = ", ".join(f"{step}: {number(value)}" for step, value in points)
+            rows.append([name, setting, curve.method, str(len(curve.seeds)), text])
     table = Table.of(("curve", "setting", "method", "seeds", "step: mean"), rows) if rows else None
-    return pictures, table, max(0, len(found) - MOST_CHARTS)
-
-
-def _varying(rows: Sequence[Summary], task: Task) -> list[str]:
-    """Options and axes with several values: anywhere for those of the task, under one method for its own.
-
-    Two methods' different defaults for an option of their own are no setting.
-    """
-    names = dict.fromkeys(name for s in rows for name in (*s.options, *_AXES))
-    found = []
-    for name in names:
-        values: dict[str, set[str]] = {}
-        for s in rows:
-            if _axis(s, name) != "":
-                values.setdefault(s.method, set()).add(repr(_axis(s, name)))
-        shared = name in task.options or name in _AXES
-        if any(len(own) > 1 for own in values.values()) or (shared and len(set().union(*values.values())) > 1):
-            found.append(name)
-    return found
-
-
-def _axis(item: Summary | Cell, name: str) -> object:
-    return getattr(item, name) if name in _AXES else item.options.get(name, "")
-
-
-def _setting(item: Summary, axes: Sequence[str]) -> str:
-    return " ".join([item.method, *(f"{a}={_axis(item, a)}" for a in axes if _axis(item, a) != "")])
+    return pictures, table, max(0, len(seeds) - MOST_CHARTS)

@@ -1,4 +1,4 @@
-"""Results folders as a run of the toy suite could have left them, and pages taken apart."""
+"""Results folders as a run of the toy suite leaves them, and a parser of pages."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ ENVIRONMENT = {
 
 
 def total(cell: Cell) -> dict[str, float]:
-    """``lifted`` is higher by one, give or take a little that depends on the seed."""
+    """Metrics of the toy task: ``lifted`` is higher by one and by a little that depends on the seed."""
     own = {"lifted": 1.0 + 0.01 * cell.seed, "plain": 0.0}[cell.method]
     return {"total": 3.0 + 0.1 * cell.seed + own + float(cell.options["slope"]), "violations": 0.0, "noise": 0.5}
 
 
 def done(cell: Cell, **more: Any) -> Record:
     """A good record."""
-    given = {
+    fields = {
         "metrics": total(cell),
         "curves": {"norm": [(step, 1.0 + step + cell.seed) for step in range(20)]},
         "seconds": 1.0 + 0.1 * cell.seed,
@@ -47,7 +47,7 @@ def done(cell: Cell, **more: Any) -> Record:
         "environment": "e" * 16,
         "started": f"2026-01-15T10:00:{cell.seed % 60:02}.000+00:00",
     }
-    return record_of(cell, "done", None, **{**given, **more})
+    return record_of(cell, "done", None, **{**fields, **more})
 
 
 def toy_cells(registry: Registry = REGISTRY, seeds: int | None = None) -> list[Cell]:
@@ -61,7 +61,7 @@ def write_results(
     seeds: int | None = None,
     environment: dict[str, Any] = ENVIRONMENT,
 ) -> list[Record]:
-    """A results folder with what ``make`` gives for each cell of the toy suite; None leaves it out."""
+    """Write a results folder with the record that ``make`` gives for each cell of the toy suite, or none for None."""
     file = RecordsFile(folder)
     file.prepare()
     file.add_environment("e" * 16, environment)
@@ -75,7 +75,7 @@ def page_of(folder: Path, registry: Registry = REGISTRY) -> Page:
 
 
 class Page(HTMLParser):
-    """A page taken apart: its elements with their attributes, and its text."""
+    """A parsed page: its elements with their attributes, and its text."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -102,14 +102,14 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
     def all(self, tag: str, **attributes: str) -> list[dict[str, str]]:
-        """Attributes of every element of a kind; ``class_`` names one class that it has."""
-        wanted = attributes.pop("class_", None)
+        """Attributes of every element with this tag and these attributes; ``class_`` is one of its classes."""
+        name_of_class = attributes.pop("class_", None)
         return [
-            found
-            for name, found in self.elements
+            own
+            for name, own in self.elements
             if name == tag
-            and (wanted is None or wanted in found.get("class", "").split())
-            and all(found.get(k) == v for k, v in attributes.items())
+            and (name_of_class is None or name_of_class in own.get("class", "").split())
+            and all(own.get(k) == v for k, v in attributes.items())
         ]
 
 

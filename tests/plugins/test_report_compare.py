@@ -21,12 +21,12 @@ def requests(*folders):
 
 
 def shifted(by, noise=0.0, luck="", method="plain"):
-    """Records whose totals are off by ``by`` for one method, and by chance for all."""
+    """A maker of records whose totals are higher by ``by`` for one method, and by some noise for all."""
 
     def make(cell):
-        source = random.Random(cell.id + luck)
-        off = by if cell.method == method else 0.0
-        return done(cell, metrics={**total(cell), "total": total(cell)["total"] + off + source.gauss(0, noise)})
+        generator = random.Random(cell.id + luck)
+        shift = by if cell.method == method else 0.0
+        return done(cell, metrics={**total(cell), "total": total(cell)["total"] + shift + generator.gauss(0, noise)})
 
     return make
 
@@ -36,7 +36,8 @@ def folders(tmp_path):
     return tmp_path / "mine", tmp_path / "theirs"
 
 
-def words(folders, metric="total"):
+def compared(folders, metric="total"):
+    """The word of each setting for one metric, and all of the comparison of the suite."""
     (pair,) = compare(REGISTRY, requests(*folders)).suites
     rows = [row for of_task in pair.differences.values() for row in of_task if row.metric == metric]
     return {row.setting: row.word for row in rows}, pair
@@ -45,8 +46,8 @@ def words(folders, metric="total"):
 def test_the_same_records_have_the_same_bits(folders):
     for folder in folders:
         write_results(folder)
-    found, pair = words(folders)
-    assert set(found.values()) == {"same bits"}
+    words, pair = compared(folders)
+    assert set(words.values()) == {"same bits"}
     assert pair.counts == {"same bits": 12}
     assert not any(row.changed for row in pair.claims)
 
@@ -54,8 +55,8 @@ def test_the_same_records_have_the_same_bits(folders):
 def test_chance_is_called_noise_and_a_planted_shift_is_found(folders):
     write_results(folders[0], seeds=8)
     write_results(folders[1], shifted(0.6, 0.02), seeds=8)
-    found, pair = words(folders)
-    assert found == {
+    words, pair = compared(folders)
+    assert words == {
         "plain slope=1.0": "differs",
         "plain slope=2.0": "differs",
         "lifted slope=1.0": "noise",
@@ -68,7 +69,7 @@ def test_chance_is_called_noise_and_a_planted_shift_is_found(folders):
 def test_intervals_and_words_are_those_of_a_paired_test_with_holms_correction(folders):
     first = write_results(folders[0], shifted(0.0, 0.1), seeds=6)
     second = write_results(folders[1], shifted(0.1, 0.1, "other"), seeds=6)
-    _, pair = words(folders)
+    _, pair = compared(folders)
     rows = [row for of_task in pair.differences.values() for row in of_task if row.metric == "total"]
     expected = []
     for method in ("plain", "lifted"):
@@ -91,17 +92,17 @@ def test_intervals_and_words_are_those_of_a_paired_test_with_holms_correction(fo
 def test_two_seeds_decide_nothing(folders):
     write_results(folders[0], seeds=2)
     write_results(folders[1], shifted(0.5), seeds=2)
-    found, _ = words(folders)
-    assert found["plain slope=1.0"] == "too few seeds"
-    assert found["lifted slope=1.0"] == "same bits"
+    words, _ = compared(folders)
+    assert words["plain slope=1.0"] == "too few seeds"
+    assert words["lifted slope=1.0"] == "same bits"
 
 
 def test_environments_are_compared_and_the_page_names_what_differs(folders):
     write_results(folders[0])
     other = {**ENVIRONMENT, "cpu": "Another <b>Processor</b>", "packages": {"torch": "2.7.0", "numpy": "2.0.0"}}
     write_results(folders[1], shifted(0.0), environment=other)
-    found = compare(REGISTRY, requests(*folders))
-    assert set(found.environment) == {
+    comparison_of_both = compare(REGISTRY, requests(*folders))
+    assert set(comparison_of_both.environment) == {
         ("cpu", "A Processor", "Another <b>Processor</b>"),
         ("packages.torch", "2.6.0", "2.7.0"),
     }
@@ -109,7 +110,7 @@ def test_environments_are_compared_and_the_page_names_what_differs(folders):
     assert "What changed from mine to theirs" in page.text
     assert "Another <b>Processor</b>" in page.text
     assert page.all("b") == page.all("script") == []
-    ids = [found["id"] for _, found in page.elements if "id" in found]
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert {a["href"][1:] for a in page.all("a") if a["href"].startswith("#")} <= set(ids)
 
@@ -117,8 +118,8 @@ def test_environments_are_compared_and_the_page_names_what_differs(folders):
 def test_another_device_is_compared_setting_by_setting(folders):
     write_results(folders[0])
     write_results(folders[1], lambda cell: done(replace(cell, device="cuda")))
-    found, pair = words(folders)
-    assert set(found.values()) == {"same bits"}
+    words, pair = compared(folders)
+    assert set(words.values()) == {"same bits"}
     assert [row.id for row in pair.claims] == ["toy/lifted-is-higher", "toy/plain-is-higher", "toy/no-violations"]
     assert {row.second.device for row in pair.claims} == {"cuda"}
 
@@ -133,7 +134,7 @@ def test_how_many_times_as_long_it_took(folders):
 def test_settings_that_one_folder_lacks_are_named(folders):
     write_results(folders[0])
     write_results(folders[1], lambda cell: done(cell) if cell.method == "plain" else None)
-    _, pair = words(folders)
+    _, pair = compared(folders)
     assert pair.alone == ["toy/total lifted slope=1.0", "toy/total lifted slope=2.0"]
 
 
@@ -152,4 +153,4 @@ def test_the_command_compares_two_folders_and_refuses_three(harness_cli):
     assert "What changed from mine to theirs" in (harness_cli.folder / "r.html").read_text()
     ended = harness_cli("-p", TOY, "report", "mine", "theirs", "others")
     assert ended.code == 2
-    assert "two are put side by side" in ended.err
+    assert "name one to report, or two to compare" in ended.err

@@ -8,14 +8,16 @@ import time
 from dataclasses import replace
 
 import pytest
-from report_results import REGISTRY, TOY, done, page_of, toy_cells, write_results
+from report_results import REGISTRY, TOY, Page, done, page_of, toy_cells, write_results
 
 from harness.files.claims import claims_of
 from harness.files.suite import read_suite
 from harness.judge import judge
+from harness.planning.request import Request
 from harness.registry import load_registry
 from harness.running.execute import record_of
 from harness.spec import Figure
+from harness_plugins.report.report import report
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&</style></svg>"
 
@@ -45,8 +47,8 @@ def page(tmp_path_factory):
 
 def test_the_page_loads_and_runs_nothing_from_elsewhere(page):
     assert page.all("script") == page.all("link") == page.all("iframe") == page.all("img") == []
-    assert [name for _, found in page.elements for name in found if name.startswith("on")] == []
-    assert [found for _, found in page.elements if found.get("src")] == []
+    assert [name for _, attributes in page.elements for name in attributes if name.startswith("on")] == []
+    assert [attributes for _, attributes in page.elements if attributes.get("src")] == []
     assert "@import" not in page.source
     assert not re.search(r"url\((?!#)", page.source)
     (policy,) = page.all("meta", **{"http-equiv": "Content-Security-Policy"})
@@ -54,9 +56,9 @@ def test_the_page_loads_and_runs_nothing_from_elsewhere(page):
 
 
 def test_every_anchor_leads_somewhere_and_ids_are_unique(page):
-    ids = [found["id"] for _, found in page.elements if "id" in found]
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
-    targets = {found["href"][1:] for found in page.all("a") if found.get("href", "").startswith("#")}
+    targets = {a["href"][1:] for a in page.all("a") if a.get("href", "").startswith("#")}
     assert targets <= set(ids)
     assert {"claim-toy-lifted-is-higher", "claim-toy-plain-is-higher", "claim-toy-no-violations"} <= targets
     assert "suite-toy-untestable" in targets
@@ -182,18 +184,18 @@ def test_hostile_text_is_shown_and_never_run(tmp_path):
     write_results(tmp_path, make, registry, environment=environment)
     page = page_of(tmp_path, registry)
     assert page.all("script") == page.all("img") == []
-    assert [name for _, found in page.elements for name in found if name.startswith("on")] == []
-    assert not [found for found in page.all("a") if found["href"].startswith("javascript")]
+    assert [name for _, attributes in page.elements for name in attributes if name.startswith("on")] == []
+    assert not [a for a in page.all("a") if a["href"].startswith("javascript")]
     assert page.text.count("<script>alert(1)</script>") > 10, "it is shown as text"
     assert page.source.count("</style>") == 1
     assert "git checkout <" not in page.text, "nobody should paste it"
 
 
 def test_a_figure_of_a_plugin_stands_under_its_suite_and_a_broken_one_costs_a_sentence(tmp_path):
-    seen = []
+    drawn = []
 
     def draw(records):
-        seen.extend(records)
+        drawn.extend(records)
         return '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><g id="a"/></svg>'
 
     def fail(_):
@@ -206,7 +208,7 @@ def test_a_figure_of_a_plugin_stands_under_its_suite_and_a_broken_one_costs_a_se
     }
     records = write_results(tmp_path)
     page = page_of(tmp_path, replace(REGISTRY, figures=figures))
-    assert {r.id for r in seen} == {r.id for r in records}
+    assert {r.id for r in drawn} == {r.id for r in records}
     assert page.all("g", id="toy-good-a")
     assert "what it shows" in page.text
     assert "This figure is not shown: it raised ZeroDivisionError: planted" in page.text
@@ -235,28 +237,37 @@ def test_the_command_writes_the_file_and_says_how_large_it_is(harness_cli):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["nowhere"], "there is no results folder nowhere"),
         (["results", "-o", "no/such/folder/r.html"], "cannot be written"),
         (["results", "--suite", "tyo"], "did you mean 'toy'"),
     ],
 )
-def test_bad_input_to_report_is_one_sentence(harness_cli, arguments, told):
+def test_bad_input_to_report_is_one_sentence(harness_cli, arguments, message):
     write_results(harness_cli.folder / "results")
     ended = harness_cli("-p", TOY, "report", *arguments)
     assert ended.code == 2
-    assert told in ended.err
+    assert message in ended.err
 
 
 def test_records_of_unregistered_suites_are_named(tmp_path):
     write_results(tmp_path)
     with (tmp_path / "records.jsonl").open("a") as stream:
         stream.write(json.dumps(json.loads(done(toy_cells()[0]).to_line()) | {"suite": "mine", "id": "f" * 20}) + "\n")
-    assert "Records of other suites stand in this folder too and are not shown: mine." in page_of(tmp_path).text
+    assert "This folder also has records of suites that are not shown: mine." in page_of(tmp_path).text
 
 
-def test_a_claim_on_a_value_is_told_in_the_metrics_own_numbers(tmp_path):
+def test_a_suite_that_is_named_by_its_file_is_not_missing(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(read_suite("toy", REGISTRY).path.read_text())
+    write_results(tmp_path, lambda cell: done(replace(cell, suite="mine")))
+    page = Page(report(REGISTRY, Request(suite="", results=tmp_path), [str(file)]))
+    assert "16 of 16 cells" in page.text
+    assert "not shown" not in page.text
+
+
+def test_a_claim_on_a_value_is_shown_in_the_metrics_own_numbers(tmp_path):
     registry = load_registry((TOY,))
     base = claims_of(registry).by_id["toy/lifted-is-higher"]
     content = base.model_dump() | {

@@ -1,4 +1,4 @@
-"""Pictures of the report: what they show is where the numbers say, and what plugins draw cannot harm the page."""
+"""Pictures of the report: values stand at their places, and figures of plugins cannot harm the page."""
 
 from __future__ import annotations
 
@@ -52,29 +52,29 @@ def places(text):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_the_eye_sees_inside_outside_and_across_as_the_judge_does(seed):
-    source = random.Random(seed)
-    centre, spread = source.choice([-1, 0, 1]) * 10 ** source.uniform(-4, 2), 10 ** source.uniform(-4, 1)
-    values = [source.gauss(centre, spread) for _ in range(5)]
-    margin = 10 ** source.uniform(-3, 1)
-    kind = source.choice(["greater", "equal", "ratio"])
-    given = {"metric": "m", "task": "t", "method": "a", "than": "b"}
+def test_a_strip_shows_inside_outside_and_across_as_the_judge_decides(seed):
+    generator = random.Random(seed)
+    centre, spread = generator.choice([-1, 0, 1]) * 10 ** generator.uniform(-4, 2), 10 ** generator.uniform(-4, 1)
+    values = [generator.gauss(centre, spread) for _ in range(5)]
+    margin = 10 ** generator.uniform(-3, 1)
+    kind = generator.choice(["greater", "equal", "ratio"])
+    compared = {"metric": "m", "task": "t", "method": "a", "than": "b"}
     if kind == "equal":
-        test, region = Equal(kind="equal", tol=margin, **given), (-margin, margin)
+        test, region = Equal(kind="equal", tol=margin, **compared), (-margin, margin)
     elif kind == "ratio":
-        test, region = Ratio(kind="ratio", by=math.exp(margin), **given), (margin, math.inf)
+        test, region = Ratio(kind="ratio", by=math.exp(margin), **compared), (margin, math.inf)
     else:
-        test, region = Greater(kind="greater", by=margin, **given), (margin, math.inf)
-    found = verdict(values, region, "log ratio" if kind == "ratio" else "difference")
-    (left, right), (low, high), seeds, width = places(forest.strip(test, [found], "title"))
+        test, region = Greater(kind="greater", by=margin, **compared), (margin, math.inf)
+    judged = verdict(values, region, "log ratio" if kind == "ratio" else "difference")
+    (left, right), (low, high), seeds, width = places(forest.strip(test, [judged], "title"))
     assert 0 <= low <= high <= width
     assert len(seeds) == 5
     assert all(0 <= x <= width for x in seeds)
     slack = 0.11  # coordinates are rounded to tenths
-    if found.verdict == "reproduced":
+    if judged.verdict == "reproduced":
         assert left - slack <= low
         assert high <= right + slack
-    elif found.verdict == "contradicted":
+    elif judged.verdict == "contradicted":
         assert high <= left + slack or low >= right - slack
     else:
         assert low <= right + slack
@@ -83,7 +83,7 @@ def test_the_eye_sees_inside_outside_and_across_as_the_judge_does(seed):
     mean = (low + high) / 2
     if high - low > 5:
         assert (mean - low) / (high - low) == pytest.approx(
-            (found.estimate - found.low) / (found.high - found.low), abs=0.05
+            (judged.estimate - judged.low) / (judged.high - judged.low), abs=0.05
         )
 
 
@@ -122,9 +122,9 @@ def test_logarithmic_ticks_are_inside_too(low, factor):
 
 @given(st.floats(-1e12, 1e12, allow_subnormal=False))
 def test_a_number_is_written_to_four_digits(value):
-    found = re.fullmatch("(−?[\\d.]+)?(?:·?10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))?", number(value))
-    power = int((found[2] or "⁰").translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")))
-    assert float((found[1] or "1").replace("−", "-")) * 10.0**power == pytest.approx(value, rel=6e-4)
+    parts = re.fullmatch("(−?[\\d.]+)?(?:·?10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))?", number(value))
+    power = int((parts[2] or "⁰").translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")))
+    assert float((parts[1] or "1").replace("−", "-")) * 10.0**power == pytest.approx(value, rel=6e-4)
 
 
 def test_decimals_show_two_digits_of_the_width():
@@ -132,13 +132,13 @@ def test_decimals_show_two_digits_of_the_width():
 
 
 def test_curves_are_averaged_where_all_seeds_have_points():
-    one, other = [(0, 1.0), (2, 3.0), (4, 5.0)], [(0, 3.0), (4, 7.0)]
-    assert charts.averaged([one, other]) == [(0, 2.0), (4, 6.0)]
+    first, second = [(0, 1.0), (2, 3.0), (4, 5.0)], [(0, 3.0), (4, 7.0)]
+    assert charts.averaged([first, second]) == [(0, 2.0), (4, 6.0)]
     assert charts.averaged([]) == []
 
 
 @pytest.mark.parametrize(
-    ("inside", "told"),
+    ("inside", "message"),
     [
         ("<script>alert(1)</script>", "script"),
         ("<foreignObject><p/></foreignObject>", "foreignObject"),
@@ -158,13 +158,13 @@ def test_curves_are_averaged_where_all_seeds_have_points():
         ("<g>", "not well-formed"),
     ],
 )
-def test_a_figure_that_runs_or_loads_something_is_refused(inside, told):
-    with pytest.raises(Refused, match=told):
+def test_a_figure_that_runs_or_loads_something_is_refused(inside, message):
+    with pytest.raises(Refused, match=message):
         harmless(f"<svg {SVG}>{inside}</svg>", "mine")
 
 
 @pytest.mark.parametrize(
-    ("whole", "told"),
+    ("whole", "message"),
     [
         ("<p>no picture</p>", "outer element is <p>"),
         (None, "returned NoneType"),
@@ -173,12 +173,12 @@ def test_a_figure_that_runs_or_loads_something_is_refused(inside, told):
         ("", "not well-formed"),
     ],
 )
-def test_what_is_no_picture_is_refused(whole, told):
-    with pytest.raises(Refused, match=told):
+def test_text_that_is_no_picture_is_refused(whole, message):
+    with pytest.raises(Refused, match=message):
         harmless(whole, "mine")
 
 
-def test_what_matplotlib_draws_is_welcome_and_does_not_restyle_the_page():
+def test_a_figure_of_matplotlib_is_accepted_and_does_not_restyle_the_page():
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("svg")
     import io
