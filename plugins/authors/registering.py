@@ -75,7 +75,7 @@ def hooks(subject: Subject) -> Iterator[Problem | Note]:
                 f"did you mean {close}?" if close else "give it another name",
             )
     if not hasattr(module, "HARNESS_HOOKS") and not subject.plugin.origin.startswith("harness"):
-        yield Note(f"it does not state its version of the hooks: HARNESS_HOOKS = {HOOKS_VERSION} is the present one")
+        yield Note(f"it does not state its version of the hooks; the present one is HARNESS_HOOKS = {HOOKS_VERSION}")
 
 
 CHECKS = (

@@ -21,6 +21,9 @@ from harness.planning.request import LOOKS
 
 DOCS = Path(__file__).parents[2] / "docs"
 TUTORIAL = (DOCS / "tutorial.md").read_text("utf-8")
+PLUGINS = (DOCS / "plugins.md").read_text("utf-8")
+TOY = Path(__file__).parents[1] / "toy"
+TOY_SUITE = (TOY / "toy.toml").read_text("utf-8")
 VERDICTS = (DOCS / "verdicts.md").read_text("utf-8")
 #: Each hit rate is simulated so often here.
 TRIALS = 20_000
@@ -62,6 +65,18 @@ def test_the_tutorial_comes_to_the_verdicts_that_it_shows(harness_cli):
             space["test_the_loss_is_the_formula"]()  # type: ignore[operator]
     finally:
         sys.path.pop(0)
+
+
+def test_the_watcher_of_the_page_on_plugins_notes_a_failed_cell(harness_cli):
+    (text,) = re.findall(r"<!-- file: failures.py -->\n```\w+\n(.*?)```", PLUGINS, flags=re.DOTALL)
+    only = ("--only", "method=plain", "--only", "slope=1.0", "--only", "seed=0")
+    suite = harness_cli.write("fails.toml", TOY_SUITE.replace("slope = [1.0, 2.0]", 'mode = "flag"'))
+    watcher = harness_cli.write("failures.py", text)
+    ended = harness_cli("-p", watcher, "-p", str(TOY), "suite", suite, *only, TOY_FLAG="no")
+    assert ended.code == 1
+    line = (harness_cli.folder / "failures.txt").read_text()
+    assert line.startswith("fails: plain on toy/total")
+    assert "the flag is not there" in line
 
 
 def test_the_workflow_runs_commands_that_work(harness_cli):
