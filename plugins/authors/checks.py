@@ -97,8 +97,7 @@ def run_check(check: Check, subject: Subject) -> Outcome:
             notes.append(f"{message} on this processor")
         else:
             problems.append(Problem(message, "remove it from HARNESS_EXCEPTIONS"))
-    state = "does not hold" if problems else "holds"
-    return Outcome(check.name, check.rule, state, tuple(problems), tuple(notes))
+    return Outcome(check.name, check.rule, "does not hold" if problems else "holds", tuple(problems), tuple(notes))
 
 
 def run_checks(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 
 from harness.errors import UnknownName, UsageError, suggestion
@@ -16,9 +16,12 @@ _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 _TOPIC_NAME = re.compile(r"[a-z0-9_-]+/[a-z0-9._-]+")
 
 
-def _nouns(subject: Subject) -> Iterator[tuple[str, Role | Method | Task | Workload | Dataset]]:
-    """Everything that the plugin brings, each with a word for its kind and its name."""
-    kinds = {
+Noun = Role | Method | Task | Workload | Dataset
+
+
+def _nouns(subject: Subject) -> Iterator[tuple[str, Noun]]:
+    """Everything that the plugin brings, each with its kind and name: ("method relu", ...)."""
+    kinds: dict[str, Mapping[str, Noun]] = {
         "role": subject.roles,
         "method": subject.methods,
         "task": subject.tasks,
@@ -27,7 +30,7 @@ def _nouns(subject: Subject) -> Iterator[tuple[str, Role | Method | Task | Workl
     }
     for kind, nouns in kinds.items():
         for name, noun in nouns.items():
-            yield f"{kind} {name}", noun  # type: ignore[misc]  mypy joins the kinds to object
+            yield f"{kind} {name}", noun
 
 
 def names(subject: Subject) -> Iterator[Problem | Note]:
@@ -114,7 +117,7 @@ def addresses(subject: Subject) -> Iterator[Problem | Note]:
                 yield Problem(f"{owner}: {code!r}: {type(error).__name__}: {error}", "name it as 'package.module:name'")
 
 
-def _codes(noun: Role | Method | Task | Workload | Dataset) -> tuple[Code, ...]:
+def _codes(noun: Noun) -> tuple[Code, ...]:
     match noun:
         case Role():
             returns = () if noun.returns in ("scalar", "like-first", "one-per-row") else (noun.returns,)
@@ -132,8 +135,8 @@ def _codes(noun: Role | Method | Task | Workload | Dataset) -> tuple[Code, ...]:
 def roles(subject: Subject) -> Iterator[Problem | Note]:
     """Everything can be used together with something else."""
     registry = subject.registry
-    nouns = (*registry.tasks.values(), *registry.workloads.values())
-    used, filled = {noun.role for noun in nouns}, {method.role for method in registry.methods.values()}
+    used = {task.role for task in registry.tasks.values()} | {w.role for w in registry.workloads.values()}
+    filled = {method.role for method in registry.methods.values()}
     for name, method in subject.methods.items():
         if method.role not in used:
             yield Problem(
