@@ -83,6 +83,19 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def short_time(seconds: float | None) -> str:
+    """A measured time of a call, to three digits.
+
+    >>> short_time(0.0123), short_time(3.2e-6), short_time(123.4), short_time(None)
+    ('12.3 ms', '3.20 µs', '123 s', '')
+    """
+    if seconds is None:
+        return ""
+    factor, unit = next(((f, u) for f, u in ((1, "s"), (1e3, "ms"), (1e6, "µs")) if seconds * f >= 1), (1e9, "ns"))
+    value = seconds * factor
+    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f} {unit}" if value else "0 s"
+
+
 def memory(count: float | None) -> str:
     """An amount of memory in bytes.
 

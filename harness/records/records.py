@@ -154,32 +154,28 @@ class RecordsFile:
         torn = False
         for number, line in self.lines():
             size += len(line)
-            if not line.strip():
-                continue
-            record = parse_record(line)
-            if record == "newer":
-                newer += 1
-            elif isinstance(record, Record):
+            record = parse_record(line) if line.strip() else "blank"
+            if isinstance(record, Record):
                 before = by_id.get(record.id)
                 if before is None or record.good or not before.good:
                     by_id[record.id] = record
-            elif line.endswith(b"\n"):
+            elif record == "newer":
+                newer += 1
+            elif record == "damaged" and line.endswith(b"\n"):
                 damaged.append(number)
             else:
-                torn = True
-        warnings = []
+                torn = torn or record == "damaged"
+        return Loaded(by_id, tuple(self._warnings(damaged, torn, newer)), size)
+
+    def _warnings(self, damaged: list[int], torn: bool, newer: int) -> Iterator[str]:
         if damaged:
-            shown = ", ".join(map(str, damaged[:10])) + (" and more" if len(damaged) > 10 else "")
-            warnings.append(
-                f"{self.path}: {len(damaged)} damaged line(s) skipped: {shown}; 'harness records repair' drops them"
-            )
+            numbers = ", ".join(map(str, damaged[:10])) + (" and more" if len(damaged) > 10 else "")
+            advice = "'harness records repair' drops them"
+            yield f"{self.path}: {len(damaged)} damaged line(s) skipped: {numbers}; {advice}"
         if torn:
-            warnings.append(f"{self.path}: the last line is torn (a run was killed while writing it) and is ignored")
+            yield f"{self.path}: the last line is torn (a run was killed while writing it) and is ignored"
         if newer:
-            warnings.append(
-                f"{self.path}: {newer} record(s) of a newer schema than {SCHEMA} left alone; update harness"
-            )
-        return Loaded(by_id, tuple(warnings), size)
+            yield f"{self.path}: {newer} record(s) of a newer schema than {SCHEMA} left alone; update harness"
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Every line with its number from 1, its newline included; none where there is no file."""

@@ -52,13 +52,18 @@ def import_origin(origin: str) -> ModuleType:
     file = (path / "__init__.py" if path.is_dir() else path).resolve()
     if not file.is_file():
         raise UsageError(f"there is no plugin file {file}")
-    name = (file.parent if file.name == "__init__.py" else file).stem
-    loaded = sys.modules.get(name)
-    if loaded is not None:
+    return _import_file(file)
+
+
+def _import_file(file: Path) -> ModuleType:
+    """Import a module, or the package of an ``__init__.py``, under the name of its file or folder."""
+    is_package = file.name == "__init__.py"
+    name = (file.parent if is_package else file).stem
+    if (loaded := sys.modules.get(name)) is not None:
         if getattr(loaded, "__file__", None) == str(file):
             return loaded
         raise UsageError(f"its name {name!r} is already that of another module; rename the file")
-    search = [str(file.parent)] if file.name == "__init__.py" else None
+    search = [str(file.parent)] if is_package else None
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=search)
     assert spec is not None
     assert spec.loader is not None

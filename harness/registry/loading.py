@@ -57,6 +57,27 @@ def load_registry(extra: Sequence[str] = ()) -> Registry:
     import_seconds()  # A wrong one is reported once, not as every plugin's fault.
     builder = _Builder()
     builder.add(Plugin("harness", "harness.registry.builtin", _version("harness")), builtin)
+    _load_installed(builder)
+    for origin in dict.fromkeys(extra):
+        try:
+            with guarded() as printed:
+                module = import_origin(origin)
+                builder.add(Plugin(module.__name__, origin), module)
+            builder.note(module.__name__, printed.getvalue())
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise UsageError(f"plugin {origin} cannot be used: {reason(error, Path(origin).stem)}") from error
+    builder.drop_dangling()
+    builder.add_tasks_of_roles()
+    for plugin in builder.plugins.values():
+        if plugin.broken and plugin.origin in extra:
+            raise UsageError(f"plugin {plugin.origin} cannot be used: {plugin.broken}")
+    return builder.finish(extra)
+
+
+def _load_installed(builder: _Builder) -> None:
+    """Load the plugins that installed distributions name; one that fails is listed as broken."""
     # Reading a distribution's version parses all its metadata: once each, not once per plugin.
     versions: dict[int, str] = {}
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
@@ -75,22 +96,6 @@ def load_registry(extra: Sequence[str] = ()) -> Registry:
             raise
         except BaseException as error:  # noqa: BLE001  a plugin may fail in any way, sys.exit included
             builder.plugins[plugin.name] = replace(plugin, broken=reason(error, entry.value))
-    for origin in dict.fromkeys(extra):
-        try:
-            with guarded() as printed:
-                module = import_origin(origin)
-                builder.add(Plugin(module.__name__, origin), module)
-            builder.note(module.__name__, printed.getvalue())
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            raise UsageError(f"plugin {origin} cannot be used: {reason(error, Path(origin).stem)}") from error
-    builder.drop_dangling()
-    builder.add_tasks_of_roles()
-    for plugin in builder.plugins.values():
-        if plugin.broken and plugin.origin in extra:
-            raise UsageError(f"plugin {plugin.origin} cannot be used: {plugin.broken}")
-    return builder.finish(extra)
 
 
 class _Builder:

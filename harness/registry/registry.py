@@ -95,30 +95,32 @@ class Registry:
     def named(self, method: str, task: str, options: Mapping[str, Scalar]) -> Named:
         """The methods and workloads that a cell's options name. Raises UnknownName for one that the role lacks."""
         declared = self.tasks[task].options
-        kinds = {name: option.names for name, option in declared.items() if option.names}
-        if not kinds:
+        if not any(option.names for option in declared.values()):
             return Named()
-        role = self.tasks[task].role
-        workloads: dict[str, Workload] = {}
-        of_role = {w.name: w for w in self.workloads.values() if w.role == role}
-        for option in (name for name, kind in kinds.items() if kind == "workload"):
-            if not of_role:
-                raise UsageError(f"task {task}: no plugin brings a workload of the role {role!r}")
-            name = str(options.get(option, "")) or next(iter(of_role))
-            if name not in of_role:
-                raise UnknownName("workload", name, of_role, where=f"task {task}: option {option}")
-            workloads[option] = of_role[name]
+        workloads = self._named_workloads(task, options)
         baseline = next((workload.baseline for workload in workloads.values()), "")
         methods: dict[str, Method] = {}
-        candidates = {m.name: m for m in self.methods.values() if m.role == role}
-        for option in (name for name, kind in kinds.items() if kind == "method"):
+        candidates = {m.name: m for m in self.methods.values() if m.role == self.tasks[task].role}
+        for option in (name for name, o in declared.items() if o.names == "method"):
             name = str(options.get(option, "")) or baseline
             if name not in candidates:
                 raise UnknownName("method", name, candidates, where=f"task {task}: option {option}")
             methods[option] = candidates[name]
         used = [self.methods[method], *methods.values()]
-        references = {m.name: self.methods[m.reference or m.name] for m in used}
-        return Named(methods, workloads, references)
+        return Named(methods, workloads, {m.name: self.methods[m.reference or m.name] for m in used})
+
+    def _named_workloads(self, task: str, options: Mapping[str, Scalar]) -> dict[str, Workload]:
+        role = self.tasks[task].role
+        workloads: dict[str, Workload] = {}
+        candidates = {w.name: w for w in self.workloads.values() if w.role == role}
+        for option in (name for name, o in self.tasks[task].options.items() if o.names == "workload"):
+            if not candidates:
+                raise UsageError(f"task {task}: no plugin brings a workload of the role {role!r}")
+            name = str(options.get(option, "")) or next(iter(candidates))
+            if name not in candidates:
+                raise UnknownName("workload", name, candidates, where=f"task {task}: option {option}")
+            workloads[option] = candidates[name]
+        return workloads
 
     def plugins_of(self, method: str, task: str, options: Mapping[str, Scalar] | None = None) -> list[str]:
         """Names of the plugins whose modules a cell can run."""

@@ -6,13 +6,10 @@ parent itself never touches torch or CUDA. Whatever happens to a worker costs th
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -20,6 +17,7 @@ from harness.cell import Cell, Record
 from harness.errors import HarnessError
 from harness.records.provenance import WORKER_ENVIRONMENT
 from harness.running.engines import Settings
+from harness.running.engines.child_process import start_server
 from harness.running.engines.devices import check_devices_exist
 from harness.running.engines.worker_process import WorkerProcess, spawn_worker
 from harness.running.execute import record_of
@@ -40,21 +38,7 @@ def prepare(devices: Sequence[str]) -> None:
 
 def warm_up() -> None:
     """Start the server that workers are forked from. Returns at once; torch is imported there meanwhile."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return
-    # The server starts with "python -c", which would let a random.py in the working directory shadow Python's own.
-    settings = {**WORKER_ENVIRONMENT, "PYTHONSAFEPATH": "1"}
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        forkserver.set_forkserver_preload(["harness.running.engines.preload"])
-        forkserver.ensure_running()
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    start_server("harness.running.engines.preload", WORKER_ENVIRONMENT)
 
 
 def run(cells: Sequence[Cell], settings: Settings) -> Iterator[tuple[Cell, Record]]:
@@ -98,8 +82,7 @@ class Pool:
             yield from self._give_up_slots()
             if not any(self.queues.values()) and not any(w.cell for w in self.workers) and not self.doubtful:
                 return
-            # A worker's end shows on its sentinel even where a process that it started holds its pipe open.
-            handles = {h: w for w in self.workers for h in (w.pipe, w.process.sentinel)}
+            handles = {h: w for w in self.workers for h in w.child.handles}
             ready = wait(list(handles), timeout=LOOK_EVERY)
             for worker in dict.fromkeys(handles[h] for h in ready):  # type: ignore[index]
                 yield from self._receive(worker)
@@ -162,11 +145,7 @@ class Pool:
 
     def _receive(self, worker: WorkerProcess) -> Iterator[tuple[Cell, Record]]:
         """Act on one message of a worker, or on its death."""
-        try:
-            message = worker.pipe.recv() if worker.pipe.poll() else None
-        except (EOFError, ConnectionResetError):
-            message = None
-        match message:
+        match worker.child.receive():
             case None:
                 yield from self._died(worker)
             case ("progress", fraction) if worker.cell:
@@ -198,7 +177,7 @@ class Pool:
             yield self.doubtful.pop(worker.slot)
 
     def _died(self, worker: WorkerProcess) -> Iterator[tuple[Cell, Record]]:
-        ending = worker.why_it_ended()
+        ending = worker.child.why_it_ended()
         if not worker.ready:
             reason = f"it ended as it started, {ending.reason}: {worker.tail()[-300:]}"
             yield from self._failed_to_start(worker, reason)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import gc
-import multiprocessing
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Mapping
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import parent_process
-from typing import Any
+from multiprocessing.connection import Connection
 
 from harness.cell import Record
 from harness.records.provenance import WORKER_ENVIRONMENT, environment, environment_digest, make_deterministic
 from harness.registry import load_registry
+from harness.running.engines.child_process import enter
 from harness.running.execute import execute
 from harness.running.memory import descendants
 
@@ -40,20 +35,8 @@ def main(
     ("record", record, unfit), where ``unfit`` says why this process should serve no further cell, if it should not.
     What the cell writes to stdout and stderr goes to the file ``output``, started anew for each cell.
     """
-    # A group of its own, so that the parent can end it with all its children, and Ctrl-C reaches the parent alone.
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with_parent()
+    stream = enter(output)
     os.environ.update({**variables, **WORKER_ENVIRONMENT})
-    stream = os.open(output, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(stream, 1)
-    os.dup2(stream, 2)
-    # Line buffering: what is printed must be in the file even if the process is killed.
-    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-    # A task may start processes of its own (a DataLoader's workers, say), which multiprocessing forbids to daemons.
-    # This one need not count as one: it ends with its parent and takes along what it started.
-    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     faulthandler.enable(2)
     try:
         registry = load_registry(plugins)
@@ -114,21 +97,3 @@ class _Reporter:
         if (moment := time.monotonic()) - self._last >= PROGRESS_EVERY:
             self._last = moment
             self._pipe.send(("progress", fraction))
-
-
-def _die_with_parent() -> None:
-    """Kill this process and its children as soon as the parent is gone, even if the parent was killed."""
-    parent = parent_process()
-    assert parent is not None
-    if sys.platform == "linux":
-        prctl = ctypes.CDLL(None).prctl
-        # PR_SET_PDEATHSIG covers the fork server's end, which follows the parent's at once.
-        prctl(1, signal.SIGKILL)
-        # PR_SET_CHILD_SUBREAPER: what a cell starts stays below this process, however often it forks.
-        prctl(36, 1)
-
-    def watch(sentinel: Any) -> None:
-        wait([sentinel])
-        os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
