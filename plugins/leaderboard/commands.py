@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +13,8 @@ from harness.numbers import number, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from rich.table import Table
 
     from harness_plugins.leaderboard.survey import Survey
 
@@ -63,29 +65,58 @@ def leaderboard(
 
 
 def _print_ranks(result: Survey) -> None:
-    from rich.markup import escape
-
-    rows = _table("system", result.ranks)
-    for row in result.order:
-        style = "bold" if result.systems[row] == result.of else None
-        rows.add_row(escape(result.systems[row]), *(str(ranks[row]) for ranks in result.ranks.values()), style=style)
-    rows.add_section()
+    labels = [result.systems[row] for row in result.order]
+    columns = {name: [str(ranks[row]) for row in result.order] for name, ranks in result.ranks.items()}
     first = next(iter(result.ranks))
-    rows.add_row("Kendall's tau to the first", *(number(result.taus[first, name], 2) for name in result.ranks))
-    people().print(rows)
+    taus = {name: number(result.taus[first, name], 2) for name in columns}
+    for names in _column_groups(["system", "Kendall's tau", *labels], columns):
+        rows = _table("system", names)
+        for label, *cells in zip(labels, *(columns[name] for name in names), strict=True):
+            rows.add_row(_escape(label), *cells, style="bold" if label == result.of else None)
+        rows.add_section()
+        rows.add_row("Kendall's tau", *(taus[name] for name in names))
+        people().print(rows)
+    people().print(f"Kendall's tau says how alike the orders by {first} and by each aggregate are.", soft_wrap=True)
 
 
 def _print_ranks_without(result: Survey, system: str) -> None:
     """Print the ranks of one system when each task is left out."""
+    head = f"{system} without"
+    for names in _column_groups([head, *result.tasks], result.ranks):
+        rows = _table(_escape(head), names)
+        for task in result.tasks:
+            ranks = [result.rank_without[name][task] for name in names]
+            rows.add_row(_escape(task), *("" if rank is None else str(rank) for rank in ranks))
+        people().print(rows)
+
+
+def _column_groups(labels: Iterable[str], columns: Iterable[str]) -> list[list[str]]:
+    """The columns in groups, each of which fits on the screen beside the labels."""
+    from rich.cells import cell_len
+
+    # Three characters between two columns. Labels fold where they take more than half of the screen.
+    width = people().width
+    room = max(width - max(map(cell_len, labels)) - 4, width // 2)
+    groups: list[list[str]] = []
+    used = room
+    for name in columns:
+        # No number is wider than a part of its column's head.
+        needed = max(map(len, name.split("-"))) + 4
+        if used + needed > room:
+            groups.append([])
+            used = 0
+        groups[-1].append(name)
+        used += needed
+    return groups
+
+
+def _table(first: str, aggregates: Iterable[str]) -> Table:
+    """An empty table, whose heads break at hyphens."""
+    heads = [name.replace("-", "-\n") for name in aggregates]
+    return table(first, *heads, right=heads)
+
+
+def _escape(text: str) -> str:
     from rich.markup import escape
 
-    rows = _table(f"{escape(system)} without", result.ranks)
-    for task in result.tasks:
-        ranks = [result.rank_without[name][task] for name in result.ranks]
-        rows.add_row(escape(task), *("" if rank is None else str(rank) for rank in ranks))
-    people().print(rows)
-
-
-def _table(first: str, aggregates: Iterable[str]) -> Any:
-    columns = [name.replace("-", "-\n") for name in aggregates]
-    return table(first, *columns, right=columns)
+    return escape(text)

@@ -53,7 +53,7 @@ def add_to(app: typer.Typer) -> None:
 def rerun(
     context: typer.Context,
     records: Annotated[
-        list[str] | None, typer.Argument(metavar="[RECORD]...", help="Records, by id or its first 6 digits or more.")
+        list[str] | None, typer.Argument(metavar="RECORD", help="Records, by id or its first 6 digits or more.")
     ] = None,
     sample: Annotated[
         int | None, typer.Option("--sample", metavar="N", min=1, help="N good records at random.")
@@ -166,15 +166,19 @@ def _print_plan(planned: Sequence[Planned]) -> None:
         errors().print(f"[yellow]cannot run[/] {plural(count, 'record')}: {escape(cause)}", soft_wrap=True)
     changes = Counter(change for item in planned for change in item.changes)
     for change, count in changes.items():
-        errors().print(f"[yellow]changed since[/] {plural(count, 'record')}: {escape(change)}", soft_wrap=True)
+        errors().print(f"[yellow]changed[/] for {plural(count, 'record')}: {escape(change)}", soft_wrap=True)
     cells = len({item.cell.id for item in planned if item.cell is not None})
     errors().print(f"running {plural(cells, 'cell')} again")
 
 
 def _print_progress(finished: Finished) -> None:
+    from rich.markup import escape
+
     record = finished.record
+    cell = f"{record.method} on {record.task} seed={record.seed}"
     where = "" if finished.here else ", by another process"
-    errors().print(f"[dim]{record.status} {record.id[:10]} in {duration(record.seconds)}{where}[/]")
+    message = f"{record.status} {escape(cell)} in {duration(record.seconds)}{where}"
+    errors().print(f"[dim]{message}[/]", soft_wrap=True)
 
 
 def _verdicts(result: SuiteResult, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ def repair(results: Results = None, as_json: Json = False) -> None:
 
 @records.command()
 def merge(
-    sources: Annotated[list[Path], typer.Argument(metavar="FOLDER_OR_FILE...", help="Where the records come from.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="FOLDER_OR_FILE", help="Where the records come from.")],
     results: Results = None,
     as_json: Json = False,
 ) -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+from plugin_run import METHODS
+from rich.console import Console
+
+from harness_plugins.leaderboard import commands
+from harness_plugins.leaderboard.scores import parse_table
+from harness_plugins.leaderboard.survey import survey
 
 TABLE = "system,A,B,C\nHuman,90,10,48/52\nX,45,44,43/47\n"
 SUITE = """
@@ -44,6 +51,18 @@ def test_the_command_says_what_leaving_out_each_task_does_to_one_system(harness_
     out = harness_cli("leaderboard", "scores.csv", "--of", "Human").out
     without = out[out.index("Human without") :].splitlines()
     assert words(next(line for line in without if line.startswith(" A")))[1] == "2"
+
+
+def test_on_a_narrow_screen_the_columns_go_into_several_tables_and_no_name_is_cut(monkeypatch):
+    aggregates = {name: m.create() for name, m in METHODS.items() if m.role == "score-aggregate"}
+    result = survey(parse_table(TABLE, "scores.csv"), aggregates, "Human")
+    console = Console(width=80, file=io.StringIO())
+    monkeypatch.setattr(commands, "people", lambda: console)
+    commands._print_ranks(result)
+    out = console.file.getvalue()
+    assert all(part in words(out) for name in aggregates for part in name.replace("-", "- ").split())
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert [words(line)[1:] for line in out.splitlines() if line.startswith(" Human")] == [list("1221"), list("11111")]
 
 
 def test_an_aggregate_that_refuses_the_table_is_left_out_and_says_why(harness_cli):
