@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 #: Types and width of the hidden states that a scorer is made for, and tokens of a text.
 TYPES, WIDTH, TOKENS = 3, 8, 5
+
+#: The scorers made for these, so that a second call makes nothing.
+_MADE: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
 def logits_and_labels(
@@ -38,9 +42,11 @@ def texts_and_spans(
 
 
 def logits_and_loss(scorer: Any, inputs: Sequence[Tensor]) -> tuple[Any, Any]:
-    """Logits and loss of the scorer made anew for these hidden states and types, as tasks make it."""
+    """Logits and loss of the scorer made for these hidden states and types, as tasks make it."""
     hidden, mask, spans = inputs
-    made = scorer.fresh(WIDTH, TYPES, torch.Generator().manual_seed(0)).to(hidden.device, hidden.dtype)
+    if scorer not in _MADE:
+        _MADE[scorer] = scorer.fresh(WIDTH, TYPES, torch.Generator().manual_seed(0))
+    made = _MADE[scorer].to(hidden.device, hidden.dtype)
     return made(hidden, mask), made.loss(hidden, mask, spans)
 
 

@@ -21,5 +21,6 @@ ROLES = (
         inputs=f"{_HERE}:texts_and_spans",
         call=f"{_HERE}:logits_and_loss",
         returns=f"{_HERE}:problem_of_scores",
+        any_rows=False,  # the loss is a mean over texts, of which there must be one
     ),
 )
