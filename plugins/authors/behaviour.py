@@ -161,13 +161,18 @@ def _global_states() -> dict[str, Sequence[Tensor]]:
 
 
 def has_methods(subject: Subject) -> bool:
-    """Whether there is anything to call."""
+    """Whether the plugin brings methods."""
     return bool(subject.methods)
+
+
+def has_calls(subject: Subject) -> bool:
+    """Whether the plugin brings methods, or says how they are called."""
+    return bool(subject.methods or subject.roles)
 
 
 CHECKS = (
     Check("builds", "every method can be built with each choice and bound of its options", builds, has_methods),
-    Check("protocol", "every method returns what its role promises, on every device here", protocol, has_methods),
+    Check("protocol", "every method returns what its role promises, on every device here", protocol, has_calls),
     Check("deterministic", "the same seed gives the same bits", deterministic, has_methods),
     Check("global-state", "no method draws from a global random generator", global_state, has_methods),
     Check("inputs-kept", "no method changes its inputs", inputs_kept, has_methods),

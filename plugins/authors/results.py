@@ -28,8 +28,12 @@ def tensors_of(value: Any) -> Iterator[Tensor]:
 
 def same_bits(first: Any, second: Any) -> bool:
     """Whether two results hold the same bits, with NaN in the same places."""
-    pairs = list(zip(tensors_of(first), tensors_of(second), strict=True))
-    return all(torch.equal(a.isnan(), b.isnan()) and torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
+    tensors, others = list(tensors_of(first)), list(tensors_of(second))
+    return len(tensors) == len(others) and all(map(_equal, tensors, others))
+
+
+def _equal(first: Tensor, second: Tensor) -> bool:
+    return torch.equal(first.isnan(), second.isnan()) and torch.equal(first.nan_to_num(), second.nan_to_num())
 
 
 def problem_of_result(role: Role, inputs: Sequence[Any], returned: Any) -> str:
