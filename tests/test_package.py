@@ -1,4 +1,4 @@
-"""The distribution: what is public is exactly that, and a wheel made of it does the main job anywhere."""
+"""The distribution: its public names are the listed ones, and its wheel runs a suite outside the checkout."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ import pytest
 import yaml
 
 import harness
+from harness.spec import resolve
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
-def test_what_is_public_is_exactly_what_is_listed():
+def test_public_names_are_exactly_the_listed_ones():
     assert harness.__all__ == sorted(harness.__all__)
     assert set(harness.__all__) <= set(dir(harness))
     for name in harness.__all__:
@@ -37,9 +38,27 @@ def test_what_is_public_is_exactly_what_is_listed():
     assert (ROOT / "harness" / "py.typed").exists()
 
 
+def test_the_page_on_python_describes_every_public_name_where_it_is_defined():
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    described = {"hookimpl": harness.hookimpl}
+    for address, members in re.findall(r"^::: (\S+)\n(?: +options:\n +members: \[(.*)\])?", page, flags=re.MULTILINE):
+        module, _, name = address.rpartition(".")
+        if address == "harness" or members:
+            described |= {member: resolve(f"{address}:{member}") for member in members.split(", ")}
+        elif address == "harness.errors":
+            described |= vars(harness.errors)
+        else:
+            described[name] = resolve(f"{module}:{name}")
+    assert set(harness.__all__) <= set(described)
+    for name in harness.__all__:
+        assert described[name] is getattr(harness, name), name
+
+
 def test_version_licence_and_citation_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
-    changes = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), flags=re.MULTILINE)
+    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), flags=re.MULTILINE)
+    assert "Unreleased" not in headings[1:]
+    changes = [heading for heading in headings if heading != "Unreleased"]
     assert re.fullmatch(r"\d+\.\d+\.\d+", PROJECT["version"])
     assert PROJECT["version"] == citation["version"] == changes[0] == importlib.metadata.version("harness")
     assert PROJECT["license"] == citation["license"] == "Apache-2.0"
@@ -60,8 +79,8 @@ def test_every_package_and_entry_point_is_in_the_distribution():
 
 
 @pytest.mark.slow
-def test_a_wheel_made_of_the_source_archive_runs_a_suite_outside_of_the_checkout(tmp_path):
-    """Built without a network or a checkout, installed into an empty environment beside its dependencies."""
+def test_wheel_built_from_the_source_archive_runs_a_suite_outside_the_checkout(tmp_path):
+    """Build without network and checkout, then install into an empty environment beside the dependencies."""
     built = tmp_path / "built"
     run([sys.executable, "-m", "build", "--no-isolation", "--sdist", "-o", built, ROOT], tmp_path)
     (archive,) = built.glob("*.tar.gz")
@@ -72,12 +91,12 @@ def test_a_wheel_made_of_the_source_archive_runs_a_suite_outside_of_the_checkout
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as stream:
         names = set(stream.namelist())
-    wanted = ["harness/py.typed", "harness_suites/leaderboard.toml", "harness_plugins/leaderboard/glue.csv"]
-    wanted += [
+    required = ["harness/py.typed", "harness_suites/leaderboard.toml", "harness_plugins/leaderboard/glue.csv"]
+    required += [
         "harness_plugins/authors/template/package/loss.py.j2",
         "harness_plugins/authors/schemas/suite.schema.json",
     ]
-    assert set(wanted) <= names
+    assert set(required) <= names
     for kind in ("toml", "csv", "j2", "css", "json"):
         for file in (ROOT / "plugins").rglob(f"*.{kind}"):
             assert f"harness_plugins/{file.relative_to(ROOT / 'plugins')}" in names, file
@@ -87,12 +106,12 @@ def test_a_wheel_made_of_the_source_archive_runs_a_suite_outside_of_the_checkout
     python = tmp_path / "venv" / "bin" / "python"
     site = next((tmp_path / "venv" / "lib").glob("python*")) / "site-packages"
     run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel], tmp_path)
-    # The dependencies, without this checkout's editable install, which a folder on the path brings only by name.
+    # The dependencies only: .pth files in the added folders are not read, such as that of an editable install.
     site.joinpath("dependencies.pth").write_text("\n".join(p for p in sys.path if p.endswith("-packages")))
     work = tmp_path / "elsewhere"
     work.mkdir()
-    told = run([python, "-c", "import harness, harness_suites; print(harness.__file__, harness_suites.__file__)"], work)
-    assert told.count(str(tmp_path)) == 2
+    script = "import harness, harness_suites; print(harness.__file__, harness_suites.__file__)"
+    assert run([python, "-c", script], work).count(str(tmp_path)) == 2
     result = json.loads(run([tmp_path / "venv" / "bin" / "harness", "suite", "leaderboard", "--json"], work))
     assert {v["verdict"] for v in result["verdicts"]} >= {"reproduced"}
     assert (work / "results" / "records.jsonl").exists()
@@ -102,14 +121,15 @@ def test_a_wheel_made_of_the_source_archive_runs_a_suite_outside_of_the_checkout
 
 
 def run(command: list[object], folder: Path) -> str:
-    own = {k: v for k, v in os.environ.items() if not k.startswith(("HARNESS", "PYTHON", "COV"))}
-    done = subprocess.run(
+    """The output of a command that must succeed, without settings from this process's environment."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HARNESS", "PYTHON", "COV"))}
+    process = subprocess.run(
         [str(part) for part in command],
         cwd=folder,
-        env=own | {"HARNESS_TRACKING": "off"},
+        env=environment | {"HARNESS_TRACKING": "off"},
         check=False,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
