@@ -56,19 +56,24 @@ def _check_block(suite: Suite, number: int, cross: Cross, registry: Registry) ->
                 if (task, method) not in pairs:
                     pairs.append((task, method))
     options = {name: _as_tuple(values) for name, values in cross.options.items()}
-    for name in options:
-        declared = {n for task, method in pairs for n in (*task.options, *method.options)}
-        if name not in declared:
-            raise UnknownName("option", name, declared, where=f"{where}.options")
-        for task, method in pairs:
-            for owner in (task, method):
-                if name in owner.options:
-                    for value in options[name]:
-                        place = f"{where}: option {name} of {owner.name}"
-                        _check_file(owner.options[name], owner.options[name].read(value, place), place)
+    _check_values(pairs, options, where)
     for task, method in pairs:
         _check_shared_options(task, method, options, where)
     return _Block(cross, tuple(pairs), options)
+
+
+def _check_values(pairs: Sequence[tuple[Task, Method]], options: Mapping[str, tuple[Scalar, ...]], where: str) -> None:
+    """Every option must be one of a task or a method, which must allow its values."""
+    owners: list[Task | Method] = [owner for pair in pairs for owner in pair]
+    for name, values in options.items():
+        declaring = [owner for owner in owners if name in owner.options]
+        if not declaring:
+            known = {option for owner in owners for option in owner.options}
+            raise UnknownName("option", name, known, where=f"{where}.options")
+        for owner in declaring:
+            place = f"{where}: option {name} of {owner.name}"
+            for value in values:
+                _check_file(owner.options[name], owner.options[name].read(value, place), place)
 
 
 def _check_file(option: Option, value: Scalar, where: str) -> None:
