@@ -244,14 +244,14 @@ class AllAtOnce(VariationalDensity):
         )
         prior = Normal(torch.zeros_like(mean), torch.ones_like(mean), validate_args=False)
         posterior = Normal(mean, scale, validate_args=False)
-        terms = [_log_probability(pixels, x), _log_probability(prior, latent), -_log_probability(posterior, latent)]
+        terms = [log_probability(pixels, x), log_probability(prior, latent), -log_probability(posterior, latent)]
         log_weights = torch.stack(terms).sum(dim=0)
         if self.objective == "elbo":
             return log_weights.mean(dim=0)
         return torch.logsumexp(log_weights, dim=0) - math.log(len(noise))
 
 
-def _log_probability(distribution: Distribution, x: Tensor) -> Tensor:
+def log_probability(distribution: Distribution, x: Tensor) -> Tensor:
     """Log probability in nats of independent entries, summed over the last dimension."""
     logs: Tensor = distribution.log_prob(x)
     return logs.sum(-1)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from scipy import stats
 from torch import Tensor
-from torch.distributions import Bernoulli, Distribution, Normal
+from torch.distributions import Bernoulli, Normal
 
 from harness.errors import UsageError
-from harness_plugins.vae_density.estimator import VariationalDensity
+from harness_plugins.vae_density.estimator import VariationalDensity, log_probability
 from harness_plugins.vae_density.exact import FALSE_ALARM_RATE
 from harness_plugins.vae_density.networks import Autoencoder
 from harness_plugins.vae_density.objectives import bound, set_gradients
@@ -64,18 +64,12 @@ def by_definition(model: Autoencoder, x: Tensor, noise: Tensor) -> Tensor:
         below = mean + log_scale.exp() * noise[:, first : first + width]
         first += width
         samples.append(below)
-        total = total - _log_prob(Normal(mean, log_scale.exp()), below)
+        total = total - log_probability(Normal(mean, log_scale.exp()), below)
     for prior, lower, upper in zip(model.prior, samples, samples[1:], strict=False):
         mean, log_scale = prior(upper)
-        total = total + _log_prob(Normal(mean, log_scale.exp()), lower)
+        total = total + log_probability(Normal(mean, log_scale.exp()), lower)
     standard = Normal(torch.zeros_like(below), torch.ones_like(below))
-    return total + _log_prob(standard, below) + _log_prob(Bernoulli(logits=model.decoder(samples[0])), x)
-
-
-def _log_prob(distribution: Distribution, value: Tensor) -> Tensor:
-    """Log probability, summed over the last dimension."""
-    logs: Tensor = distribution.log_prob(value)
-    return logs.sum(-1)
+    return total + log_probability(standard, below) + log_probability(Bernoulli(logits=model.decoder(samples[0])), x)
 
 
 def gradient_noise(estimator: Any, run: Run) -> dict[str, float]:

@@ -72,7 +72,7 @@ def test_divergence_equals_that_of_torch(rows, estimator, unit):
 
 
 def test_effective_share_equals_the_gaussian_integral(rows):
-    """For N(0, 1) and proposal N(m, s^2), E[w]^2 / E[w^2] is sqrt(2 s^2 - 1) / s^2 exp(-m^2 / (2 s^2 - 1))."""
+    """Of N(m, s^2) for N(0, 1), E[w]^2 / E[w^2] is sqrt(2 s^2 - 1) / s^2 exp(-m^2 / (2 s^2 - 1)) for each latent."""
     widen, shift, latent = 1.3, 0.2, 3
     model = LinearGaussian(latent=latent, widen=widen, shift=shift).fit(rows)
     generator = torch.Generator().manual_seed(0)
