@@ -1,4 +1,4 @@
-"""The statistics against independent implementations: scipy's, statsmodels' and plain loops."""
+"""The statistics equal independent implementations: scipy, statsmodels and plain loops."""
 
 import math
 import subprocess
@@ -27,15 +27,19 @@ def samples(count=25):
 
 
 @pytest.mark.parametrize("alpha", [0.05, LOOK_ALPHA, 0.005])
-def test_interval_is_students(alpha):
+def test_interval_equals_students(alpha):
     for x in samples():
-        found = t_interval(x.tolist(), alpha)
+        interval = t_interval(x.tolist(), alpha)
         low, high = stats.t.interval(1 - 2 * alpha, len(x) - 1, x.mean(), stats.sem(x))
-        assert (found.low, found.high) == pytest.approx((low, high), rel=1e-12)
-        assert (found.mean, found.sd, found.n) == (pytest.approx(x.mean()), pytest.approx(x.std(ddof=1)), len(x))
+        assert (interval.low, interval.high) == pytest.approx((low, high), rel=1e-12)
+        assert (interval.mean, interval.sd, interval.n) == (
+            pytest.approx(x.mean()),
+            pytest.approx(x.std(ddof=1)),
+            len(x),
+        )
 
 
-def test_p_value_above_a_bound_is_the_one_sided_t_test():
+def test_p_value_above_a_bound_equals_the_one_sided_t_test():
     for x in samples():
         for bound in (-0.5, 0.0, 1.0):
             inside, outside = p_values(t_interval(x.tolist()), (bound, math.inf))
@@ -43,7 +47,7 @@ def test_p_value_above_a_bound_is_the_one_sided_t_test():
             assert outside == pytest.approx(stats.ttest_1samp(x, bound, alternative="less").pvalue)
 
 
-def test_p_value_between_two_bounds_is_tost():
+def test_p_value_between_two_bounds_equals_tost():
     random = np.random.default_rng(1)
     for x in samples():
         other = random.normal(size=len(x))
@@ -68,7 +72,7 @@ def test_small_p_values_keep_their_digits():
     st.sampled_from([ABOVE_ZERO, (-1.0, 1.0), (0.25, math.inf), (-0.125, 0.125)]),
     st.sampled_from([0.05, LOOK_ALPHA]),
 )
-def test_p_values_and_the_interval_decide_alike(values, region, alpha):
+def test_p_values_and_the_interval_agree(values, region, alpha):
     interval = t_interval(values, alpha)
     inside, outside = p_values(interval, region)
     if min(abs(inside - alpha), abs(outside - alpha)) < 1e-9:
@@ -77,25 +81,25 @@ def test_p_values_and_the_interval_decide_alike(values, region, alpha):
     assert (outside <= alpha) == (position(interval, region) == "outside")
 
 
-def test_values_that_differ_by_rounding_alone_make_a_point():
+def test_values_that_differ_only_by_rounding_give_a_point():
     values = [0.51 - 0.50, 0.71 - 0.70, 0.11 - 0.10]
     assert len(set(values)) > 1
-    found = t_interval(values, scale=0.71)
-    assert found.sd == 0.0
-    assert found.low == found.mean == found.high
+    interval = t_interval(values, scale=0.71)
+    assert interval.sd == 0.0
+    assert interval.low == interval.mean == interval.high
 
 
-def test_a_small_spread_that_is_no_rounding_counts():
-    found = t_interval([1.0, 1.0 + 1e-12, 1.0 + 2e-12], scale=1.0)
-    assert found.low < found.mean < found.high
+def test_small_spread_above_rounding_gives_an_interval():
+    interval = t_interval([1.0, 1.0 + 1e-12, 1.0 + 2e-12], scale=1.0)
+    assert interval.low < interval.mean < interval.high
 
 
-def test_one_value_has_no_interval():
+def test_single_value_has_no_interval():
     with pytest.raises(ValueError, match="at least 2 values, not 1"):
         t_interval([1.0])
 
 
-def test_a_tie_is_not_greater_and_the_tolerance_itself_is_not_within():
+def test_tie_is_not_greater_and_a_bound_itself_is_outside():
     assert position(point(0.0), ABOVE_ZERO) == "outside"
     assert position(point(0.5), (-0.5, 0.5)) == "outside"
     assert position(point(-0.5), (-0.5, 0.5)) == "outside"
@@ -104,18 +108,18 @@ def test_a_tie_is_not_greater_and_the_tolerance_itself_is_not_within():
     assert p_values(point(1.0), ABOVE_ZERO) == (0.0, 1.0)
 
 
-def test_a_tie_up_to_rounding_is_a_tie():
+def test_difference_within_rounding_is_a_tie():
     assert 0.51 - 0.50 > 0.01
     assert position(point(0.51 - 0.50, scale=0.51), (0.01, math.inf)) == "outside"
     assert position(point(math.ulp(0.5), scale=0.5), ABOVE_ZERO) == "outside"
     assert position(point(1e-12, scale=0.5), ABOVE_ZERO) == "inside"
 
 
-def test_a_tolerance_below_the_rounding_is_meant_literally():
+def test_tolerance_below_rounding_is_used_as_it_is():
     assert position(point(0.0, scale=1000.0), (-1e-15, 1e-15)) == "inside"
 
 
-def test_an_interval_that_ends_at_a_bound():
+def test_position_of_an_interval_that_ends_at_a_bound():
     assert position(Interval(1.0, 0.0, 2.0, 3, 1.0), ABOVE_ZERO) == "across"
     assert position(Interval(-1.0, -2.0, 0.0, 3, 1.0), ABOVE_ZERO) == "outside"
     assert position(Interval(0.0, -2.0, 2.0, 3, 1.0), (-1.0, 1.0)) == "across"
@@ -123,7 +127,7 @@ def test_an_interval_that_ends_at_a_bound():
 
 @pytest.mark.parametrize("region", [ABOVE_ZERO, (-1.0, 1.0), (0.3, math.inf)])
 @pytest.mark.parametrize(("mean", "sd"), [(0.2, 0.5), (0.9, 0.4), (-0.05, 0.3), (2.0, 0.1), (0.0, 30.0)])
-def test_seeds_needed_are_the_first_that_decide(region, mean, sd):
+def test_seeds_to_decide_is_the_first_number_that_decides(region, mean, sd):
     def decides(n):
         half = stats.t.ppf(0.95, n - 1) * sd / math.sqrt(n)
         inside = region[0] < mean - half and mean + half < region[1]
@@ -133,27 +137,27 @@ def test_seeds_needed_are_the_first_that_decide(region, mean, sd):
     assert seeds_to_decide(Interval(mean, 0.0, 0.0, 5, sd), region) == expected
 
 
-def test_no_number_of_seeds_decides_on_a_bound():
+def test_no_number_of_seeds_decides_at_a_bound():
     assert seeds_to_decide(Interval(0.0, -1.0, 1.0, 5, 1.0), ABOVE_ZERO) is None
     assert seeds_to_decide(Interval(0.01, -1.0, 1.0, 5, 1.0), ABOVE_ZERO) is None
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13])
-def test_holm_is_that_of_statsmodels(size):
+def test_holm_equals_that_of_statsmodels(size):
     p = np.random.default_rng(size).choice([0.0, 0.001, 0.01, 0.02, 0.04, 0.3, 1.0], size).tolist()
     assert holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]))
 
 
-def test_holm_of_nothing_is_nothing():
+def test_holm_of_no_values_is_empty():
     assert holm([]) == []
 
 
-def test_looks_share_the_error():
+def test_levels_of_the_looks_sum_to_five_percent():
     assert LOOKS == (5, 10, 20)
     assert len(LOOKS) * LOOK_ALPHA == pytest.approx(0.05)
 
 
 def test_importing_the_judge_imports_neither_numpy_nor_scipy():
     code = "import sys, harness.judge; print([m for m in ('numpy', 'scipy', 'torch', 'mlflow') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""How a verdict reads."""
+"""The sentence of a verdict."""
 
 import pytest
 from toy_plan import by_seed, claim, cross, measured, verdict
@@ -8,7 +8,8 @@ from harness.judge import sentence
 CLEAR = [0.9, 1.0, 1.1]
 
 
-def said(differences, metric="score", **test):
+def sentence_of(differences, metric="score", **test):
+    """The sentence of the verdict when a minus b has these differences."""
     cells, records = by_seed(differences, metric)
     of = claim(metric=metric, **test)
     return sentence(verdict(of, cells, records), of)
@@ -61,22 +62,22 @@ def said(differences, metric="score", **test):
         ("not run: the suite has no cell for it: needs method z on task toy/fit", {"kind": "greater", "than": "z"}),
     ],
 )
-def test_a_verdict_reads_as_a_sentence(text, arguments):
-    assert said(CLEAR, **arguments) == text
+def test_sentence_names_sides_interval_and_requirement(text, arguments):
+    assert sentence_of(CLEAR, **arguments) == text
 
 
-def test_a_number_is_told_from_the_printed_one_to_the_digits_that_decide():
-    """11.5238210325 is not 11.52382104 to half a unit of its last digit: both are needed in full."""
+def test_numbers_have_enough_digits_to_differ():
+    """11.5238210325 differs from 11.52382104 by more than half a unit of its last digit, so all digits are shown."""
     text = "contradicted: a has score 11.5238210325 (needs within 5e-09 of 11.52382104); nothing "
-    found = said([1.5238210325] * 3, kind="reaches", value=11.52382104, tol=5e-9, seeds=1)
-    assert found == text + "depends on chance"
+    result = sentence_of([1.5238210325] * 3, kind="reaches", value=11.52382104, tol=5e-9, seeds=1)
+    assert result == text + "depends on chance"
 
 
-def test_a_hopeless_claim_says_so():
-    assert said([-1.0, 1.001, 0.0], kind="greater", than="b").endswith("; would need more than 1000 seeds")
+def test_sentence_says_if_no_feasible_number_of_seeds_decides():
+    assert sentence_of([-1.0, 1.001, 0.0], kind="greater", than="b").endswith("; would need more than 1000 seeds")
 
 
-def test_the_weakest_setting_is_named():
+def test_sentence_names_the_weakest_setting():
     cells = cross("ab", 3, size=[8, 32])
     records = measured(cells, lambda c: c.options["size"] / 8 if c.method == "a" else 0.0)
     of = claim(kind="greater", than="b", each=True)
@@ -84,7 +85,7 @@ def test_the_weakest_setting_is_named():
     assert sentence(verdict(of, cells, records), of) == text
 
 
-def test_settings_are_named_where_they_are_what_is_compared():
+def test_sentence_names_settings_that_are_compared():
     cells = cross("ab", 3, size=[8, 32])
     records = measured(cells, lambda c: c.options["size"] / 8 if c.method == "a" else 0.0)
     of = claim(kind="greater", where={"size": 32}, than_where={"size": 8})
@@ -95,7 +96,7 @@ def test_settings_are_named_where_they_are_what_is_compared():
     assert sentence(verdict(gap, cells, records), gap) == text
 
 
-def test_restrictions_that_both_sides_share_are_not_repeated():
+def test_sentence_omits_restrictions_of_both_sides():
     cells = cross("ab", 3, size=[8, 32], rate=[0.1])
     records = measured(cells, lambda c: c.options["size"] / 8 if c.method == "a" else 0.0)
     of = claim(kind="equal", tol=9, where={"size": 32, "rate": 0.1}, than_where={"size": 8, "rate": 0.1})
@@ -103,15 +104,15 @@ def test_restrictions_that_both_sides_share_are_not_repeated():
     assert sentence(verdict(of, cells, records), of) == text
 
 
-def test_what_points_the_other_way_is_turned_around():
+def test_negative_difference_reads_as_worse():
     text = "inconclusive: a is worse than b by 0.4 [-1.5, 2.3] (needs better by > 0); would need about 24 seeds"
-    assert said([0.9, -1.0, -1.1], kind="greater", than="b") == text
+    assert sentence_of([0.9, -1.0, -1.1], kind="greater", than="b") == text
 
 
-def test_violations_read_as_a_sentence():
+def test_sentence_counts_violations():
     of = claim(kind="holds", metric="violations")
     cells = cross("a", 2)
-    good = verdict(of, cells, measured(cells, lambda _: 0.0, "violations"))
-    assert sentence(good, of) == "reproduced: no violation in 2 cells"
-    bad = verdict(of, cells, measured(cells, lambda c: float(c.seed), "violations"))
-    assert sentence(bad, of).startswith("contradicted: 1 of 2 cells have violations; first: a on toy/fit")
+    without = verdict(of, cells, measured(cells, lambda _: 0.0, "violations"))
+    assert sentence(without, of) == "reproduced: no violation in 2 cells"
+    with_one = verdict(of, cells, measured(cells, lambda c: float(c.seed), "violations"))
+    assert sentence(with_one, of).startswith("contradicted: 1 of 2 cells have violations; first: a on toy/fit")

@@ -10,46 +10,46 @@ from toy_plan import cell, cross, record
 from harness.judge import Summary, summarise
 
 
-def only(cells, records) -> Summary:
-    (found,) = summarise(cells, {r.id: r for r in records})
-    return found
+def only_summary(cells, records) -> Summary:
+    (summary,) = summarise(cells, {r.id: r for r in records})
+    return summary
 
 
-def test_seeds_are_averaged_with_students_interval():
+def test_mean_over_seeds_has_students_interval():
     cells = cross("a", 4, size=[8])
     scores = [1.0, 2.0, 4.0, 3.5]
     records = [record(c, score=scores[c.seed], error=0.5, seconds=c.seed + 1.0, peak_bytes=10**c.seed) for c in cells]
-    found = only(cells, records)
+    summary = only_summary(cells, records)
     low, high = stats.ttest_1samp(scores, 0).confidence_interval(0.9)
-    estimate = found.estimates["score"]
+    estimate = summary.estimates["score"]
     assert (estimate.mean, estimate.low, estimate.high) == pytest.approx((2.625, low, high))
     assert (estimate.n, estimate.sd) == (4, pytest.approx(stats.tstd(scores)))
-    assert found.estimates["error"].low == found.estimates["error"].high == 0.5
-    assert (found.n, found.seconds, found.peak_bytes, found.failures, found.cause) == (4, 2.5, 55, 0, "")
-    assert (found.suite, found.method, found.task, found.options) == ("toy", "a", "toy/fit", {"size": 8})
+    assert summary.estimates["error"].low == summary.estimates["error"].high == 0.5
+    assert (summary.n, summary.seconds, summary.peak_bytes, summary.failures, summary.cause) == (4, 2.5, 55, 0, "")
+    assert (summary.suite, summary.method, summary.task, summary.options) == ("toy", "a", "toy/fit", {"size": 8})
 
 
-def test_cells_that_differ_in_more_than_the_seed_stay_apart_in_plan_order():
+def test_cells_that_differ_in_more_than_the_seed_have_own_summaries_in_plan_order():
     cells = cross("ba", 2, size=[8, 4], dtype=["float32", "float64"])
-    found = summarise(cells, {})
-    assert [(s.method, s.options["size"], s.dtype) for s in found] == [
+    summaries = summarise(cells, {})
+    assert [(s.method, s.options["size"], s.dtype) for s in summaries] == [
         (m, n, d) for m in "ba" for n in (8, 4) for d in ("float32", "float64")
     ]
-    assert all(s.n == 0 and s.seconds is None and s.peak_bytes is None and not s.estimates for s in found)
+    assert all(s.n == 0 and s.seconds is None and s.peak_bytes is None and not s.estimates for s in summaries)
 
 
-def test_interleaved_seeds_are_one_group():
+def test_interleaved_seeds_have_one_summary():
     cells = [cell(m, s) for s in range(3) for m in "ab"]
     assert [s.method for s in summarise(cells, {})] == ["a", "b"]
 
 
-def test_one_seed_has_a_mean_and_no_interval():
+def test_single_seed_has_a_mean_and_no_interval():
     of = cell("a")
-    estimate = only([of], [record(of, score=2.0)]).estimates["score"]
+    estimate = only_summary([of], [record(of, score=2.0)]).estimates["score"]
     assert (estimate.mean, estimate.low, estimate.high, estimate.sd, estimate.n) == (2.0, None, None, None, 1)
 
 
-def test_failures_and_skipped_cells_are_counted_and_leave_the_numbers_alone():
+def test_failures_and_skipped_cells_are_counted_and_do_not_change_the_numbers():
     cells = cross("a", 5)
     records = [
         record(cells[0], score=1.0, seconds=1.0),
@@ -57,12 +57,12 @@ def test_failures_and_skipped_cells_are_counted_and_leave_the_numbers_alone():
         record(cells[2], "failed", "ValueError: no", seconds=99.0, peak_bytes=99),
         record(cells[3], "timeout", "ran past 10 s"),
     ]
-    found = only(cells, records)
-    assert (found.n, found.failures, found.skipped, found.cause) == (1, 2, 1, "no data")
-    assert (found.seconds, found.peak_bytes) == (1.0, None)
+    summary = only_summary(cells, records)
+    assert (summary.n, summary.failures, summary.skipped, summary.cause) == (1, 2, 1, "no data")
+    assert (summary.seconds, summary.peak_bytes) == (1.0, None)
 
 
-def test_a_summary_is_plain_json():
+def test_summary_is_plain_json():
     cells = cross("a", 3)
-    plain = asdict(only(cells, [record(c, score=float(c.seed)) for c in cells]))
+    plain = asdict(only_summary(cells, [record(c, score=float(c.seed)) for c in cells]))
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain

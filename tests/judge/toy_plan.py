@@ -21,10 +21,10 @@ TASKS = {TASK.name: TASK}
 
 
 def cell(method: str, seed: int = 0, **axes: Any) -> Cell:
-    """One cell; what is not an axis is an option."""
-    named = {"suite": "toy", "task": TASK.name, "device": "cpu", "dtype": "float32", "code": "0", "skip": None}
-    own = {key: axes.pop(key, default) for key, default in named.items()}
-    return Cell(method=method, seed=seed, options=axes, **own)
+    """One cell. Keywords that are no axis are options."""
+    defaults = {"suite": "toy", "task": TASK.name, "device": "cpu", "dtype": "float32", "code": "0", "skip": None}
+    fields = {key: axes.pop(key, default) for key, default in defaults.items()}
+    return Cell(method=method, seed=seed, options=axes, **fields)
 
 
 def cross(methods: Iterable[str], seeds: int, **axes: Sequence[Scalar]) -> list[Cell]:
@@ -33,11 +33,11 @@ def cross(methods: Iterable[str], seeds: int, **axes: Sequence[Scalar]) -> list[
     return [cell(m, s, **point) for m in methods for point in points for s in range(seeds)]
 
 
-def record(of: Cell, status: str = "done", cause: str | None = None, **more: Any) -> Record:
-    """What a cell left behind; numbers under the names of metrics are its metrics."""
-    metrics = {name: more.pop(name) for name in TASK.metrics if name in more}
+def record(of: Cell, status: str = "done", cause: str | None = None, **fields: Any) -> Record:
+    """The record of a cell. Keywords with the name of a metric are its metrics."""
+    metrics = {name: fields.pop(name) for name in TASK.metrics if name in fields}
     axes = {name: getattr(of, name) for name in ("id", "suite", "method", "task", "options", "device", "dtype", "seed")}
-    return Record(**axes, status=status, cause=cause, metrics=metrics, **more)  # type: ignore[arg-type]
+    return Record(**axes, status=status, cause=cause, metrics=metrics, **fields)  # type: ignore[arg-type]
 
 
 def measured(cells: Iterable[Cell], value: Callable[[Cell], float], metric: str = "score") -> dict[str, Record]:
@@ -46,9 +46,9 @@ def measured(cells: Iterable[Cell], value: Callable[[Cell], float], metric: str 
 
 
 def claim(name: str = "toy/claim", article: str = "example.org/1", **test: Any) -> Claim:
-    """A claim with this test; method a on the toy task's score unless said otherwise."""
+    """A claim with this test, by default on the score of method a in the toy task."""
     content = {"metric": "score", "task": TASK.name, "method": "a", **test}
-    return Claim.model_validate({"id": name, "says": "a does it", "source": {"article": article}, "test": content})
+    return Claim.model_validate({"id": name, "says": "a is better", "source": {"article": article}, "test": content})
 
 
 def verdict(of: Claim, cells: Iterable[Cell], records: Mapping[str, Record], alpha: float = 0.05) -> Verdict:
@@ -58,6 +58,6 @@ def verdict(of: Claim, cells: Iterable[Cell], records: Mapping[str, Record], alp
 
 
 def by_seed(differences: Sequence[float], metric: str = "score") -> tuple[list[Cell], dict[str, Record]]:
-    """Methods a and b, whose metrics differ by these, seed by seed."""
+    """Cells and records of methods a and b, whose metrics have these differences by seed."""
     cells = cross("ab", len(differences))
     return cells, measured(cells, lambda c: 10.0 + (differences[c.seed] if c.method == "a" else 0.0), metric)
