@@ -117,10 +117,10 @@ def gradient(subject: Subject) -> Iterator[Problem | Note]:
 
 
 def _gradient_problem(method: Method, workload: Workload) -> str:
-    """What gradcheck says, empty if the gradient is right or no input has one.
+    """The message of torch's gradcheck; empty if the gradient is right or no input has one.
 
-    The inputs are moved along one line by one number: on a mismatch gradcheck computes the whole Jacobian, which takes
-    minutes for all inputs of a workload and no time for one number.
+    One number moves all inputs along a random line, and gradcheck differentiates with respect to this number. On a
+    mismatch it computes the whole Jacobian, which would take minutes for the inputs of a workload.
     """
     drawn = resolve(workload.inputs)(
         torch.Generator().manual_seed(0), torch.device("cpu"), torch.float64, **_size(workload)
@@ -144,7 +144,7 @@ def _gradient_problem(method: Method, workload: Workload) -> str:
     value = value_at(start)
     if not value.requires_grad:
         return ""
-    # What the rounding of both values makes of their difference.
+    # Largest error that rounding the two values makes in their slope.
     rounding = 100 * torch.finfo(torch.float64).eps * abs(float(value.detach())) / STEP
     try:
         torch.autograd.gradcheck(

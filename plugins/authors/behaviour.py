@@ -36,9 +36,9 @@ def builds(subject: Subject) -> Iterator[Problem | Note]:
                 yield Note(f"method {method.name} was not built: {error}")
                 break
             except Exception as error:  # noqa: BLE001  whatever it raises is reported
-                shown = ", ".join(f"{name} = {value!r}" for name, value in options.items()) or "its defaults"
+                values = ", ".join(f"{name} = {value!r}" for name, value in options.items()) or "its defaults"
                 yield Problem(
-                    f"method {method.name} cannot be built with {shown}: {describe(error)}",
+                    f"method {method.name} cannot be built with {values}: {describe(error)}",
                     "accept these values, or declare the option with the choices and bounds that the code accepts",
                     method.name,
                 )

@@ -81,7 +81,7 @@ def _claim_problems(claim: Claim, registry: Registry) -> Iterator[str]:
 
 
 def _value_problems(place: str, key: str, values: Sequence[object], declared: Mapping[str, Option]) -> Iterator[str]:
-    """What is wrong with the values of one key of a ``where``."""
+    """What is wrong with the values of a key in ``where``."""
     fixed = {"dtype": get_args(Dtype), "device": DEVICE_KINDS}
     if key in fixed:
         allowed = ", ".join(fixed[key])

@@ -10,8 +10,9 @@ from datetime import date
 from harness.errors import UnknownName, UsageError, suggestion
 from harness.spec import Code, Dataset, Method, Paper, Role, Task, Workload, resolve
 from harness_plugins.authors.findings import Check, Note, Problem, Subject
+from harness_plugins.authors.results import RETURN_WORDS
 
-#: What one name of a method or role looks like, and one of a task or workload.
+#: Names of methods and roles, and names of tasks and workloads.
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 _TOPIC_NAME = re.compile(r"[a-z0-9_-]+/[a-z0-9._-]+")
 
@@ -59,13 +60,7 @@ def metadata(subject: Subject) -> Iterator[Problem | Note]:
                 f"role {name} has no signature", "write the call with shapes: loss(view_a [N, D], ...) -> scalar"
             )
     yield from _paper_problems(subject)
-    for name, task in subject.tasks.items():
-        for metric_name, metric in task.metrics.items():
-            owner = f"task {name}: metric {metric_name}"
-            if not metric.help.strip():
-                yield Problem(f"{owner} has no help", "say in words what it measures")
-            if not metric.unit.strip():
-                yield Problem(f"{owner} has no unit", "'fraction', 'nats', 'count', 'seconds', ...")
+    yield from _metric_problems(subject)
     for name, dataset in subject.datasets.items():
         if not dataset.licence.strip():
             yield Problem(f"data set {name} has no licence", "name it; 'unknown' is a valid answer")
@@ -79,6 +74,16 @@ def _paper_problems(subject: Subject) -> Iterator[Problem]:
     originals = [method for method in subject.methods.values() if not method.reference]
     if originals and not any(method.paper for method in subject.methods.values()):
         yield Problem("no method names a paper", "give the technique paper=Paper(...): where it was published")
+
+
+def _metric_problems(subject: Subject) -> Iterator[Problem]:
+    for name, task in subject.tasks.items():
+        for metric_name, metric in task.metrics.items():
+            owner = f"task {name}: metric {metric_name}"
+            if not metric.help.strip():
+                yield Problem(f"{owner} has no help", "say in words what it measures")
+            if not metric.unit.strip():
+                yield Problem(f"{owner} has no unit", "'fraction', 'nats', 'count', 'seconds', ...")
 
 
 def _is_complete(paper: Paper) -> bool:
@@ -120,7 +125,7 @@ def addresses(subject: Subject) -> Iterator[Problem | Note]:
 def _codes(noun: Noun) -> tuple[Code, ...]:
     match noun:
         case Role():
-            returns = () if noun.returns in ("scalar", "like-first", "one-per-row") else (noun.returns,)
+            returns = () if noun.returns in RETURN_WORDS else (noun.returns,)
             return (noun.inputs, *([noun.call] if noun.call else []), *returns)
         case Method():
             return (noun.build,)

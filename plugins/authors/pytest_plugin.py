@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 
 class _Checks(pytest.Collector):
-    """The checks of one plugin, which is loaded once."""
+    """The checks of one plugin; it is loaded once."""
 
     def __init__(self, *, plugin: str, **arguments: Any) -> None:
         super().__init__(**arguments)

@@ -19,7 +19,7 @@ ROWS = 6
 
 
 def role_of(name: str, registry: Registry) -> Role | None:
-    """The registered role; for an unregistered one, a role made from its workload; None without either."""
+    """The registered role of this name; else a role made from a workload of it; else None."""
     if name in registry.roles:
         return registry.roles[name]
     workload = next((w for w in registry.workloads.values() if w.role == name), None)
@@ -48,7 +48,7 @@ def _role_of_workload(workload: Workload) -> Role:
 
 
 def draw_inputs(role: Role, device: str, dtype: torch.dtype = torch.float32, rows: int = ROWS) -> Sequence[Any]:
-    """The arguments of one call, always the same ones."""
+    """The arguments of one call; the same numbers each time."""
     inputs: Sequence[Any] = resolve(role.inputs)(torch.Generator().manual_seed(0), torch.device(device), dtype, rows)
     return inputs
 

@@ -1,11 +1,11 @@
-"""The table of roles in docs/roles.md, made from what plugins register."""
+"""The table of roles in docs/roles.md, generated from what plugins register."""
 
 from __future__ import annotations
 
 from harness.registry import Registry
 from harness.spec import Role
 
-#: The result by the word in ``Role.returns``, for a signature that does not state it.
+#: The result by the word in ``Role.returns``, for signatures that do not state it.
 _RESULTS = {"scalar": "scalar", "like-first": "like the first argument", "one-per-row": "one number per row"}
 
 

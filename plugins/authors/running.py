@@ -122,7 +122,7 @@ def _any_method(task: Task, registry: Registry) -> str:
 def _run_twice(cells: Sequence[Cell], registry: Registry) -> Iterator[tuple[Cell, Record, Record]]:
     """Run the cells twice as a suite does, in worker processes with a time limit.
 
-    A cell that did not end well is not run again: its only record is given twice.
+    A cell that does not end well is not run again; it is yielded with its one record twice.
     """
     from harness.running.engines.local import run
 

@@ -48,8 +48,8 @@ def test_the_tutorial_comes_to_the_verdicts_that_it_shows(harness_cli):
     plugin = str(harness_cli.folder / "label_smoothing" / "label_smoothing")
     ended = harness_cli("-p", plugin, "suite", "label_smoothing", "--json")
     assert ended.code == 0, ended.err
-    shown = re.findall(r"^  (\w+) +(label_smoothing/\S+)", TUTORIAL, flags=re.MULTILINE)
-    assert [(v["verdict"], v["claim"]) for v in ended.document["verdicts"]] == shown
+    expected = re.findall(r"^  (\w+) +(label_smoothing/\S+)", TUTORIAL, flags=re.MULTILINE)
+    assert [(v["verdict"], v["claim"]) for v in ended.document["verdicts"]] == expected
     checked = harness_cli("check", "label_smoothing")
     assert checked.code == 0, checked.out
     sys.path.insert(0, str(harness_cli.folder / "label_smoothing"))

@@ -1,4 +1,4 @@
-"""The JSON Schemas say what the models check; names are completed in three shells without anything heavy."""
+"""The JSON Schemas accept what the models accept; three shells complete names without heavy imports."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def errors(kind: str, content: object) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["suite", "claim"])
-def test_the_shipped_schema_is_current_and_printed(harness_cli, kind):
-    assert shipped(kind) == generated(kind), "python -m harness_plugins.authors.schema writes it anew"
+def test_the_shipped_schema_is_current_and_is_printed(harness_cli, kind):
+    assert shipped(kind) == generated(kind), "run python -m harness_plugins.authors.schema"
     ended = harness_cli("schema", kind)
     assert ended.out == shipped(kind)
     assert f"#:schema ./{kind}.schema.json" in ended.err
@@ -63,7 +63,7 @@ def test_every_suite_and_claim_file_of_ours_follows_its_schema():
         ("claim", {"claim": [{**CLAIM, "says": "short", "test": TEST}]}),
     ],
 )
-def test_a_mistake_is_one_for_the_schema_too(kind, content):
+def test_the_schema_refuses_a_mistake(kind, content):
     assert errors("suite", SUITE) == []
     assert errors("claim", {"claim": [{**CLAIM, "test": TEST}]}) == []
     assert errors("claim", {"claim": [{**CLAIM, "untestable": "no data"}]}) == []
@@ -83,20 +83,20 @@ COMPLETED = [
 
 
 @pytest.mark.parametrize(
-    ("shell", "line", "wanted"),
-    [("bash", *one) for one in COMPLETED] + [(shell, *one) for shell in ("zsh", "fish") for one in COMPLETED[:3]],
+    ("shell", "line", "names"),
+    [("bash", *case) for case in COMPLETED] + [(shell, *case) for shell in ("zsh", "fish") for case in COMPLETED[:3]],
 )
-def test_the_shell_completes_names(harness_cli, shell, line, wanted):
+def test_the_shell_completes_names(harness_cli, shell, line, names):
     words = f"harness {line}"
-    asked = {"_HARNESS_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": words, "COMP_WORDS": words}
-    asked |= {"COMP_CWORD": str(len(words.split()) - 1), "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-    ended = harness_cli(**asked)
-    found = set(re.findall(r"[A-Za-z0-9_./-]+", ended.out))
-    if wanted:
-        assert wanted <= found, ended.out
-        assert not {"activation", "methods"} & found
+    environment = {"_HARNESS_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": words, "COMP_WORDS": words}
+    environment |= {"COMP_CWORD": str(len(words.split()) - 1), "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    ended = harness_cli(**environment)
+    completions = set(re.findall(r"[A-Za-z0-9_./-]+", ended.out))
+    if names:
+        assert names <= completions, ended.out
+        assert not {"activation", "methods"} & completions
     else:
-        assert not {"contrastive", "activation"} & found
+        assert not {"contrastive", "activation"} & completions
 
 
 @pytest.mark.parametrize("line", ["suite contr", "claims flatnce/", "show infonce"])
@@ -107,9 +107,9 @@ def test_completing_imports_nothing_heavy(line):
         "heavy = {'torch', 'numpy', 'mlflow', 'scipy'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)\n"
     )
-    asked = {"_HARNESS_COMPLETE": "complete_bash", "COMP_WORDS": f"harness {line}", "COMP_CWORD": "2"}
+    environment = {"_HARNESS_COMPLETE": "complete_bash", "COMP_WORDS": f"harness {line}", "COMP_CWORD": "2"}
     done = subprocess.run(
-        [sys.executable, "-c", script], env=os.environ | asked, check=False, capture_output=True, text=True
+        [sys.executable, "-c", script], env=os.environ | environment, check=False, capture_output=True, text=True
     )
     assert done.stderr.strip() == ""
     assert done.stdout.strip()
