@@ -1,10 +1,10 @@
-"""How far an activation is from softplus, and which member of a family is nearest: found and proven, on all reals.
+"""How far an activation is from softplus, and which member of a family is nearest: proven for all real x.
 
-Both f and softplus may be written relu(x) + excess(|x|), so that f - softplus is an even function,
+Both f and softplus have the form relu(x) + excess(|x|), so that f - softplus is an even function,
 
     lead(t) = excess_f(t) - log(1 + exp(-t)),    t = |x| >= 0,
 
-and a bound for t in [X, inf] follows from the excesses alone, which fall to 0.
+and a bound for t in [X, inf] follows from the two excesses alone, which fall to 0.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-12
 #: How closely the constants of a family are enclosed, relative to the constant.
 FAMILY_TOLERANCE = 1e-10
-#: Where a family's constants are looked for.
+#: The search for a family's constants goes from the first to the second b.
 LEAST_MEMBER, GREATEST_MEMBER = 2.0**-20, 2.0**20
-#: Where the search for a point below softplus ends if nothing is known of the tail.
+#: The search for a point below softplus ends here if there is no proof for the tail.
 SEARCHED = 64.0
-#: How closely suprema are enclosed, in turn, until they tell two members apart.
+#: Tolerances of suprema, tried in turn until one of them decides which supremum is larger.
 SHARPER = (1e-3, 1e-6, 1e-9, 1e-12, 1e-15, 1e-18)
 
 
 class AboveRelu(Protocol):
-    """What the task activation/softplus-gap asks of an activation: its excess over ReLU as a formula."""
+    """What the task activation/softplus-gap needs of an activation: its excess over ReLU as a formula."""
 
     def excess(self, t: Interval, arithmetic: object) -> Interval: ...
 
@@ -63,7 +63,7 @@ def softplus_gap(f: AboveRelu, run: Run) -> dict[str, float]:
 
 
 def constants(f: Member, run: Run) -> dict[str, float]:
-    """Enclose the constants of the family that ``f`` is of: the least b above softplus, the nearest b, and how near.
+    """Enclose the constants of the family of ``f``: the least b above softplus, the nearest b, and its distance.
 
     Raises UsageError for an activation without ``at``, ``excess`` and ``log_slope``.
     """
@@ -100,16 +100,16 @@ def largest_lag(f: AboveRelu, tolerance: float = TOLERANCE) -> Enclosure:
 
 
 def bounding_member(f: Member) -> Enclosure:
-    """Enclose the least b whose member is nowhere below softplus: proven for the upper end, refuted at the lower."""
+    """Enclose the least b whose member is nowhere below softplus: proven at the upper end, refuted at the lower."""
     return _bisect(lambda b: is_above_softplus(f.at(b)))
 
 
 def minimax_member(f: Member) -> tuple[Enclosure, Enclosure]:
     """Enclose the b whose largest distance from softplus is least, and that distance.
 
-    With b the largest lead grows and the largest lag falls, so the distance, the larger of the two, is least where
-    they are equal. Between b0, where the lag is proven larger, and b1, where the lead is, the distance is at
-    least both the lead at b0 and the lag at b1, and the lag at b0 and the lead at b1 are reached.
+    The distance is the larger of the largest lead, which grows with b, and the largest lag, which falls with b: it
+    is least where they are equal. Let the lag be proven larger at b0 and the lead at b1. Then the least distance is
+    at least the lead at b0 and the lag at b1, and at most the lag at b0 and the lead at b1.
     """
     nearest = _bisect(lambda b: _lead_outweighs(f.at(b)))
     below, above = f.at(nearest.low), f.at(nearest.high)
@@ -119,13 +119,13 @@ def minimax_member(f: Member) -> tuple[Enclosure, Enclosure]:
 
 
 def is_above_softplus(f: AboveRelu) -> bool | None:
-    """True: f > softplus is proven for every real x. False: a point where it is below is known. None: neither.
+    """True: f > softplus is proven for every real x. False: f is below it at a known point. None: neither.
 
-    Beyond some X it is proven by slopes: where excess(X) >= exp(-X), and log excess falls no faster than 1 from
-    there on, excess(t) >= exp(-t) > log(1 + exp(-t)) for all t >= X. On [0, X] it is a supremum's sign.
+    The proof for t >= X is by slopes: if excess(X) >= exp(-X), and log excess falls no faster than 1 from X on, then
+    excess(t) >= exp(-t) > log(1 + exp(-t)) for all t >= X. The proof on [0, X] is the sign of a supremum.
     """
     start = next((x for x in (2.0**n for n in range(12)) if _tail_is_above(f, x)), None)
-    # Without a tail there is only the hope to find a point below softplus.
+    # Without a proof for the tail, the search can only refute.
     end = start or SEARCHED
     lag = supremum(lambda t: -_lead(f, t), lambda t: -_lead_slope(f, t), end=end, tolerance=SHARPER[-1], sign_only=True)
     if lag.low > 0:
@@ -151,9 +151,9 @@ def _lead_outweighs(f: AboveRelu) -> bool | None:
 
 
 def _bisect(above: Callable[[float], bool | None]) -> Enclosure:
-    """The ends of a short interval of b: ``above`` is proven false at the lower and true at the upper one.
+    """A short interval of b: ``above`` is proven false at its lower end and true at its upper end.
 
-    Raises ArithmeticError if it is one or the other everywhere, or if the question stays open.
+    Raises ArithmeticError if ``above`` never changes, or if it gives None at a b that the search needs.
     """
     low = high = 1.0
     while above(low) is not False:
@@ -166,10 +166,10 @@ def _bisect(above: Callable[[float], bool | None]) -> Enclosure:
             raise ArithmeticError(f"no member with b <= {GREATEST_MEMBER:g} is proven to lie above")
     while high - low > FAMILY_TOLERANCE * high:
         middle = (low + high) / 2
-        found = above(middle)
-        if found is None:
-            raise ArithmeticError(f"between b = {low!r} and {high!r} the question stays open at {middle!r}")
-        low, high = (low, middle) if found else (middle, high)
+        is_above = above(middle)
+        if is_above is None:
+            raise ArithmeticError(f"between b = {low!r} and {high!r} nothing is proven at {middle!r}")
+        low, high = (low, middle) if is_above else (middle, high)
     return Enclosure(low, high)
 
 
@@ -182,5 +182,5 @@ def _lead_slope(f: AboveRelu, t: Interval) -> Interval:
 
 
 def _check(f: object, *needed: str) -> None:
-    if lacking := [name for name in needed if not hasattr(f, name)]:
-        raise UsageError(f"this activation has no {', '.join(lacking)}, which the task needs (docs/roles.md)")
+    if missing := [name for name in needed if not hasattr(f, name)]:
+        raise UsageError(f"this activation has no {', '.join(missing)}, which the task needs (docs/roles.md)")

@@ -1,10 +1,10 @@
 """SquarePlus in a form that is exact in both tails, its published form, and the activations it is compared with.
 
-squareplus(x; b) = (x + sqrt(x^2 + b)) / 2 (Barron, arXiv 2112.11687, equation 1). It stands above ReLU by
+squareplus(x; b) = (x + sqrt(x^2 + b)) / 2 (Barron, arXiv 2112.11687, equation 1). Its distance above ReLU is
 
-    excess(|x|; b) = (sqrt(x^2 + b) - |x|) / 2 = (b / 2) / (|x| + sqrt(x^2 + b)),
+    excess(|x|; b) = (sqrt(x^2 + b) - |x|) / 2 = (b / 2) / (|x| + sqrt(x^2 + b)).
 
-whose second form adds positive numbers only. That, and not the first one, is what is computed here.
+The second form adds only positive numbers; it is the one that is computed here.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from harness_plugins.squareplus.passes import SquarePlusPasses
 
 #: The least b with which squareplus is nowhere below softplus: 4 log(2)^2.
 BOUNDING_B = 4 * math.log(2) ** 2
-#: The b whose largest distance from softplus is least. Task activation/constants finds and proves its digits.
+#: The b whose largest distance from softplus is least. The task activation/constants proves its digits.
 MINIMAX_B = 1.5238210325187507
-#: b is 0 or lies between these: all of its members are then right to rounding in float32 and float64.
+#: b is 0 or between these: then every member is right up to rounding in float32 and float64.
 LEAST_B, GREATEST_B = 1e-30, 1e30
 
 
@@ -29,8 +29,8 @@ class SquarePlus(nn.Module):
     """x [any shape, floating] to relu(x) + (b / 2) / (|x| + sqrt(x^2 + b)), of the same shape and dtype.
 
     Right to a few units in the last place over the whole range of float16, bfloat16, float32 and float64,
-    forward and backward: nothing cancels for negative x, and x^2 is never formed. Only the output is kept for the
-    backward pass, which the next layer mostly keeps anyway. May be differentiated twice, and b = 0 is ReLU.
+    forward and backward: nothing cancels for negative x, and x^2 never overflows. The backward pass needs only the
+    output, which the next layer usually stores anyway. May be differentiated twice; b = 0 is ReLU.
     Raises ValueError for b that is negative, not finite, or positive beyond 1e-30 to 1e30.
 
     >>> SquarePlus()(torch.tensor([-1e4, 0.0, 1.5]))
@@ -52,11 +52,11 @@ class SquarePlus(nn.Module):
         return SquarePlusPasses.apply(x, self.b, self.compiled)  # type: ignore[no-any-return,no-untyped-call]
 
     def at(self, b: float) -> SquarePlus:
-        """The member of the family with another b. The larger b, the larger its values."""
+        """The member of the family with another b. A larger b gives larger values."""
         return SquarePlus(b)
 
     def excess(self, t: Any, arithmetic: Any) -> Any:
-        """squareplus(x) - relu(x) at |x| = ``t`` in another arithmetic, one with ``mpf`` and ``sqrt`` such as mpmath's.
+        """squareplus(x) - relu(x) at |x| = ``t``, in an arithmetic with ``mpf`` and ``sqrt``, such as mpmath's.
 
         >>> import mpmath
         >>> SquarePlus(4.0).excess(mpmath.mpf(1.5), mpmath.mp)
@@ -74,10 +74,10 @@ class SquarePlus(nn.Module):
 
 
 class CompiledSquarePlus(SquarePlus):
-    """The same through ``torch.compile`` from 100,000 elements on: one pass over memory each way.
+    """SquarePlus through ``torch.compile`` from 100,000 elements on: one pass over memory each way.
 
-    The first such call for a dtype and device compiles, tens of seconds. Where there is no C++ compiler it warns once
-    and does as ``SquarePlus`` does.
+    The first such call for a dtype and device takes tens of seconds, for compiling. Without a C++ compiler it warns
+    once and computes as ``SquarePlus`` does.
 
     >>> CompiledSquarePlus()(torch.tensor([-1e4, 0.0, 1.5]))  # too few to compile
     tensor([1.0000e-04, 1.0000e+00, 2.0000e+00])
@@ -87,9 +87,9 @@ class CompiledSquarePlus(SquarePlus):
 
 
 class PlainSquarePlus(nn.Module):
-    """(x + sqrt(x^2 + b)) / 2 as published; automatic differentiation of it as it stands.
+    """(x + sqrt(x^2 + b)) / 2 exactly as published, with automatic differentiation.
 
-    For x far below -sqrt(b) the sum cancels; x^2 overflows from the square root of the dtype's largest number on.
+    The sum cancels for x far below -sqrt(b); x^2 overflows where |x| is above the root of the dtype's largest number.
 
     >>> PlainSquarePlus()(torch.tensor([-1e4, 0.0, 1.5]))
     tensor([0., 1., 2.])
@@ -107,8 +107,7 @@ class PlainSquarePlus(nn.Module):
 class HypotSquarePlus(nn.Module):
     """(x + r) / 2 from 0 on and (b / 2) / (r - x) below it, r = hypot(x, sqrt(b)), by automatic differentiation.
 
-    Nothing cancels on either side, and it shares no line with ``SquarePlus``, which is checked against it. b = 0 is
-    ReLU.
+    Nothing cancels on either side. It shares no code with ``SquarePlus``, which is checked against it. b = 0 is ReLU.
 
     >>> HypotSquarePlus()(torch.tensor([-1e4, 0.0, 1.5]))
     tensor([1.0000e-04, 1.0000e+00, 2.0000e+00])
@@ -121,7 +120,7 @@ class HypotSquarePlus(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.b == 0:
             return torch.relu(x)
-        # Each form sees only its own side: where it is not wanted it is not finite, nor is its derivative.
+        # Each form gets only its own side: on the other side it may be infinite or NaN, and so may its derivative.
         left, right = x.clamp(max=0), x.clamp(min=0)
         root = x.new_full((), math.sqrt(self.b))
         below = self.b / 4 / (torch.hypot(left, root) / 2 - left / 2)
@@ -129,7 +128,7 @@ class HypotSquarePlus(nn.Module):
 
 
 class NaiveSoftplus(nn.Module):
-    """log1p(exp(x)) as it stands: infinite once exp(x) is.
+    """log1p(exp(x)), exactly as written: infinite where exp(x) is.
 
     >>> NaiveSoftplus()(torch.tensor([-1.0, 100.0]))
     tensor([0.3133,    inf])
@@ -144,18 +143,18 @@ class NaiveSoftplus(nn.Module):
 
 
 class Rectifier(nn.ReLU):
-    """max(x, 0), as a member of the activations that stand above ReLU: by nothing.
+    """max(x, 0), with its excess over ReLU, which is 0.
 
     >>> Rectifier()(torch.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
 
     def excess(self, t: Any, arithmetic: Any) -> Any:
-        """0, whatever ``t``."""
+        """0 for every ``t``."""
         return arithmetic.mpf(0) * (1 / (1 + t))
 
     def log_slope(self, t: Any, arithmetic: Any) -> Any:
-        """0 by convention: nothing to fall."""
+        """0 by convention."""
         return self.excess(t, arithmetic)
 
 
@@ -167,12 +166,12 @@ class Gelu(nn.GELU):
     """
 
     def truth(self, x: Tensor) -> Tensor:
-        """The same through erfc, which keeps its accuracy in the left tail."""
+        """The same function through erfc, which keeps its accuracy in the left tail."""
         return x * torch.erfc(-x / math.sqrt(2)) / 2
 
 
 def checked(b: float) -> float:
-    """b itself. Raises ValueError where there is no squareplus with it.
+    """b itself. Raises ValueError for a b without a squareplus.
 
     >>> checked(-1.0)
     Traceback (most recent call last):
@@ -184,10 +183,10 @@ def checked(b: float) -> float:
 
 
 def bounding() -> SquarePlus:
-    """The least member that is nowhere below softplus."""
+    """The member with the least b that is nowhere below softplus."""
     return SquarePlus(BOUNDING_B)
 
 
 def minimax() -> SquarePlus:
-    """The member nearest to softplus, by the largest distance."""
+    """The member whose largest distance from softplus is least."""
     return SquarePlus(MINIMAX_B)

@@ -1,4 +1,4 @@
-"""Largest values over a half-line with a proof: branch and bound in interval arithmetic, the far end included."""
+"""Suprema over a half-line with a proof: branch and bound in interval arithmetic, infinity included."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import Any
 
 from mpmath.ctx_iv import MPIntervalContext
 
-#: mpmath's interval. Its type is made anew for every context.
+#: mpmath's interval. Every context has its own type of it.
 Interval = Any
-#: A real function as an interval extension: its result holds every value that it takes in the given interval.
+#: A real function on intervals: the result contains every value that the function takes on the argument.
 Extension = Callable[[Interval], Interval]
 
 #: Interval arithmetic, rounded outwards, with numbers of 120 bits.
 ARITHMETIC = MPIntervalContext()
 ARITHMETIC.prec = 120
 
-#: So many pieces of the half-line are cut in two before the search gives up.
+#: The search gives up after this many cuts of a piece in two.
 CUTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Enclosure:
-    """Two floats that a number is proven to lie between, both inclusive."""
+    """Two floats with a proof that a number lies between them, both inclusive."""
 
     low: float
     high: float
 
     @property
     def width(self) -> float:
-        """How much is left open."""
+        """How uncertain the number is."""
         return self.high - self.low
 
     @property
@@ -47,17 +47,18 @@ def supremum(
 ) -> Enclosure:
     """Enclose sup of ``value`` over [0, ``end``], which may be infinite, to ``tolerance``.
 
-    ``slope`` is its derivative, asked for on bounded intervals only; ``value`` on [X, inf] should shrink as X grows,
-    or the search does not end. ``sign_only`` ends it as soon as the supremum is known to be positive or negative.
+    ``slope`` is the derivative of ``value``, called with bounded intervals only. The width of ``value`` on [X, inf]
+    must shrink as X grows, or the search does not end. ``sign_only`` ends the search as soon as the sign of the
+    supremum is known.
 
-    The half-line is cut into pieces, the one with the largest possible value first. A piece where the slope has
-    one sign is as large as one of its ends. Otherwise its values are bounded both by the extension and by the
-    mean-value theorem, whose excess falls with the square of the piece's width, and it is cut in two.
+    The search cuts the half-line into pieces, the piece with the largest possible value first. Where the slope has
+    one sign, the supremum of a piece is at one of its ends. Otherwise the extension and the mean-value theorem both
+    bound it, the latter up to an error that falls with the square of the width, and the piece is cut in two.
 
     Raises ArithmeticError if that takes more than 10,000 cuts.
 
-    >>> found = supremum(lambda t: t / (1 + t * t * t), lambda t: (1 - 2 * t**3) / (1 + t * t * t) ** 2, end=8.0)
-    >>> round(found.middle, 9), found.width <= 1e-12
+    >>> largest = supremum(lambda t: t / (1 + t * t * t), lambda t: (1 - 2 * t**3) / (1 + t * t * t) ** 2, end=8.0)
+    >>> round(largest.middle, 9), largest.width <= 1e-12
     (0.529133684, True)
     """
     number = itertools.count()
@@ -82,7 +83,7 @@ def supremum(
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """[left, right], and bounds of the largest value there: ``low`` is reached, ``high`` is never passed."""
+    """[left, right], and bounds of the supremum there: some value is at least ``low``, none is above ``high``."""
 
     left: float
     right: float
@@ -114,11 +115,11 @@ def interval(left: float, right: float | None = None) -> Interval:
     return ARITHMETIC.mpf([left, left if right is None else right])
 
 
-def bounds(found: Interval) -> Enclosure:
+def bounds(values: Interval) -> Enclosure:
     """The ends of an interval as floats, rounded outwards.
 
     >>> third = bounds(interval(1) / 3)
     >>> third.low < third.high, third.middle
     (True, 0.3333333333333333)
     """
-    return Enclosure(math.nextafter(float(found.a), -math.inf), math.nextafter(float(found.b), math.inf))
+    return Enclosure(math.nextafter(float(values.a), -math.inf), math.nextafter(float(values.b), math.inf))

@@ -1,4 +1,4 @@
-"""A multilayer perceptron and a small convolutional network with a given activation."""
+"""A multilayer perceptron and a small convolutional network with any activation, and their initial weights."""
 
 from __future__ import annotations
 
@@ -34,36 +34,28 @@ class Activated(nn.Module):
         return self.activation(x)
 
 
-def perceptron(
-    activation: Activation, inputs: int, depth: int, width: int, classes: int, generator: torch.Generator, gain: float
-) -> nn.Sequential:
+def perceptron(activation: Activation, inputs: int, depth: int, width: int, classes: int) -> nn.Sequential:
     """Images [N, ...] of ``inputs`` pixels to logits [N, classes] through ``depth`` hidden layers of ``width``.
 
-    Weights come from ``generator`` alone: they are the same, but for the factor ``gain``, whatever the activation.
-
-    >>> net = perceptron(torch.relu, 64, 2, 16, 10, torch.Generator().manual_seed(0), HE)
-    >>> net(torch.zeros(3, 1, 8, 8)).shape
+    >>> perceptron(torch.relu, 64, 2, 16, 10)(torch.zeros(3, 1, 8, 8)).shape
     torch.Size([3, 10])
     """
     layers: list[nn.Module] = [nn.Flatten()]
     for fan_in in [inputs] + [width] * (depth - 1):
         layers += [nn.Linear(fan_in, width), Activated(activation)]
-    return _initialised(nn.Sequential(*layers, nn.Linear(width, classes)), generator, gain)
+    return nn.Sequential(*layers, nn.Linear(width, classes))
 
 
-def convolutional(
-    activation: Activation, side: int, normalised: bool, classes: int, generator: torch.Generator, gain: float
-) -> nn.Sequential:
+def convolutional(activation: Activation, side: int, normalised: bool, classes: int) -> nn.Sequential:
     """Images [N, 1, side, side] to logits [N, classes]: two convolutions with pooling, then one hidden layer.
 
     ``normalised`` puts batch normalisation before every activation.
 
-    >>> net = convolutional(torch.relu, 28, True, 10, torch.Generator().manual_seed(0), HE)
-    >>> net(torch.zeros(3, 1, 28, 28)).shape
+    >>> convolutional(torch.relu, 28, True, 10)(torch.zeros(3, 1, 28, 28)).shape
     torch.Size([3, 10])
     """
     first, second = CHANNELS
-    network = nn.Sequential(
+    return nn.Sequential(
         nn.Conv2d(1, first, 3, stride=2, padding=1),
         nn.BatchNorm2d(first) if normalised else nn.Identity(),
         Activated(activation),
@@ -77,14 +69,27 @@ def convolutional(
         Activated(activation),
         nn.Linear(WIDTH, classes),
     )
-    return _initialised(network, generator, gain)
+
+
+def initialised(network: nn.Sequential, generator: torch.Generator, gain: float) -> nn.Sequential:
+    """The network with normal weights of standard deviation ``gain`` / sqrt(fan in) and biases of 0.
+
+    Weights come from ``generator`` alone: up to the factor ``gain`` they are the same for every activation.
+    """
+    for layer in network:
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            fan_in = layer.weight[0].numel()
+            nn.init.normal_(layer.weight, std=gain / math.sqrt(fan_in), generator=generator)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+    return network
 
 
 def variance_gain(activation: Activation) -> float:
-    """The factor on 1 / sqrt(fan in) that keeps the variance of what the activation is given: 1 / sqrt(E f(z)^2).
+    """The factor on 1 / sqrt(fan in) that keeps the variance of the activation's inputs: 1 / sqrt(E f(z)^2).
 
-    z is standard normal, as in He's derivation, which finds sqrt(2) for ReLU. Raises ValueError for an activation
-    that is 0 there.
+    z is standard normal, as in He's derivation, which gives sqrt(2) for ReLU. Raises ValueError where E f(z)^2 is 0
+    or not finite.
 
     >>> round(variance_gain(torch.relu), 2)
     1.41
@@ -95,13 +100,3 @@ def variance_gain(activation: Activation) -> float:
     if not power > 0 or math.isinf(power):
         raise ValueError(f"the mean square of this activation over a standard normal input is {power}: no gain fits")
     return 1 / math.sqrt(power)
-
-
-def _initialised(network: nn.Sequential, generator: torch.Generator, gain: float) -> nn.Sequential:
-    for layer in network:
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            fan_in = layer.weight[0].numel()
-            nn.init.normal_(layer.weight, std=gain / math.sqrt(fan_in), generator=generator)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
-    return network

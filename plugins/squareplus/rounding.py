@@ -1,4 +1,4 @@
-"""What an activation's arithmetic loses in a precision: every number of the half precisions, 65,000 of float32."""
+"""Rounding errors of an activation: at every number of the half precisions, at 65,000 numbers of float32."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 Activation = Callable[[Tensor], Tensor]
 
-#: A result that is further off than this, relative to the truth, counts as lost.
+#: A result with a larger relative error counts as lost.
 LOST = 0.01
-#: float32 numbers are taken this many bit patterns apart: a prime, so that all mantissas come about equally often.
+#: Distance of float32 inputs in bit patterns: a prime, so that all mantissas come about equally often.
 STRIDE = 65_521
 
 
 def rounding(f: Activation, run: Run) -> dict[str, float]:
     """Errors of ``f`` and of its derivative by autograd in ``run.dtype``, against float64, over all finite inputs.
 
-    The truth is ``f.truth`` where f has one, a form that is exact in float64, else f itself in float64. Errors are
-    relative to the truth and at most 1, which is also what NaN and infinity get; a truth below the dtype's
-    smallest normal number may be rounded to 0. Inputs are as dense as the dtype's numbers, so shares are those of
-    a number drawn from its bit patterns. Raises UsageError for float64.
+    The truth is ``f.truth``, a form that is exact in float64, or f itself in float64 where it has none. Errors are
+    relative to the truth and at most 1; NaN and infinity count as 1. A truth below the dtype's smallest normal
+    number may be rounded to 0. Inputs are as dense as the dtype's numbers, so that a share is the probability for a
+    random bit pattern. Raises UsageError for float64.
     """
     x = every_input(run.dtype).to(run.device)
     value, slope = _with_slope(f, x)
@@ -49,7 +49,9 @@ def rounding(f: Activation, run: Run) -> dict[str, float]:
 
 
 def every_input(dtype: torch.dtype) -> Tensor:
-    """Finite numbers of ``dtype``, [N]: all of float16 and bfloat16, one in 65,521 of float32. Raises UsageError else.
+    """Finite numbers of ``dtype``, [N]: all of float16 and bfloat16, one in 65,521 of float32.
+
+    Raises UsageError for other dtypes.
 
     >>> len(every_input(torch.float16)), every_input(torch.float32).abs().max() > 3e38
     (63488, tensor(True))
@@ -59,20 +61,20 @@ def every_input(dtype: torch.dtype) -> Tensor:
     elif dtype == torch.float32:
         patterns = torch.arange(-(2**31), 2**31, STRIDE).to(torch.int32)
     else:
-        raise UsageError(f"dtype {dtype} is what errors are measured by here: float32, float16 or bfloat16 is needed")
+        raise UsageError(f"dtype {dtype}: errors are measured against float64; float32, float16 or bfloat16 is needed")
     numbers = patterns.view(dtype)
     return numbers[numbers.isfinite()]
 
 
-def relative_error(found: Tensor, true: Tensor) -> Tensor:
-    """How far each entry of ``found`` [N] is from that of ``true`` [N] (float64), relative to it: [N], at most 1.
+def relative_error(computed: Tensor, true: Tensor) -> Tensor:
+    """Relative error of each entry of ``computed`` [N] against ``true`` [N] (float64): [N], at most 1.
 
     >>> relative_error(torch.tensor([1.1, torch.inf, 0.0]), torch.tensor([1.0, 1.0, 1e-60]).double())
     tensor([0.1000, 1.0000, 0.0000], dtype=torch.float64)
     """
-    tiny = torch.finfo(found.dtype).tiny
-    error = (found.double() - true).abs() / true.abs().clamp_min(tiny)
-    # Whether numbers below the smallest normal one are kept or flushed to 0 is the processor's choice.
+    tiny = torch.finfo(computed.dtype).tiny
+    error = (computed.double() - true).abs() / true.abs().clamp_min(tiny)
+    # A processor may keep numbers below the smallest normal one or flush them to 0.
     error = torch.where(true.abs() < tiny, error - 1, error)
     return error.nan_to_num(nan=1.0, posinf=1.0).clamp(0, 1)
 

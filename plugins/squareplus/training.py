@@ -1,10 +1,9 @@
-"""Networks that differ in nothing but their activation, trained on images of digits or clothes."""
+"""Train networks that differ only in their activation, on images of digits or clothes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,44 +11,37 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from harness_plugins.squareplus.networks import HE, Activation, convolutional, perceptron, variance_gain
+from harness_plugins.images.labelled import Labelled, labelled_images
+from harness_plugins.squareplus.networks import HE, Activation, convolutional, initialised, perceptron, variance_gain
 
 if TYPE_CHECKING:
     from harness.running.run import Run
 
 #: Images that are evaluated at once.
 EVALUATED = 256
-#: About so many points make a curve.
+#: Approximate number of points of a curve.
 POINTS = 100
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """Images [N, 1, H, W] and labels [N] int64 of one part of a data set, on one device."""
-
-    images: Tensor
-    labels: Tensor
-
-
 def train_and_test(activation: Activation, run: Run, dataset: str, convolutions: bool) -> dict[str, float]:
-    """Train a network with ``activation`` everywhere, then measure it on the test images.
+    """Train a network with ``activation`` after every hidden layer, then measure it on the test images.
 
     Everything random comes from ``run.generator``: first the weights, then the order of the images, so that all
-    activations start alike and see the same batches. Where the loss stops being finite training ends, and
-    ``diverged`` is 1: such a network counts as one that always names the test set's most common class, with the
-    loss of equal probabilities.
+    activations start alike and see the same batches. If the loss stops being finite, training ends and
+    ``diverged`` is 1. Such a network counts as one that always predicts the test set's most common class, with
+    the loss of equal probabilities.
     """
     data, options = run.data(dataset), run.options
-    train = _part(data, "train", run)
-    test = _part(data, "test", run)
+    train = labelled_images(data, "train", run.device, run.dtype)
+    test = labelled_images(data, "test", run.device, run.dtype)
     classes = int(train.labels.max()) + 1
     gain = HE if options["init"] == "he" else variance_gain(activation)
-    side = train.images.shape[-1]
+    side = train.inputs.shape[-1]
     if convolutions:
-        network = convolutional(activation, side, options["norm"] == "batch", classes, run.generator, gain)
+        network = convolutional(activation, side, options["norm"] == "batch", classes)
     else:
-        network = perceptron(activation, side**2, options["depth"], options["width"], classes, run.generator, gain)
-    network.to(run.device, run.dtype)
+        network = perceptron(activation, side**2, options["depth"], options["width"], classes)
+    initialised(network, run.generator, gain).to(run.device, run.dtype)
     finite = fit(network, train, run)
     network.eval()
     loss, accuracy = evaluate(network, test)
@@ -73,16 +65,16 @@ fashion_mnist_convolutional = partial(train_and_test, dataset="fashion-mnist", c
 
 
 def fit(network: nn.Module, train: Labelled, run: Run) -> bool:
-    """Train ``network`` in place for the run's epochs, with a cosine schedule. False where the loss is not finite."""
+    """Train ``network`` in place for the run's epochs, with a cosine schedule. False if the loss stops being finite."""
     options = run.options
-    batch_size = min(options["batch_size"], len(train.labels))
-    steps = options["epochs"] * (len(train.labels) // batch_size)
+    batch_size = min(options["batch_size"], len(train))
+    steps = options["epochs"] * (len(train) // batch_size)
     stride = max(1, steps // POINTS)
     optimizer = make_optimizer(list(network.parameters()), options, run.device)
-    for step, rows in enumerate(_batches(len(train.labels), batch_size, options["epochs"], run)):
+    for step, rows in enumerate(_batches(len(train), batch_size, options["epochs"], run)):
         optimizer.param_groups[0]["lr"] = options["learning_rate"] * (1 + math.cos(math.pi * step / steps)) / 2
-        rows = rows.to(run.device)
-        loss = F.cross_entropy(network(train.images[rows]), train.labels[rows])
+        batch = train[rows.to(run.device)]
+        loss = F.cross_entropy(network(batch.inputs), batch.labels)
         value = loss.item()
         if not math.isfinite(value):
             return False
@@ -107,22 +99,17 @@ def make_optimizer(
 
 @torch.no_grad()
 def evaluate(network: nn.Module, part: Labelled) -> tuple[float, float]:
-    """Mean cross-entropy in nats, and share of labels that are named first. Both over all images of ``part``."""
+    """Mean cross-entropy in nats, and accuracy, over all images of ``part``."""
     loss, right = 0.0, 0
-    for images, labels in zip(torch.split(part.images, EVALUATED), torch.split(part.labels, EVALUATED), strict=True):
+    for images, labels in zip(torch.split(part.inputs, EVALUATED), torch.split(part.labels, EVALUATED), strict=True):
         logits = network(images).float()
         loss += F.cross_entropy(logits, labels, reduction="sum").item()
         right += int((logits.argmax(dim=1) == labels).sum().item())
-    return loss / len(part.labels), right / len(part.labels)
+    return loss / len(part), right / len(part)
 
 
 def _batches(count: int, batch_size: int, epochs: int, run: Run) -> Iterator[Tensor]:
-    """Row numbers [batch_size], in a fresh random order each epoch; the rows left over at its end are skipped."""
+    """Row numbers [batch_size], in a fresh random order each epoch; a last smaller batch is left out."""
     for _ in range(epochs):
         order = torch.randperm(count, generator=run.generator)
         yield from torch.split(order[: count // batch_size * batch_size], batch_size)
-
-
-def _part(data: dict[str, Any], part: str, run: Run) -> Labelled:
-    images = torch.tensor(data[f"{part}_images"], device=run.device, dtype=run.dtype)
-    return Labelled(images, torch.tensor(data[f"{part}_labels"], device=run.device))

@@ -1,4 +1,4 @@
-"""The certified constants against mpmath and closed forms, and the certificates against functions that break them."""
+"""The proven constants against mpmath and closed forms, and the proofs against functions that break them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def lead(t, b):
 
 @pytest.fixture(scope="module")
 def minimax():
-    """b and error from the equations that the optimum solves: lag at 0 = lead at t, and lead'(t) = 0."""
+    """b and error by the equations of the optimum: lag at 0 = lead at t, and lead'(t) = 0."""
     with mpmath.workdps(40):
         equations = lambda b, t: [lead(mpmath.mpf(0), b) + lead(t, b), mpmath.diff(lambda u: lead(u, b), t)]  # noqa: E731
         b, t = mpmath.findroot(equations, (1.5, 3.0))
@@ -39,10 +39,10 @@ def minimax():
 
 
 def test_least_bounding_b_is_the_closed_form():
-    found = bounding_member(SquarePlus())
+    bounding = bounding_member(SquarePlus())
     with mpmath.workdps(40):
-        assert found.low <= 4 * mpmath.log(2) ** 2 <= found.high
-    assert found.width < 1e-9
+        assert bounding.low <= 4 * mpmath.log(2) ** 2 <= bounding.high
+    assert bounding.width < 1e-9
 
 
 def test_minimax_b_and_error_solve_the_optimality_equations(minimax):
@@ -54,15 +54,15 @@ def test_minimax_b_and_error_solve_the_optimality_equations(minimax):
 
 def test_named_members_lie_in_their_enclosures(minimax):
     assert float(minimax[0]) == MINIMAX_B
-    found = bounding_member(SquarePlus())
-    assert found.low <= BOUNDING_B <= found.high
+    bounding = bounding_member(SquarePlus())
+    assert bounding.low <= BOUNDING_B <= bounding.high
 
 
 @pytest.mark.parametrize("b", [0.3, MINIMAX_B, BOUNDING_B, 3.0, 30.0])
-def test_gap_is_what_a_dense_search_finds_and_never_less(b):
+def test_gap_is_that_of_a_dense_search(b):
     run = make_run("activation/softplus-gap")
-    found = softplus_gap(SquarePlus(b), run)
-    assert set(found) == set(TASKS["activation/softplus-gap"].metrics)
+    metrics = softplus_gap(SquarePlus(b), run)
+    assert set(metrics) == set(TASKS["activation/softplus-gap"].metrics)
     grid = [i / 64 for i in range(4096)]
     for name, sign in (("largest_lead", 1), ("largest_lag", -1)):
         loss = lambda t, sign=sign: -sign * float(lead(mpmath.mpf(t), b))  # noqa: E731
@@ -70,19 +70,19 @@ def test_gap_is_what_a_dense_search_finds_and_never_less(b):
         searched = minimize_scalar(
             loss, bounds=(max(0, best - 0.1), best + 0.1), method="bounded", options={"xatol": 1e-9}
         )
-        assert found[name] == pytest.approx(max(0.0, -searched.fun), abs=1e-9)
-    assert found["largest_gap"] == max(found["largest_lead"], found["largest_lag"])
-    assert found["open_width"] <= 1e-12
+        assert metrics[name] == pytest.approx(max(0.0, -searched.fun), abs=1e-9)
+    assert metrics["largest_gap"] == max(metrics["largest_lead"], metrics["largest_lag"])
+    assert metrics["open_width"] <= 1e-12
 
 
 def test_relu_is_log_two_below_softplus():
-    found = softplus_gap(Rectifier(), make_run("activation/softplus-gap"))
-    assert found["largest_gap"] == found["largest_lag"] == pytest.approx(math.log(2), abs=1e-11)
-    assert found["largest_lead"] == pytest.approx(0, abs=1e-11)
+    metrics = softplus_gap(Rectifier(), make_run("activation/softplus-gap"))
+    assert metrics["largest_gap"] == metrics["largest_lag"] == pytest.approx(math.log(2), abs=1e-11)
+    assert metrics["largest_lead"] == pytest.approx(0, abs=1e-11)
 
 
 class Sharp:
-    """A family with a corner-free excess of its own: b / (1 + t)^2, above softplus at 0 from b = log 2 on."""
+    """Another family, with the excess b / (1 + t)^2, which is above softplus at 0 for b > log 2."""
 
     def __init__(self, b=1.0):
         self.b = b
@@ -97,27 +97,27 @@ class Sharp:
         return arithmetic.mpf(-2) / (1 + t)
 
 
-def test_another_family_has_other_constants_by_the_same_search():
-    """b (1 + t)^-2 >= log(1 + e^-t) for all t iff b >= max (1 + t)^2 log(1 + e^-t), at t = 1.2 or so, not at 0."""
-    needed = minimize_scalar(
+def test_constants_of_another_family_are_right_too():
+    """b (1 + t)^-2 >= log(1 + e^-t) for all t iff b >= max (1 + t)^2 log(1 + e^-t), near t = 1.2, not at 0."""
+    bounding = minimize_scalar(
         lambda t: -((1 + t) ** 2) * math.log1p(math.exp(-t)), bounds=(0, 5), method="bounded", options={"xatol": 1e-10}
     )
-    assert needed.x > 0.5
-    found = constants(Sharp(), make_run("activation/constants"))
-    assert found["bounding_b"] == pytest.approx(-needed.fun, abs=1e-9)
+    assert bounding.x > 0.5
+    metrics = constants(Sharp(), make_run("activation/constants"))
+    assert metrics["bounding_b"] == pytest.approx(-bounding.fun, abs=1e-9)
     grid = [i / 200 for i in range(4000)]
 
     def distance(b):
         return max(abs(b / (1 + t) ** 2 - math.log1p(math.exp(-t))) for t in grid)
 
     nearest = minimize_scalar(distance, bounds=(0.5, 1.5), method="bounded", options={"xatol": 1e-9})
-    assert found["minimax_b"] == pytest.approx(nearest.x, abs=1e-4)
-    assert found["minimax_error"] == pytest.approx(nearest.fun, abs=1e-5)
-    assert found["open_width"] < 1e-9
+    assert metrics["minimax_b"] == pytest.approx(nearest.x, abs=1e-4)
+    assert metrics["minimax_error"] == pytest.approx(nearest.fun, abs=1e-5)
+    assert metrics["open_width"] < 1e-9
 
 
-def test_member_that_dips_below_softplus_far_out_only_is_refuted():
-    """Above softplus at 0 and up to 5, below from there on, where both are small: no look at 0 alone can tell."""
+def test_member_that_is_below_softplus_only_far_from_zero_is_refuted():
+    """80 exp(-2 t) is above softplus up to t = 5 and below it from there on, where both are small."""
 
     class Falling(Sharp):
         def excess(self, t, arithmetic):
@@ -130,8 +130,8 @@ def test_member_that_dips_below_softplus_far_out_only_is_refuted():
     assert is_above_softplus(Falling()) is False
 
 
-def test_member_that_dips_below_where_nobody_looks_is_not_called_above():
-    """2 exp(-1.01 t) crosses exp(-t) at 69, beyond what is searched: without a proof for the tail nothing is known."""
+def test_nothing_is_proven_of_a_member_that_falls_below_softplus_beyond_the_search():
+    """2 exp(-1.01 t) crosses exp(-t) at 69, beyond the search, and there is no proof for the tail."""
 
     class Late(Sharp):
         def excess(self, t, arithmetic):
@@ -161,39 +161,39 @@ def test_family_without_an_answer_is_an_error():
 
 
 def test_supremum_is_enclosed_wherever_it_lies():
-    """At the left end, inside, in the last piece, and in the limit at infinity."""
+    """At the left end, inside, and in the limit at infinity."""
     cases = [
         (lambda t: 1 / (1 + t), lambda t: -1 / (1 + t) ** 2, 1.0),
         (lambda t: t * ARITHMETIC.exp(-t), lambda t: (1 - t) * ARITHMETIC.exp(-t), math.exp(-1)),
         (lambda t: -1 / (1 + t), lambda t: 1 / (1 + t) ** 2, 0.0),
     ]
-    for (value, slope, wanted), end in zip(cases, (math.inf, 64.0, math.inf), strict=True):
-        found = supremum(value, slope, end=end, tolerance=1e-10)
-        assert found.low <= wanted <= found.high
-        assert found.width <= 1e-10
+    for (value, slope, expected), end in zip(cases, (math.inf, 64.0, math.inf), strict=True):
+        largest = supremum(value, slope, end=end, tolerance=1e-10)
+        assert largest.low <= expected <= largest.high
+        assert largest.width <= 1e-10
 
 
-def test_high_narrow_peak_between_the_points_looked_at_is_found():
+def test_supremum_of_a_narrow_peak_is_found():
     def value(t):
         return 1 / (1 + 1e8 * (t - interval(7.3)) ** 2)
 
     def slope(t):
         return -2e8 * (t - interval(7.3)) / (1 + 1e8 * (t - interval(7.3)) ** 2) ** 2
 
-    found = supremum(value, slope, end=64.0, tolerance=1e-9)
-    assert found.low <= 1 <= found.high
+    largest = supremum(value, slope, end=64.0, tolerance=1e-9)
+    assert largest.low <= 1 <= largest.high
 
 
-def test_search_that_cannot_end_says_so():
+def test_search_that_cannot_end_is_an_error():
     with pytest.raises(ArithmeticError, match="10,000 cuts"):
         supremum(lambda t: interval(-1, 1), lambda t: interval(-1, 1), end=1.0)
 
 
-def test_bounds_hold_the_interval():
+def test_bounds_contain_the_interval():
     for sign in (1, -1):
-        found = bounds(interval(sign) / 10)
-        assert Fraction(found.low) < Fraction(sign, 10) < Fraction(found.high)
-        assert found.width < 1e-16
+        tenth = bounds(interval(sign) / 10)
+        assert Fraction(tenth.low) < Fraction(sign, 10) < Fraction(tenth.high)
+        assert tenth.width < 1e-16
     assert bounds(interval(2, math.inf)).high == math.inf
 
 

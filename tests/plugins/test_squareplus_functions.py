@@ -1,4 +1,4 @@
-"""SquarePlus against mpmath over whole ranges, twice differentiated, and its neighbours against their formulas."""
+"""SquarePlus against mpmath over whole ranges, its derivatives, and the other activations against their formulas."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXPONENTS = {
 
 
 def exact(x, b):
-    """squareplus and its derivative with 700 digits, by the published formulas."""
+    """squareplus and its derivative by the published formulas, with 700 digits."""
     with mpmath.workdps(700):
         x, b = mpmath.mpf(x), mpmath.mpf(b)
         root = mpmath.sqrt(x * x + b)
@@ -35,7 +35,7 @@ def exact(x, b):
 
 
 def spread(dtype, count=150):
-    """Numbers of both signs over all sizes that the dtype has, rounded to it, and 0."""
+    """Numbers of both signs over the whole range of the dtype, rounded to it, and 0."""
     generator = np.random.default_rng(0)
     size = np.ldexp(generator.uniform(1, 2, count), np.linspace(*EXPONENTS[dtype], count).astype(int))
     largest = torch.finfo(dtype).max
@@ -57,9 +57,10 @@ def test_value_and_slope_are_right_over_the_whole_range(dtype, b):
     y, slope = with_slope(SquarePlus(b), x)
     true = torch.tensor([exact(v, b) for v in x.tolist()], dtype=torch.float64)
     eps, tiny = torch.finfo(dtype).eps, torch.finfo(dtype).tiny
-    for found, wanted, ulps in ((y, true[:, 0], 2), (slope, true[:, 1], 5)):
-        wanted = wanted.clamp(max=torch.finfo(dtype).max)
-        error = (found.double() - wanted).abs() / wanted.abs().clamp_min(tiny / eps if dtype != torch.float16 else tiny)
+    smallest = tiny / eps if dtype != torch.float16 else tiny
+    for computed, expected, ulps in ((y, true[:, 0], 2), (slope, true[:, 1], 5)):
+        expected = expected.clamp(max=torch.finfo(dtype).max)
+        error = (computed.double() - expected).abs() / expected.abs().clamp_min(smallest)
         assert error.max() < ulps * eps
 
 
@@ -68,22 +69,22 @@ def test_form_through_hypot_is_right_over_the_whole_range_of_float64_and_is_relu
     x = spread(torch.float64)
     y, slope = with_slope(HypotSquarePlus(b), x)
     true = torch.tensor([exact(v, b) for v in x.tolist()], dtype=torch.float64)
-    for found, wanted in ((y, true[:, 0]), (slope, true[:, 1])):
-        normal = wanted.abs() > torch.finfo(torch.float64).tiny
-        torch.testing.assert_close(found[normal], wanted[normal], rtol=2e-15, atol=0)
-    for found, wanted in zip(with_slope(HypotSquarePlus(0.0), x), with_slope(nn.ReLU(), x), strict=True):
-        assert torch.equal(found, wanted)
+    for computed, expected in ((y, true[:, 0]), (slope, true[:, 1])):
+        normal = expected.abs() > torch.finfo(torch.float64).tiny
+        torch.testing.assert_close(computed[normal], expected[normal], rtol=2e-15, atol=0)
+    for computed, expected in zip(with_slope(HypotSquarePlus(0.0), x), with_slope(nn.ReLU(), x), strict=True):
+        assert torch.equal(computed, expected)
 
 
-def test_smallest_numbers_are_kept_where_the_result_is_no_normal_number():
-    """At the end of float32 the sum of |x| and the root leaves its range, the value b / (4 |x|) does not."""
+def test_value_at_the_most_negative_number_is_right():
+    """At the end of float32 the sum of |x| and the root overflows; the value b / (4 |x|) is in range."""
     largest = torch.finfo(torch.float32).max
-    found = SquarePlus(1e4)(torch.tensor([-largest])).item()
-    assert found == pytest.approx(1e4 / 4 / largest, rel=1e-6)
+    value = SquarePlus(1e4)(torch.tensor([-largest])).item()
+    assert value == pytest.approx(1e4 / 4 / largest, rel=1e-6)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_infinities_and_nan_go_through(dtype):
+def test_infinities_and_nan_have_their_limits(dtype):
     y, slope = with_slope(SquarePlus(), torch.tensor([-math.inf, math.inf, math.nan], dtype=dtype))
     assert y[:2].tolist() == [0.0, math.inf]
     assert slope[:2].tolist() == [0.0, 1.0]
@@ -101,18 +102,18 @@ def test_two_derivatives_agree_with_finite_differences_and_the_closed_form():
     torch.testing.assert_close(second, 1.7 / (2 * (x.detach() ** 2 + 1.7) ** 1.5), rtol=1e-12, atol=0)
 
 
-def test_function_transforms_see_through_it():
+def test_function_transforms_work():
     f, x = SquarePlus(), torch.linspace(-3, 3, 7, dtype=torch.float64)
     root = torch.sqrt(x * x + 4)
     torch.testing.assert_close(torch.func.vmap(torch.func.grad(f))(x), (1 + x / root) / 2)
     with warnings.catch_warnings():
-        # torch's own forward mode compiles with what it has itself deprecated.
+        # torch's forward mode uses deprecated parts of torch.
         warnings.simplefilter("ignore", DeprecationWarning)
         hessian = torch.func.hessian(lambda v: f(v).sum())(x)
     torch.testing.assert_close(hessian, torch.diag(2 / root**3))
 
 
-def test_backward_keeps_one_tensor_the_output():
+def test_only_the_output_is_saved_for_backward():
     saved = []
     x = torch.randn(1000, requires_grad=True)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
@@ -123,7 +124,7 @@ def test_backward_keeps_one_tensor_the_output():
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 0, 3), (2, 3, 4)])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_every_activation_keeps_shape_and_dtype_and_leaves_its_input_alone(name, dtype, shape):
+def test_every_activation_keeps_shape_and_dtype_and_does_not_change_its_input(name, dtype, shape):
     x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(dtype)
     before = x.clone()
     y, slope = with_slope(METHODS[name].create(), x)
@@ -132,7 +133,7 @@ def test_every_activation_keeps_shape_and_dtype_and_leaves_its_input_alone(name,
     assert torch.equal(x, before)
 
 
-def test_strided_input_is_treated_element_by_element():
+def test_strided_input_gives_the_same_numbers():
     x = torch.randn(6, 8, dtype=torch.float64)
     assert torch.equal(SquarePlus()(x.T), SquarePlus()(x).T)
     assert torch.equal(SquarePlus()(x[:, ::2]), SquarePlus()(x)[:, ::2])
@@ -153,10 +154,10 @@ def test_strided_input_is_treated_element_by_element():
         ("mish", lambda x: x * mpmath.tanh(mpmath.log1p(mpmath.exp(x)))),
     ],
 )
-def test_each_name_is_the_function_it_is_known_as(name, formula):
+def test_each_method_is_the_function_of_its_name(name, formula):
     x = torch.linspace(-4, 4, 33, dtype=torch.float64)
-    wanted = torch.tensor([float(formula(mpmath.mpf(v))) for v in x.tolist()], dtype=torch.float64)
-    torch.testing.assert_close(METHODS[name].create()(x), wanted, rtol=1e-12, atol=1e-14)
+    expected = torch.tensor([float(formula(mpmath.mpf(v))) for v in x.tolist()], dtype=torch.float64)
+    torch.testing.assert_close(METHODS[name].create()(x), expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", ["squareplus-plain", "softplus-naive", "gelu"])
@@ -164,13 +165,13 @@ def test_truth_is_the_same_function_and_keeps_its_left_tail(name):
     f = METHODS[name].create()
     near = torch.linspace(-4, 20, 49, dtype=torch.float64)
     torch.testing.assert_close(f.truth(near), f(near), rtol=1e-11, atol=0)
-    wanted = {
+    formula = {
         "squareplus-plain": lambda x: exact(x, 4.0)[0],
         "softplus-naive": lambda x: float(mpmath.log1p(mpmath.exp(x))),
         "gelu": lambda x: float(x * mpmath.ncdf(x)),
     }[name]
-    found = f.truth(torch.tensor([-30.0], dtype=torch.float64)).item()
-    assert found == pytest.approx(wanted(-30.0), rel=1e-12)
+    value = f.truth(torch.tensor([-30.0], dtype=torch.float64)).item()
+    assert value == pytest.approx(formula(-30.0), rel=1e-12)
 
 
 def test_zero_b_is_relu_with_its_slope():
@@ -179,7 +180,7 @@ def test_zero_b_is_relu_with_its_slope():
     assert slope.tolist() == [0, 0, 1]
 
 
-def test_published_form_gives_no_slope_at_zero_with_zero_b():
+def test_published_form_with_zero_b_has_the_slope_nan_at_zero():
     assert with_slope(PlainSquarePlus(0.0), torch.tensor([0.0]))[1].isnan().all()
 
 
@@ -206,7 +207,7 @@ def test_integers_are_refused_with_their_shape():
         SquarePlus()(torch.arange(3))
 
 
-def test_named_members_are_what_their_names_say():
+def test_named_members_have_their_b():
     assert METHODS["squareplus-bounding"].create().b == BOUNDING_B == float(4 * mpmath.log(2) ** 2)
     assert METHODS["squareplus-minimax"].create().b == MINIMAX_B
     assert METHODS["squareplus"].create().b == 4
@@ -219,8 +220,8 @@ def test_it_trains_inside_a_network_in_half_precision():
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
-def test_neighbouring_float32_numbers_far_left_are_told_apart():
-    """Where the published form is 0, the exact one still falls with every step away from 0."""
+def test_values_of_neighbouring_float32_numbers_differ_in_the_left_tail():
+    """The exact form still falls with every step away from 0 where the published form is 0."""
     start = struct.unpack("<i", struct.pack("<f", -1e6))[0]
     x = torch.arange(start, start + 64, 8, dtype=torch.int32).view(torch.float32)
     assert (SquarePlus()(x).diff() < 0).all()

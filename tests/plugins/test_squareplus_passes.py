@@ -1,4 +1,4 @@
-"""squareplus piece by piece, as a whole and compiled: the same numbers, each way."""
+"""squareplus in pieces, on whole tensors and compiled gives the same numbers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
 @pytest.fixture(autouse=True)
-def small_tensors_are_divided_too(monkeypatch):
+def divide_small_tensors_too(monkeypatch):
     monkeypatch.setattr(passes, "WORTH_DIVIDING", passes.PIECE)
 
 
 def drawn(count, dtype=torch.float32, seed=0):
-    """Numbers of either sign and of any magnitude that the dtype has, and gradients from above."""
+    """Numbers of either sign and of any magnitude that the dtype has, and incoming gradients."""
     generator = torch.Generator().manual_seed(seed)
     reach = math.log(torch.finfo(dtype).max) - 1
     exponent = reach * (2 * torch.rand(count, generator=generator, dtype=torch.float64) - 1)
@@ -28,7 +28,7 @@ def drawn(count, dtype=torch.float32, seed=0):
 
 
 def exact(x, b):
-    """Value and slope by their definition, where float64's exponent has room for squares of float32."""
+    """Value and slope by their definition in float64, whose range holds the squares of float32 numbers."""
     x = x.detach().double()
     half = x.abs() / 2
     root = torch.hypot(half, torch.tensor(math.sqrt(b) / 2, dtype=torch.float64))
@@ -38,14 +38,14 @@ def exact(x, b):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("count", [passes.PIECE, passes.PIECE + 1, 3 * passes.PIECE - 1, 3 * passes.PIECE])
-def test_pieces_give_what_the_whole_tensor_gives(count, dtype):
+def test_pieces_give_the_numbers_of_the_whole_tensor(count, dtype):
     x, gradient = drawn(count, dtype)
     y = SquarePlus(3.0)(x)
     y.backward(gradient)
     whole = passes.value(x.detach(), 0.75)
-    # From 0 on the one adds relu(x) to c / m and the other takes m, which round differently.
+    # For x >= 0 the pieces add relu(x) to c / m and the whole tensor takes m, which round differently.
     torch.testing.assert_close(y.detach(), whole, rtol=2 * torch.finfo(dtype).eps, atol=0)
-    assert torch.equal(x.grad, passes.sloped(gradient, y.detach(), 2 / math.sqrt(3.0)))
+    assert torch.equal(x.grad, passes.times_slope(gradient, y.detach(), 2 / math.sqrt(3.0)))
 
 
 @pytest.mark.parametrize("b", [1e-30, 1e-6, 4.0, 1e12, 1e30])
@@ -54,20 +54,20 @@ def test_value_and_slope_are_right_over_all_of_float32(b):
     y = SquarePlus(b)(x)
     y.sum().backward()
     value, slope = exact(x, b)
-    seen = value >= torch.finfo(torch.float32).tiny
-    assert ((y.double() - value).abs() / value)[seen].max() < 5e-7
-    seen = slope >= torch.finfo(torch.float32).tiny
-    assert ((x.grad.double() - slope).abs() / slope)[seen].max() < 1e-6
+    normal = value >= torch.finfo(torch.float32).tiny
+    assert ((y.double() - value).abs() / value)[normal].max() < 5e-7
+    normal = slope >= torch.finfo(torch.float32).tiny
+    assert ((x.grad.double() - slope).abs() / slope)[normal].max() < 1e-6
 
 
-def test_tensor_that_is_not_contiguous_is_done_as_a_whole():
+def test_tensor_that_is_not_contiguous_is_not_divided():
     x, gradient = drawn(4 * passes.PIECE)
-    crossed = x.detach().view(4, -1).T.requires_grad_()
-    y = SquarePlus()(crossed)
+    transposed = x.detach().view(4, -1).T.requires_grad_()
+    y = SquarePlus()(transposed)
     assert torch.equal(y.T.reshape(-1), SquarePlus()(x))
     y.backward(gradient.view(-1, 4))
-    expected = torch.autograd.grad(SquarePlus()(crossed), crossed, gradient.view(-1, 4).contiguous())[0]
-    assert torch.equal(crossed.grad, expected)
+    expected = torch.autograd.grad(SquarePlus()(transposed), transposed, gradient.view(-1, 4).contiguous())[0]
+    assert torch.equal(transposed.grad, expected)
 
 
 def test_large_tensor_may_be_differentiated_twice():
@@ -85,30 +85,30 @@ def test_large_tensor_goes_through_torch_func():
 
 
 @pytest.mark.parametrize("shape", [(3 * passes.PIECE,), (3, passes.PIECE), (1, 3 * passes.PIECE)])
-def test_gradient_of_a_sum_or_of_rows_may_come_from_anywhere_in_memory(shape):
+def test_incoming_gradient_may_have_any_layout_in_memory(shape):
     x, gradient = (tensor.detach().view(shape) for tensor in drawn(3 * passes.PIECE))
     scalar = torch.tensor(0.5).expand(shape)
     column = gradient[:, :1].expand(shape) if len(shape) == 2 else gradient
-    crossed = gradient.T.contiguous().T if len(shape) == 2 else gradient
-    for upstream in (scalar, column, crossed):
+    transposed = gradient.T.contiguous().T if len(shape) == 2 else gradient
+    for upstream in (scalar, column, transposed):
         x.requires_grad_()
-        (found,) = torch.autograd.grad(SquarePlus()(x), x, upstream)
+        (computed,) = torch.autograd.grad(SquarePlus()(x), x, upstream)
         (expected,) = torch.autograd.grad(SquarePlus()(x), x, upstream.clone(memory_format=torch.contiguous_format))
-        assert torch.equal(found, expected)
-        assert torch.equal(found, passes.sloped(upstream, SquarePlus()(x.detach()), 1.0))
+        assert torch.equal(computed, expected)
+        assert torch.equal(computed, passes.times_slope(upstream, SquarePlus()(x.detach()), 1.0))
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_numbers_that_are_none_stay_what_they_are(bad):
+def test_nan_and_infinities_in_large_tensors_have_their_limits(bad):
     x = torch.full((2 * passes.PIECE,), bad, requires_grad=True)
     y = SquarePlus()(x)
     y.sum().backward()
     expected = {math.inf: (math.inf, 1.0), -math.inf: (0.0, 0.0)}.get(bad, (math.nan, math.nan))
-    for found, number in zip((y[-1], x.grad[-1]), expected, strict=True):
-        assert found.item() == number or (found.isnan() and math.isnan(number))
+    for computed, number in zip((y[-1], x.grad[-1]), expected, strict=True):
+        assert computed.item() == number or (computed.isnan() and math.isnan(number))
 
 
-def test_without_a_compiler_it_warns_once_and_goes_on(monkeypatch):
+def test_without_a_compiler_it_warns_once_and_computes_uncompiled(monkeypatch):
     def fails(*_):
         raise torch._dynamo.exc.BackendCompilerFailed(None, RuntimeError("no C++ compiler"), None)
 
@@ -129,10 +129,10 @@ def test_few_elements_are_not_worth_compiling(monkeypatch):
 
 
 @pytest.mark.slow
-# The compiler uses what torch has itself deprecated.
+# torch's compiler uses deprecated parts of torch.
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_compiled_passes_are_as_right_as_the_others(dtype):
+def test_compiled_passes_are_as_accurate_as_the_others(dtype):
     x, gradient = drawn(passes.WORTH_COMPILING, dtype)
     y = CompiledSquarePlus()(x)
     y.backward(gradient)

@@ -1,4 +1,4 @@
-"""What the plugin registers fits together: claims, suites, workload."""
+"""Claims, suites and workload of the plugin fit together."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ TESTED = {name: claim for name, claim in CLAIMS.items() if claim.test is not Non
 def cells():
     """The cells of both suites, as if every data set were here."""
     registry = load_registry()
-    found = {}
+    by_suite = {}
     for name in ("activation", "activation-full"):
         suite = read_suite(name, registry)
-        found[name] = (suite, list(cells_of(suite, registry, digest_of=lambda _: "digest")))
-    return found
+        by_suite[name] = (suite, list(cells_of(suite, registry, digest_of=lambda _: "digest")))
+    return by_suite
 
 
 def test_claims_named_full_are_decided_by_the_full_suite(cells):

@@ -1,4 +1,4 @@
-"""The rounding and shape tasks: they find what is known to be lost or bent, and nothing where nothing is."""
+"""The rounding and shape tasks: they find known errors and violations, and none where there are none."""
 
 from __future__ import annotations
 
@@ -19,57 +19,57 @@ ACTIVATIONS = sorted(name for name, method in METHODS.items() if method.role == 
 HALVES = ["float16", "bfloat16"]
 
 
-def lost(name, dtype="float32", **options):
+def errors(name, dtype="float32", **options):
     return rounding(METHODS[name].create(**options), make_run(ROUNDING, dtype=dtype))
 
 
-def bent(name, **options):
+def shape_of(name, **options):
     return shape(METHODS[name].create(**options), make_run(SHAPE, dtype="float64"))
 
 
 @pytest.mark.parametrize("dtype", ["float32", *HALVES])
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation_gives_every_metric_finite_in_every_precision(name, dtype):
-    found = lost(name, dtype)
-    assert set(found) == set(TASKS[ROUNDING].metrics)
-    assert all(math.isfinite(value) and value >= 0 for value in found.values())
+    metrics = errors(name, dtype)
+    assert set(metrics) == set(TASKS[ROUNDING].metrics)
+    assert all(math.isfinite(value) and value >= 0 for value in metrics.values())
 
 
 @pytest.mark.parametrize("b", [0.01, 4.0, 100.0])
 @pytest.mark.parametrize("dtype", ["float32", *HALVES])
 def test_exact_form_loses_nothing_but_rounding(dtype, b):
-    found, eps = lost("squareplus", dtype, b=b), torch.finfo(getattr(torch, dtype)).eps
-    assert found["value_error"] < 2 * eps
-    assert found["slope_error"] < 5 * eps
-    assert found["value_lost_share"] == found["overflow_share"] == 0
+    metrics, eps = errors("squareplus", dtype, b=b), torch.finfo(getattr(torch, dtype)).eps
+    assert metrics["value_error"] < 2 * eps
+    assert metrics["slope_error"] < 5 * eps
+    assert metrics["value_lost_share"] == metrics["overflow_share"] == 0
 
 
-def test_published_form_is_lost_from_where_the_spacing_of_x_passes_the_result():
-    """Rounding x + sqrt(x^2 + b) is off by up to half of x's spacing, and the result is b / (2 |x|) before halving."""
-    found = lost("squareplus-plain")
+def test_published_form_is_lost_where_the_spacing_of_x_exceeds_the_result():
+    """x + sqrt(x^2 + b) has a rounding error of up to half of the spacing of x; its true value is b / (2 |x|)."""
+    metrics = errors("squareplus-plain")
     first = math.sqrt(0.01 * 4 / 2 / torch.finfo(torch.float32).eps)
-    assert first / 2 < found["sound_up_to"] < 3 * first
+    assert first / 2 < metrics["sound_up_to"] < 3 * first
 
 
 def test_published_form_overflows_at_the_root_of_the_largest_number():
     x = every_input(torch.float16).double()
-    assert lost("squareplus-plain", "float16")["overflow_share"] == (x.abs() >= 256).double().mean()
+    assert errors("squareplus-plain", "float16")["overflow_share"] == (x.abs() >= 256).double().mean()
 
 
 def test_naive_softplus_overflows_where_exp_does():
     x = every_input(torch.float32).double()
     overflow = float(mpmath.log(torch.finfo(torch.float32).max))
-    assert lost("softplus-naive")["overflow_share"] == pytest.approx((x > overflow).double().mean().item(), abs=1e-4)
-    assert lost("softplus")["overflow_share"] == 0
+    assert errors("softplus-naive")["overflow_share"] == pytest.approx((x > overflow).double().mean().item(), abs=1e-4)
+    assert errors("softplus")["overflow_share"] == 0
 
 
 def test_gelu_has_no_left_tail_in_float32():
-    found = lost("gelu")
-    assert 3 < found["sound_up_to"] < 6
-    assert found["value_error"] == 1
+    metrics = errors("gelu")
+    assert 3 < metrics["sound_up_to"] < 6
+    assert metrics["value_error"] == 1
 
 
-def test_curves_tell_the_error_by_size():
+def test_curves_show_the_error_by_magnitude():
     run = make_run(ROUNDING)
     rounding(METHODS["squareplus-plain"].create(), run)
     curve = dict(run.curves["value_error"])
@@ -85,17 +85,17 @@ def test_inputs_are_all_numbers_of_the_half_precisions():
         assert numbers.isfinite().all()
 
 
-def test_inputs_of_float32_reach_every_power_of_two_on_both_sides():
+def test_inputs_of_float32_contain_every_power_of_two_on_both_sides():
     numbers = every_input(torch.float32)
     for side in (numbers[numbers > 0], -numbers[numbers < 0]):
         assert set(range(-126, 128)) <= set((torch.frexp(side)[1] - 1).tolist())
 
 
-def test_relative_error_of_what_underflows_is_none_and_of_nan_is_whole():
+def test_relative_error_is_zero_where_the_truth_underflows_and_one_for_nan():
     tiny = torch.finfo(torch.float32).tiny
-    found = torch.tensor([0.0, tiny, 0.0, math.nan, 1.0])
+    computed = torch.tensor([0.0, tiny, 0.0, math.nan, 1.0])
     true = torch.tensor([0.9 * tiny, 1.5 * tiny, 2 * tiny, 0.0, 0.0], dtype=torch.float64)
-    assert relative_error(found, true).tolist() == pytest.approx([0, 1 / 3, 1, 1, 1])
+    assert relative_error(computed, true).tolist() == pytest.approx([0, 1 / 3, 1, 1, 1])
 
 
 def test_rounding_measures_a_slope_that_is_wrong():
@@ -107,14 +107,14 @@ def test_rounding_measures_a_slope_that_is_wrong():
         def truth(self, x):
             return SquarePlus(self.b)(x)
 
-    found = rounding(Wrong(), make_run(ROUNDING))
-    assert found["value_error"] < 1e-6
-    assert found["slope_error"] == pytest.approx(0.02, rel=1e-3)
+    metrics = rounding(Wrong(), make_run(ROUNDING))
+    assert metrics["value_error"] < 1e-6
+    assert metrics["slope_error"] == pytest.approx(0.02, rel=1e-3)
 
 
 def test_rounding_in_float64_is_refused():
     with pytest.raises(UsageError, match="float32, float16 or bfloat16"):
-        lost("squareplus", "float64")
+        errors("squareplus", "float64")
 
 
 def test_shape_in_float32_is_refused():
@@ -140,13 +140,13 @@ VIOLATIONS = ["monotone_violations", "convex_violations", "above_relu_violations
         ("mish", ["monotone_violations", "convex_violations", "above_relu_violations"]),
     ],
 )
-def test_each_activation_has_the_shape_that_is_known_of_it(name, violated):
-    found = bent(name)
-    assert set(found) == set(TASKS[SHAPE].metrics)
-    assert [v for v in VIOLATIONS if found[v]] == violated
+def test_each_activation_has_its_known_shape(name, violated):
+    metrics = shape_of(name)
+    assert set(metrics) == set(TASKS[SHAPE].metrics)
+    assert [v for v in VIOLATIONS if metrics[v]] == violated
 
 
-def test_excess_that_is_largest_elsewhere_is_counted():
+def test_excess_that_is_not_largest_at_zero_is_counted():
     def humped(x):
         return torch.relu(x) + torch.exp(-((x - 1) ** 2))
 
@@ -154,20 +154,20 @@ def test_excess_that_is_largest_elsewhere_is_counted():
 
 
 def test_value_that_is_not_finite_violates_everything():
-    found = shape(lambda x: x * math.nan, make_run(SHAPE, dtype="float64"))
-    assert min(found[v] for v in VIOLATIONS) > 80_000 - 1
+    metrics = shape(lambda x: x * math.nan, make_run(SHAPE, dtype="float64"))
+    assert min(metrics[v] for v in VIOLATIONS) > 80_000 - 1
 
 
 @pytest.mark.parametrize("b", [0.5, 2.0, 4.0])
-def test_figures_at_zero_and_far_left_are_the_closed_forms(b):
-    found = bent("squareplus", b=b)
-    assert found["value_at_zero"] == pytest.approx(math.sqrt(b) / 2, rel=1e-14)
-    assert found["curvature_at_zero"] == pytest.approx(1 / (2 * math.sqrt(b)), rel=1e-14)
-    assert found["tail_coefficient"] == pytest.approx(b / 4, rel=1e-11)
+def test_values_at_zero_and_in_the_left_tail_are_the_closed_forms(b):
+    metrics = shape_of("squareplus", b=b)
+    assert metrics["value_at_zero"] == pytest.approx(math.sqrt(b) / 2, rel=1e-14)
+    assert metrics["curvature_at_zero"] == pytest.approx(1 / (2 * math.sqrt(b)), rel=1e-14)
+    assert metrics["tail_coefficient"] == pytest.approx(b / 4, rel=1e-11)
     with mpmath.workdps(40):
-        assert found["left_value"] == pytest.approx(float((-20 + mpmath.sqrt(400 + b)) / 2), rel=1e-14)
+        assert metrics["left_value"] == pytest.approx(float((-20 + mpmath.sqrt(400 + b)) / 2), rel=1e-14)
 
 
-def test_curvature_of_what_is_flat_is_zero():
-    assert bent("relu")["curvature_at_zero"] == 0
-    assert bent("softplus")["curvature_at_zero"] == pytest.approx(0.25, rel=1e-14)
+def test_curvature_of_relu_is_zero():
+    assert shape_of("relu")["curvature_at_zero"] == 0
+    assert shape_of("softplus")["curvature_at_zero"] == pytest.approx(0.25, rel=1e-14)

@@ -1,4 +1,4 @@
-"""What an activation is checked and timed on: one long row of numbers, forward and backward."""
+"""Long rows of numbers, on which activations are checked and timed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-#: Inputs lie evenly between minus and plus this, as in the published benchmark.
+#: Inputs are uniform between minus and plus this, as in the published benchmark.
 REACH = 12.0
 
 
@@ -17,7 +17,7 @@ def inputs(generator: torch.Generator, device: torch.device, dtype: torch.dtype,
 
 
 def left_tail(generator: torch.Generator, device: torch.device, dtype: torch.dtype, elements: int) -> tuple[Tensor]:
-    """[elements] between -12 and -2, where smooth activations are small and a difference cancels."""
+    """[elements] between -12 and -2, where smooth activations are small and differences cancel."""
     return _rounded(-REACH + (REACH - 2) * _uniform(generator, elements), device, dtype)
 
 
@@ -44,13 +44,13 @@ def _rounded(x: Tensor, device: torch.device, dtype: torch.dtype) -> tuple[Tenso
 
 
 def call(activation: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """The scalar that is differentiated: the sum in float32 or wider, as a million values are beyond float16's end."""
+    """The scalar that is differentiated: the sum in float32 or wider, as a million values overflow float16."""
     value = activation(x)
     return value.sum(dtype=torch.promote_types(value.dtype, torch.float32))
 
 
 def least_bytes(itemsize: int, elements: int) -> int:
-    """Forward reads x and writes y; backward reads y and y's gradient and writes that of x."""
+    """Forward reads x and writes y; backward reads y and its gradient and writes the gradient of x."""
     return 5 * elements * itemsize
 
 
