@@ -114,18 +114,3 @@ def plural(count: int, noun: str) -> str:
     ('1 cell', '3 cells')
     """
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def ranges(numbers: list[int]) -> str:
-    """Whole numbers, short.
-
-    >>> ranges([0, 1, 2, 3, 7])
-    '0-3, 7'
-    """
-    runs: list[list[int]] = []
-    for value in sorted(numbers):
-        if runs and value == runs[-1][-1] + 1:
-            runs[-1].append(value)
-        else:
-            runs.append([value])
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)

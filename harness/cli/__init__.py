@@ -1,4 +1,4 @@
-"""The command line. Each group of commands has a module of its own; this one puts them together and runs them."""
+"""The command line: plugins add the commands; this module runs one and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import typer
 import typer.core
 
-from harness.cli import suite
 from harness.cli.arguments import Plugins, load
 from harness.cli.output import errors, show_log
 from harness.errors import ArgumentError, ExitCode, HarnessError
@@ -45,9 +44,6 @@ def _root(context: typer.Context, plugin: Plugins = None) -> None:
     context.obj = tuple(plugin or ())
 
 
-suite.add_to(app)
-
-
 def main() -> None:
     """Entry point of the ``harness`` command; ends the process with an ``ExitCode``."""
     show_log()
@@ -55,8 +51,10 @@ def main() -> None:
         call(load().manager, "harness_commands", app=app)
         app()
     except HarnessError as error:
+        from rich.markup import escape
+
         text = error.as_flag if isinstance(error, ArgumentError) else str(error)
-        errors().print(f"[bold red]error:[/] {_escape(text)}", soft_wrap=True)
+        errors().print("[bold red]error:[/]", escape(text), soft_wrap=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         errors().print("interrupted; what had finished is recorded")
@@ -65,9 +63,3 @@ def main() -> None:
         # The reader of our output has gone (`harness list | head`): print nothing more, not even on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.OK)
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

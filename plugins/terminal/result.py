@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.output import errors, people, table
-from harness.cli.plan import skipped
 from harness.judge import summarise
 from harness.numbers import duration, memory, plural, with_half
 from harness.planning.setting import varying
+from harness_plugins.terminal.plan import skipped
 
 if TYPE_CHECKING:
     from rich.table import Table

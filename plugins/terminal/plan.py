@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.output import errors, people, print_json, table
-from harness.numbers import duration, plural, ranges
+from harness.numbers import duration, plural
 from harness.planning.setting import label, varying_by_task
 
 if TYPE_CHECKING:
@@ -40,6 +40,21 @@ def print_plan(plan: Plan, as_json: bool) -> None:
     else:
         duration_left = f"about {duration(estimate)} on {plural(workers, 'worker')}, by past records"
     people().print(f"{plural(len(plan.cells), 'cell')}, {len(plan.todo)} to run; {duration_left}")
+
+
+def ranges(numbers: list[int]) -> str:
+    """Whole numbers, short.
+
+    >>> ranges([0, 1, 2, 3, 7])
+    '0-3, 7'
+    """
+    runs: list[list[int]] = []
+    for value in sorted(numbers):
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
 def skipped(cells: Iterable[Cell], records: Mapping[str, Record] | None = None) -> dict[str, int]:

@@ -29,12 +29,6 @@ from harness.errors import ExitCode, UnknownName
 _log = logging.getLogger(__name__)
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command()(suite)
-    app.command()(claims)
-
-
 def suite(
     context: typer.Context,
     name: Annotated[
@@ -69,12 +63,12 @@ def suite(
     plugin: Plugins = None,
 ) -> None:
     """Run a suite: cells that have no good record yet, then estimates, costs and verdicts."""
-    from harness.cli.plan import print_plan
-    from harness.cli.result import document, print_result
     from harness.judge import check_claims
     from harness.planning.plan import make_plan
     from harness.planning.request import LOOKS, Request
     from harness.running.runner import prepare_engine, run_suite
+    from harness_plugins.terminal.plan import print_plan
+    from harness_plugins.terminal.result import document, print_result
 
     request = Request(
         suite=name,
@@ -136,11 +130,11 @@ def claims(
     """Judge claims from the records, without running anything."""
     from typing import get_args
 
-    from harness.cli.result import print_claims, verdict_documents
     from harness.files.claims import claims_of
     from harness.judge import judged_suites, warn_of_unregistered
     from harness.judge.verdicts import Word
     from harness.planning.request import Request
+    from harness_plugins.terminal.result import print_claims, verdict_documents
 
     if require is not None and require not in get_args(Word):
         raise UnknownName("verdict", require, get_args(Word), where="--require")
