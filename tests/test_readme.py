@@ -1,29 +1,102 @@
-"""The README's example runs as printed."""
+"""The README's example runs as printed, its commands exist, and the page on design names what there is."""
 
 from __future__ import annotations
 
+import ast
 import re
+import tomllib
 from pathlib import Path
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DESIGN = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
 
 
-def test_the_plugin_of_the_readme_runs_as_printed(harness_cli):
+def test_plugin_of_the_readme_runs_as_printed(harness_cli):
     files = dict(re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", README, flags=re.DOTALL))
     assert set(files) == {"spread.py", "spread-claims.toml", "spread.toml"}
     for name, text in files.items():
         harness_cli.write(name, text)
     assert "harness -p spread.py suite spread.toml" in README
-    ended = harness_cli("-p", "spread.py", "suite", "spread.toml", "--json")
-    assert ended.code == 0, ended.err
-    assert [v["verdict"] for v in ended.document["verdicts"]] == ["reproduced"]
+    result = harness_cli("-p", "spread.py", "suite", "spread.toml", "--json")
+    assert result.code == 0, result.err
+    assert [v["verdict"] for v in result.document["verdicts"]] == ["reproduced"]
 
 
-def test_every_command_and_option_that_the_readme_names_exists(harness_cli):
+def test_every_command_and_option_in_the_readme_exists(harness_cli):
     commands = set(re.findall(r"`harness (?:-p \S+ )?(\w+)", README))
     assert {"suite", "claims", "list", "show", "ui", "publish", "data", "doctor"} <= commands
     for command in commands:
-        ended = harness_cli(command, "--help")
-        assert ended.code == 0, command
+        result = harness_cli(command, "--help")
+        assert result.code == 0, command
         for option in re.findall(rf"`harness {command}[^`]*?(--[a-z-]+)", README):
-            assert option in ended.out, (command, option)
+            assert option in result.out, (command, option)
+
+
+def section(heading: str) -> str:
+    """The text of a section of the page on design."""
+    return DESIGN.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the rows of a section's table."""
+    lines = [line for line in section(heading).splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[1:]]
+
+
+def names_in(file: Path) -> set[str]:
+    """The functions, classes and constants of a module, and the methods of its classes as ``Class.method``."""
+    names = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+        elif isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            names.add(node.name)
+            methods = node.body if isinstance(node, ast.ClassDef) else []
+            names |= {f"{node.name}.{method.name}" for method in methods if isinstance(method, ast.FunctionDef)}
+    return names
+
+
+def test_the_readme_links_to_the_table_of_where_to_look():
+    assert "(docs/design.md#where-to-look)" in README
+    assert len(rows("Where to look")) >= 20
+
+
+@pytest.mark.parametrize(("question", "link", "names"), rows("Where to look"))
+def test_what_the_table_of_where_to_look_names_exists(question, link, names):
+    shown, target = re.fullmatch(r"\[(.*)\]\(\.\./(.*)\)", link).groups()
+    assert shown.replace("\\", "") == target, question
+    listed = re.findall(r"`([\w.]+)`", names)
+    assert listed
+    assert set(listed) <= names_in(ROOT / target), question
+
+
+def test_every_step_of_a_request_names_functions_that_exist():
+    steps = section("How a request flows")
+    pairs = re.findall(r"`([A-Za-z_.]+)` in\s+`([\w/]+\.py)`", steps)
+    assert len(pairs) >= 20
+    for name, file in pairs:
+        assert name in names_in(ROOT / file), (name, file)
+
+
+def test_every_file_that_the_page_on_design_names_exists():
+    for file in re.findall(r"`((?:harness|plugins|tests)/[\w/]+(?:\.py|/))`", DESIGN):
+        assert (ROOT / file).exists(), file
+
+
+def test_the_table_of_rooms_is_the_order_of_the_contract():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    expected = [room for layer in reversed(layers) for room in layer.split(" | ") if room != "__main__"]
+    rooms = [room.strip("`").removesuffix("/").removesuffix(".py") for room, _ in rows("Layout of the core")]
+    assert rooms == expected
+
+
+def test_the_tables_of_plugins_name_every_plugin():
+    named = re.findall(r"`(\w+)`", " ".join(names for names, _ in rows("The plugins of this distribution")))
+    plugins = {path.parent.name for path in (ROOT / "plugins").glob("*/__init__.py")}
+    assert sorted(named) == sorted(plugins)
