@@ -1,4 +1,4 @@
-"""Fixtures that several test files share: the toy plugin, and the real command line in a real process."""
+"""Fixtures for several test files: the toy plugin and the real command line."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ TOY = Path(__file__).parent / "toy"
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
+class CommandResult:
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -36,17 +36,18 @@ class Ended:
 
 
 class CommandLine:
-    """Runs ``harness`` in a folder of its own, without MLflow, with the toy plugin at hand.
+    """Runs ``harness`` in a folder of its own, without MLflow.
 
-    A call runs it inside this process, so that the tests share one server of workers that has torch loaded.
+    A call runs inside this process, so that all tests share one fork server of workers, which has torch loaded.
     """
 
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, short: Path) -> None:
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, temporary: Path) -> None:
         self.folder = folder
-        self._short = short
+        #: Folder of temporary files of processes that ``start`` begins.
+        self.temporary = temporary
         self._patch = patch
 
-    def __call__(self, *arguments: str, **environment: str) -> Ended:
+    def __call__(self, *arguments: str, **environment: str) -> CommandResult:
         out, err = io.StringIO(), io.StringIO()
         output.people.cache_clear()
         output.errors.cache_clear()
@@ -58,21 +59,20 @@ class CommandLine:
             try:
                 main()
                 code = 0
-            except SystemExit as end:
-                code = int(end.code or 0)
-        return Ended(code, out.getvalue(), err.getvalue())
+            except SystemExit as error:
+                code = int(error.code or 0)
+        return CommandResult(code, out.getvalue(), err.getvalue())
 
-    def toy(self, *arguments: str, **environment: str) -> Ended:
+    def toy(self, *arguments: str, **environment: str) -> CommandResult:
         """``harness -p toy suite ...``."""
         return self("-p", str(TOY), "suite", *arguments, **environment)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """``harness`` in a process of its own."""
         command = [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
-        # What a killed process leaves in its temporary folder goes with the test's; a socket's path must be short.
-        own = {**os.environ, "TMPDIR": str(self._short), **environment}
+        variables = {**os.environ, "TMPDIR": str(self.temporary), **environment}
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd=self.folder, env=own, text=True, stdout=pipe, stderr=pipe)
+        return subprocess.Popen(command, cwd=self.folder, env=variables, text=True, stdout=pipe, stderr=pipe)
 
     def write(self, name: str, text: str) -> str:
         (self.folder / name).write_text(text, encoding="utf-8")
@@ -89,10 +89,10 @@ def harness_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Com
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("HARNESS_TRACKING", "off")
-    # Ray's sockets stand in it, whose paths may have 107 bytes.
-    short = Path(tempfile.mkdtemp(prefix="h"))
-    yield CommandLine(tmp_path, monkeypatch, short)
-    shutil.rmtree(short, ignore_errors=True)
+    # Deleted with all that killed processes leave in it. Its path is short: those of sockets in it may have 107 bytes.
+    temporary = Path(tempfile.mkdtemp(prefix="h"))
+    yield CommandLine(tmp_path, monkeypatch, temporary)
+    shutil.rmtree(temporary, ignore_errors=True)
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
             del sys.modules[name]

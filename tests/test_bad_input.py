@@ -1,4 +1,4 @@
-"""Bad input ends with one sentence that says where, what was found, what is allowed; exit code 2; nothing lost."""
+"""Bad input ends with exit code 2 and one sentence that names the place, the value and what is allowed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ methods = ["plain"]
 """
 
 
-def fails(ended, *parts: str) -> str:
-    assert ended.code == 2, (ended.code, ended.out, ended.err)
-    assert ended.out == ""
-    assert "Traceback" not in ended.err
+def assert_refused(result, *parts: str) -> str:
+    """Check that a command result as bad input does, with these parts in its message; return the message."""
+    assert result.code == 2, (result.code, result.out, result.err)
+    assert result.out == ""
+    assert "Traceback" not in result.err
     for part in parts:
-        assert part in ended.err, ended.err
-    return ended.err
+        assert part in result.err, result.err
+    return result.err
 
 
 @pytest.mark.parametrize(
@@ -52,9 +53,9 @@ def fails(ended, *parts: str) -> str:
         (("methods =", 'seeds = "3"\ndtype = 3\nmethods ='), ["(also wrong: cross[0].dtype)"]),
     ],
 )  # fmt: skip
-def test_a_wrong_suite_file_names_file_key_found_and_allowed(harness_cli, change, parts):
+def test_error_about_a_suite_file_names_file_key_value_and_allowed_values(harness_cli, change, parts):
     path = harness_cli.write("s.toml", SUITE.replace(*change))
-    fails(harness_cli.toy(path), "s.toml", *parts)
+    assert_refused(harness_cli.toy(path), "s.toml", *parts)
     assert not (harness_cli.folder / "results" / "records.jsonl").exists() or not harness_cli.records
 
 
@@ -82,60 +83,62 @@ def test_a_wrong_suite_file_names_file_key_found_and_allowed(harness_cli, change
         (["toy", "--jbos", "2"], ["--jbos"]),
     ],
 )
-def test_a_wrong_flag_names_itself_and_what_is_allowed(harness_cli, arguments, parts):
-    fails(harness_cli.toy(*arguments), *parts)
+def test_error_about_a_flag_names_the_flag_and_allowed_values(harness_cli, arguments, parts):
+    assert_refused(harness_cli.toy(*arguments), *parts)
     assert not (harness_cli.folder / "results").exists()
 
 
-def test_cuda_without_a_gpu_says_what_torch_sees(harness_cli):
+def test_error_about_cuda_without_a_gpu_says_how_many_devices_torch_sees(harness_cli):
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    fails(harness_cli.toy("toy", "--device", "cuda"), "--device cuda", "0 cuda devices")
+    assert_refused(harness_cli.toy("toy", "--device", "cuda"), "--device cuda", "0 cuda devices")
 
 
-def test_a_results_folder_that_cannot_be_written_is_refused(harness_cli):
+def test_results_folder_that_cannot_be_written_is_refused(harness_cli):
     (harness_cli.folder / "file").write_text("")
-    fails(harness_cli.toy("toy", "--results", "file"), "results folder file cannot be written")
+    assert_refused(harness_cli.toy("toy", "--results", "file"), "results folder file cannot be written")
     if os.geteuid() != 0:
         (harness_cli.folder / "closed").mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
-        fails(harness_cli.toy("toy", "--results", "closed/in"), "cannot be written")
+        assert_refused(harness_cli.toy("toy", "--results", "closed/in"), "cannot be written")
 
 
-def test_records_that_cannot_be_read_are_no_empty_records(harness_cli):
+def test_unreadable_records_are_an_error_and_not_an_empty_file(harness_cli):
     (harness_cli.folder / "results" / "records.jsonl").mkdir(parents=True)
-    fails(harness_cli("claims"), "records.jsonl cannot be read: Is a directory")
-    fails(harness_cli.toy("toy", "--plan"), "records.jsonl cannot be read: Is a directory")
+    assert_refused(harness_cli("claims"), "records.jsonl cannot be read: Is a directory")
+    assert_refused(harness_cli.toy("toy", "--plan"), "records.jsonl cannot be read: Is a directory")
 
 
 @pytest.mark.parametrize(
-    ("named", "told"),
+    ("plugin", "message"),
     [("s.toml", "s.toml is no Python file"), (".", "there is no plugin file")],
 )
-def test_what_is_no_plugin_is_told_as_such(harness_cli, named, told):
+def test_path_that_is_no_plugin_is_refused(harness_cli, plugin, message):
     harness_cli.write("s.toml", SUITE)
-    fails(harness_cli("check", named), told)
-    fails(harness_cli("-p", named, "list"), told)
+    assert_refused(harness_cli("check", plugin), message)
+    assert_refused(harness_cli("-p", plugin, "list"), message)
 
 
-def test_a_claim_file_that_cannot_be_read_is_told_first_and_what_must_hold_does_not(harness_cli):
+def test_unreadable_claim_file_is_reported_first_and_fails_a_requirement(harness_cli):
     harness_cli.write("good.toml", GOOD)
     harness_cli.write("torn.toml", "[[claim]")
     plugin = harness_cli.write("two_files.py", TWO_FILES)
     suite = harness_cli.write("s.toml", SUITE.replace("[[cross]]", 'claims = ["good/*"]\n[[cross]]') + "seeds = 3\n")
     assert harness_cli.toy(suite, "-p", plugin).code == 0
     toy = str(Path(__file__).parent / "toy")
-    ended = harness_cli("-p", toy, "-p", plugin, "claims", suite, "--require", "reproduced")
-    assert ended.code == 3
-    assert "1 reproduced" in ended.out
-    assert "warning" in ended.err
-    assert "torn.toml: not valid TOML" in ended.err
-    told = harness_cli("-p", toy, "-p", plugin, "doctor", "--json").document["amiss"]
-    assert any("torn.toml: not valid TOML" in one for one in told)
+    result = harness_cli("-p", toy, "-p", plugin, "claims", suite, "--require", "reproduced")
+    assert result.code == 3
+    assert "1 reproduced" in result.out
+    assert "warning" in result.err
+    assert "torn.toml: not valid TOML" in result.err
+    problems = harness_cli("-p", toy, "-p", plugin, "doctor", "--json").document["amiss"]
+    assert any("torn.toml: not valid TOML" in problem for problem in problems)
     suite = harness_cli.write("s.toml", SUITE.replace("[[cross]]", 'claims = ["torn/*"]\n[[cross]]'))
-    told = fails(harness_cli.toy(suite, "-p", plugin), "torn.toml: not valid TOML", "names a claim 'torn/*'")
-    assert told.index("torn.toml") < told.index("torn/*")
+    message = assert_refused(
+        harness_cli.toy(suite, "-p", plugin), "torn.toml: not valid TOML", "names a claim 'torn/*'"
+    )
+    assert message.index("torn.toml") < message.index("torn/*")
 
 
 GOOD = """
@@ -154,31 +157,33 @@ def harness_claims():
 """
 
 
-def test_damaged_records_are_counted_and_the_rest_is_used(harness_cli):
+def test_damaged_records_are_counted_and_the_others_are_used(harness_cli):
     harness_cli.toy("toy", "--only", "seed=0")
     path = harness_cli.folder / "results" / "records.jsonl"
     first, second, *rest = path.read_text().splitlines()
     newer = second.replace('"schema":1', '"schema":2')
     path.write_text("\n".join([first, "garbage", newer, '{"schema": 1}', *rest, '{"schema":1,"id":"to']))
-    ended = harness_cli.toy("toy", "--only", "seed=0")
-    assert ended.code == 0
-    assert "2 damaged line(s) skipped: 2, 4" in ended.err
-    assert "1 record(s) of a newer schema" in ended.err
-    assert "last line is torn" in ended.err
+    result = harness_cli.toy("toy", "--only", "seed=0")
+    assert result.code == 0
+    assert "2 damaged line(s) skipped: 2, 4" in result.err
+    assert "1 record(s) of a newer schema" in result.err
+    assert "last line is torn" in result.err
     lines = path.read_text().splitlines()
-    assert lines[:5] == [first, "garbage", newer, '{"schema": 1}', rest[0]], "nothing that was there is touched"
-    assert len(lines) == 7, "the one cell whose record could not be read ran again, over the torn line"
+    assert lines[:5] == [first, "garbage", newer, '{"schema": 1}', rest[0]], "existing lines do not change"
+    assert len(lines) == 7, "the cell whose record could not be read ran again, and its record replaced the torn line"
 
 
-def test_an_unknown_name_anywhere_suggests_the_nearest(harness_cli):
-    fails(harness_cli("show", "flatnse"), "unknown name 'flatnse'", "did you mean 'flatnce'?")
-    fails(harness_cli("claims", "contrastve"), "contrastve", "did you mean 'contrastive'?")
-    fails(harness_cli("claims", "--require", "reprodced"), "did you mean 'reproduced'?")
-    fails(harness_cli("data", "fetch", "mnst"), "did you mean 'mnist'?")
-    fails(harness_cli("data", "fetch"), "needs the name")
-    fails(harness_cli("list", "metods"), "metods")
-    fails(harness_cli("-p", "no_such_module", "list"), "plugin no_such_module cannot be used", "No module named")
-    fails(harness_cli("-p", "absent.py", "list"), "absent.py")
+def test_error_about_an_unknown_name_suggests_the_nearest(harness_cli):
+    assert_refused(harness_cli("show", "flatnse"), "unknown name 'flatnse'", "did you mean 'flatnce'?")
+    assert_refused(harness_cli("claims", "contrastve"), "contrastve", "did you mean 'contrastive'?")
+    assert_refused(harness_cli("claims", "--require", "reprodced"), "did you mean 'reproduced'?")
+    assert_refused(harness_cli("data", "fetch", "mnst"), "did you mean 'mnist'?")
+    assert_refused(harness_cli("data", "fetch"), "needs the name")
+    assert_refused(harness_cli("list", "metods"), "metods")
+    assert_refused(
+        harness_cli("-p", "no_such_module", "list"), "plugin no_such_module cannot be used", "No module named"
+    )
+    assert_refused(harness_cli("-p", "absent.py", "list"), "absent.py")
 
 
 TWINS = """
@@ -189,14 +194,16 @@ def harness_methods():
 """
 
 
-@pytest.mark.parametrize(("default", "told"), [("2.0", "0.0 and 2.0; give one value"), ("2", "float and int; rename")])
-def test_an_option_that_task_and_method_see_differently_is_refused_before_anything_runs(harness_cli, default, told):
+@pytest.mark.parametrize(
+    ("default", "message"), [("2.0", "0.0 and 2.0; give one value"), ("2", "float and int; rename")]
+)
+def test_option_that_task_and_method_declare_differently_is_refused_before_cells_run(harness_cli, default, message):
     plugin = harness_cli.write(f"twins_{len(default)}.py", TWINS.format(default=default))
     suite = harness_cli.write("s.toml", SUITE.replace('"plain"', '"twin"'))
-    fails(harness_cli.toy(suite, "-p", plugin), "both toy/total and twin have an option seconds", told)
+    assert_refused(harness_cli.toy(suite, "-p", plugin), "both toy/total and twin have an option seconds", message)
 
 
-def test_a_claim_about_a_method_that_does_not_exist_is_refused(harness_cli):
+def test_claim_about_an_unknown_method_is_refused(harness_cli):
     claim = """[[claim]]
 id = "wrong/names"
 says = "nobody knows this method"
@@ -207,17 +214,17 @@ test = { kind = "greater", metric = "total", task = "toy/total", method = "plan"
     code = "import harness, pathlib\n@harness.hookimpl\ndef harness_claims():\n"
     plugin = harness_cli.write("wrong.py", code + "    return [pathlib.Path(__file__).with_suffix('.toml')]\n")
     suite = harness_cli.write("s.toml", SUITE.replace("[[cross]]", 'claims = ["wrong/*"]\n[[cross]]'))
-    fails(harness_cli.toy(suite, "-p", plugin), "claim wrong/names", "'plan'", "did you mean 'plain'?")
+    assert_refused(harness_cli.toy(suite, "-p", plugin), "claim wrong/names", "'plan'", "did you mean 'plain'?")
     harness_cli.write("wrong.toml", claim.replace("toy/total", "toy/totl"))
     plugin = harness_cli.write("wrong2.py", code + "    return [pathlib.Path(__file__).parent / 'wrong.toml']\n")
-    fails(harness_cli.toy(suite, "-p", plugin), "claim wrong/names: test.task", "did you mean 'toy/total'?")
+    assert_refused(harness_cli.toy(suite, "-p", plugin), "claim wrong/names: test.task", "did you mean 'toy/total'?")
 
 
-def test_a_report_into_a_folder_is_refused(harness_cli):
-    fails(harness_cli("report", "-o", "."), "-o .: that is a folder", "report.html")
+def test_folder_as_report_file_is_refused(harness_cli):
+    assert_refused(harness_cli("report", "-o", "."), "-o .: that is a folder", "report.html")
 
 
-def test_claims_of_no_suite_with_records_are_told(harness_cli):
-    ended = harness_cli("claims", "can/can10-*")
-    assert (ended.code, ended.out) == (0, "")
-    assert "nothing to judge: no suite with records in" in ended.err
+def test_claims_without_records_are_reported(harness_cli):
+    result = harness_cli("claims", "can/can10-*")
+    assert (result.code, result.out) == (0, "")
+    assert "nothing to judge: no suite with records in" in result.err

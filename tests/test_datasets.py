@@ -1,4 +1,4 @@
-"""Data sets are found in order, checked by digest, and never silently the wrong ones."""
+"""Data sets are searched in order and checked by digest; a wrong file is never used silently."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def make(*places: Place, digests: tuple[str, ...] = (DIGEST,), load=None) -> Dat
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
-    """A user's own copy, in $HARNESS_DATA."""
+def user_copy(tmp_path, monkeypatch):
+    """A copy of the data set in $HARNESS_DATA."""
     monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "own"))
     (tmp_path / "own" / "toy").mkdir(parents=True)
     (tmp_path / "own" / "toy" / "a.csv").write_bytes(CONTENT)
@@ -38,16 +38,16 @@ def _no_downloads(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "downloads", lambda: tmp_path / "downloads")
 
 
-def test_the_users_own_copy_comes_first(own, tmp_path):
+def test_copy_in_harness_data_comes_first(user_copy, tmp_path):
     (tmp_path / "system").mkdir()
     (tmp_path / "system" / "a.csv").write_bytes(CONTENT)
     dataset = make(Place(folder=str(tmp_path / "system")))
     assert datasets.locate(dataset).place == "HARNESS_DATA"
-    (own / "a.csv").unlink()
+    (user_copy / "a.csv").unlink()
     assert datasets.locate(dataset).place == str(tmp_path / "system")
 
 
-def test_a_packages_folder_is_found_without_importing_it(tmp_path, monkeypatch):
+def test_folder_of_a_package_is_found_without_importing_the_package(tmp_path, monkeypatch):
     (tmp_path / "shipper" / "data").mkdir(parents=True)
     (tmp_path / "shipper" / "__init__.py").write_text("raise RuntimeError('imported')")
     (tmp_path / "shipper" / "data" / "a.csv").write_bytes(CONTENT)
@@ -55,48 +55,48 @@ def test_a_packages_folder_is_found_without_importing_it(tmp_path, monkeypatch):
     assert datasets.locate(make(Place(package="shipper", folder="data"))).place == "package shipper"
 
 
-def test_a_file_of_no_known_digest_is_taken_as_it_is_and_other_content_has_another_key(own):
+def test_file_without_known_digest_is_accepted_and_changes_the_key_with_its_content(user_copy):
     before = datasets.locate(make(digests=())).digest
-    (own / "a.csv").write_bytes(CONTENT + b"4,5,6\n")
+    (user_copy / "a.csv").write_bytes(CONTENT + b"4,5,6\n")
     assert datasets.locate(make(digests=())).digest != before
 
 
-def test_what_is_fetched_needs_a_digest():
+def test_file_to_fetch_needs_a_digest():
     with pytest.raises(UsageError, match=r"a\.csv: what is fetched needs a sha256 digest"):
         make(Place(url="https://example.org/data"), digests=())
 
 
-def test_a_changed_file_is_an_error_that_names_it(own):
+def test_error_about_a_changed_file_names_it(user_copy):
     datasets.locate(make())
-    (own / "a.csv").write_bytes(CONTENT + b"x")
+    (user_copy / "a.csv").write_bytes(CONTENT + b"x")
     with pytest.raises(DatasetError, match=r"a\.csv has sha256 .* is needed"):
         datasets.locate(make())
 
 
-@pytest.mark.usefixtures("own")
-def test_a_data_set_of_several_files_must_be_whole():
+@pytest.mark.usefixtures("user_copy")
+def test_incomplete_data_set_is_an_error():
     both = Dataset(name="toy", licence="", load=dict, files={"a.csv": (DIGEST,), "b.csv": (DIGEST,)})
     with pytest.raises(DatasetError, match=r"b\.csv is not there"):
         datasets.locate(both)
 
 
-def test_one_that_is_nowhere_says_how_to_get_it():
+def test_error_about_a_missing_data_set_says_how_to_get_it():
     place = Place(package="no_such_package", get="pip install it")
     with pytest.raises(DatasetMissing, match=r"pip install it, or put a\.csv into \$HARNESS_DATA/toy"):
         datasets.locate(make(place))
 
 
-def test_the_digest_follows_the_content(own):
+def test_digest_depends_on_the_content(user_copy):
     first = datasets.locate(make()).digest
     other = CONTENT + b"4,5,6\n"
-    (own / "a.csv").write_bytes(other)
+    (user_copy / "a.csv").write_bytes(other)
     second = datasets.locate(make(digests=(DIGEST, hashlib.sha256(other).hexdigest()))).digest
     assert first != second
     assert len(first) <= 36
 
 
-@pytest.mark.usefixtures("own")
-def test_loaded_arrays_are_shared_and_cannot_be_changed():
+@pytest.mark.usefixtures("user_copy")
+def test_loaded_arrays_are_shared_and_read_only():
     dataset = make()
     rows = datasets.load(dataset)["rows"]
     assert datasets.load(dataset)["rows"] is rows
@@ -106,7 +106,7 @@ def test_loaded_arrays_are_shared_and_cannot_be_changed():
 
 @pytest.fixture
 def address(tmp_path):
-    """A web server on localhost with the data set's file."""
+    """The address of a web server on localhost with the data set's file."""
     (tmp_path / "www").mkdir()
     (tmp_path / "www" / "a.csv").write_bytes(CONTENT)
     handler = partial(_Quiet, directory=str(tmp_path / "www"))
@@ -123,7 +123,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def test_fetching_keeps_what_has_the_right_digest(address):
+def test_fetched_file_with_the_known_digest_is_stored(address):
     dataset = make(Place(url=address))
     with pytest.raises(DatasetMissing, match="harness data fetch toy"):
         datasets.locate(dataset)
@@ -131,13 +131,13 @@ def test_fetching_keeps_what_has_the_right_digest(address):
     assert datasets.locate(dataset).place == "downloaded"
 
 
-def test_fetching_keeps_nothing_else(address, tmp_path):
+def test_fetched_file_with_another_digest_is_not_stored(address, tmp_path):
     with pytest.raises(DatasetError, match="nothing was stored"):
         fetch(make(Place(url=address), digests=("0" * 64,)))
     assert list((tmp_path / "downloads" / "toy").iterdir()) == []
 
 
-def test_an_address_that_does_not_answer_is_one_sentence(address):
+def test_error_about_an_unreachable_address_is_one_sentence(address):
     with pytest.raises(HarnessError, match="cannot be fetched"):
         fetch(make(Place(url=address + "/no/such/folder")))
     with pytest.raises(UsageError, match="no address"):

@@ -1,4 +1,4 @@
-"""An option may name a file of the user's: it must be there, and its content is part of the cell's key."""
+"""An option may name a file of the user: the file must exist, and its content is part of the cell's key."""
 
 from __future__ import annotations
 
@@ -36,23 +36,24 @@ options = { table = ["a.txt", ""] }
 
 @pytest.fixture
 def suite(harness_cli):
-    """Runs the suite, and gives its records' lengths by file."""
+    """A function that runs the suite and returns its JSON document."""
     harness_cli.write("file_reader.py", PLUGIN)
     harness_cli.write("s.toml", SUITE)
 
     def run():
-        ended = harness_cli("-p", "file_reader.py", "suite", "s.toml", "--json")
-        assert ended.code == 0, ended.err
-        return ended.document
+        result = harness_cli("-p", "file_reader.py", "suite", "s.toml", "--json")
+        assert result.code == 0, result.err
+        return result.document
 
     return run
 
 
 def lengths(document):
+    """The metric of each record, by the file that its option names."""
     return {record["options"]["table"]: record["metrics"]["length"] for record in document["records"]}
 
 
-def test_a_file_that_changed_makes_other_cells_and_one_that_changed_back_finds_the_old(suite, harness_cli):
+def test_changed_file_gives_new_cells_and_restored_content_finds_the_old_records(suite, harness_cli):
     harness_cli.write("a.txt", "four")
     first = suite()
     assert lengths(first) == {"a.txt": 4, "": -1}
@@ -66,7 +67,7 @@ def test_a_file_that_changed_makes_other_cells_and_one_that_changed_back_finds_t
     assert lengths(third) == {"a.txt": 4, "": -1}
 
 
-def test_the_record_tells_the_files_digest(suite, harness_cli):
+def test_record_contains_the_digest_of_the_file(suite, harness_cli):
     harness_cli.write("a.txt", "four")
     suite()
     # sha256 of "four", its first 32 digits.
@@ -74,17 +75,17 @@ def test_the_record_tells_the_files_digest(suite, harness_cli):
     assert data == {"a.txt": {"option table": "04efaf080f5a3e74e1c29d1ca6a48569"}, "": {}}
 
 
-def test_a_file_that_is_not_there_is_refused_before_anything_runs(harness_cli):
+def test_missing_file_is_refused_before_cells_run(harness_cli):
     harness_cli.write("file_reader.py", PLUGIN)
     path = harness_cli.write("s.toml", SUITE)
-    ended = harness_cli("-p", "file_reader.py", "suite", path)
-    assert ended.code == 2
-    assert "cross[0]: option table of read/length = 'a.txt': there is no such file" in ended.err
-    assert str(harness_cli.folder) in ended.err
+    result = harness_cli("-p", "file_reader.py", "suite", path)
+    assert result.code == 2
+    assert "cross[0]: option table of read/length = 'a.txt': there is no such file" in result.err
+    assert str(harness_cli.folder) in result.err
     assert not (harness_cli.folder / "results").exists()
 
 
 @pytest.mark.parametrize("default", [3, "mine.csv"])
-def test_an_option_names_no_file_until_the_user_does(default):
+def test_default_of_a_file_option_must_be_empty(default):
     with pytest.raises(UsageError, match="has '' as its default"):
         Option(default, file=True)

@@ -1,4 +1,4 @@
-"""The peak memory of a call, where buffers that were freed before must not hide what it takes."""
+"""Peak memory of a call is exact although buffers were freed before."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ x = torch.ones(1_000_000)
 
 def call():
     first = x[:900_000] + 1
-    # Stands behind it, so that it is no part of the heap's end when it is freed; the next do not fit into its place.
+    # A block behind it, so that freeing it does not shrink the heap; the next buffers do not fit into the hole.
     wall = torch.ones(2_000)
     del first
     second = x + 1
     return second + 1, wall
 
-# glibc keeps blocks of this size from now on, unless it was told otherwise.
+# Without the setting glibc keeps freed blocks of up to this size from now on.
 torch.ones(7_000_000)
 call()
 peaks = []
@@ -38,9 +38,9 @@ print(json.dumps(peaks))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process its high-water mark")
-def test_exact_peak_is_what_is_alive_at_once_whatever_was_freed_before():
-    ended = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True, timeout=60)
-    peaks = json.loads(ended.stdout)
-    # Two buffers of 4 MB; the kernel counts pages in lots.
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the high-water mark of a process")
+def test_exact_peak_counts_live_buffers_and_no_freed_ones():
+    process = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True, timeout=60)
+    peaks = json.loads(process.stdout)
+    # Two buffers of 4 MB; the kernel counts pages in batches.
     assert sorted(peaks)[1:-1] == pytest.approx([8e6] * 3, rel=0.05), peaks

@@ -1,4 +1,4 @@
-"""The records file: appended, locked, tolerant on reading, repaired on writing."""
+"""The records file: writers lock it, reading tolerates damaged lines, writing repairs a torn one."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ def record(number: int = 0, **changes: object) -> Record:
 
 @pytest.fixture
 def file(tmp_path):
-    found = RecordsFile(tmp_path / "results")
-    found.prepare()
-    return found
+    records_file = RecordsFile(tmp_path / "results")
+    records_file.prepare()
+    return records_file
 
 
-def test_a_record_comes_back_as_it_was(file):
+def test_loaded_record_equals_the_appended_one(file):
     file.append(record())
-    (found,) = file.load().by_id.values()
-    assert json.loads(json.dumps(found.as_dict())) == json.loads(json.dumps(record().as_dict()))
+    (loaded,) = file.load().by_id.values()
+    assert json.loads(json.dumps(loaded.as_dict())) == json.loads(json.dumps(record().as_dict()))
 
 
-def test_a_good_record_stands_against_a_later_bad_one_and_the_latest_good_one_wins(file):
+def test_latest_good_record_of_a_cell_counts_even_if_a_bad_one_follows(file):
     for status, value in [("failed", 0.0), ("done", 1.0), ("crashed", 0.0), ("done", 2.0), ("timeout", 0.0)]:
         file.append(record(status=status, metrics={"a": value}))
     assert file.load().by_id[record().id].metrics == {"a": 2.0}
 
 
-def test_numbers_that_json_cannot_hold_are_never_written(file):
+def test_numbers_outside_json_are_never_written(file):
     with pytest.raises(ValueError, match="not JSON compliant"):
         file.append(record(metrics={"a": float("nan")}))
     assert file.path.read_text() == ""
 
 
 @pytest.mark.parametrize("cut", [1, 5, 100, -2])
-def test_a_torn_last_line_is_tolerated_and_repaired_by_the_next_write(file, cut):
+def test_torn_last_line_is_skipped_and_removed_by_the_next_write(file, cut):
     file.append(record(0))
     whole = record(1).to_line()
     with file.path.open("a") as stream:
@@ -60,7 +60,7 @@ def test_a_torn_last_line_is_tolerated_and_repaired_by_the_next_write(file, cut)
     assert file.load().warnings == ()
 
 
-def test_a_whole_last_line_without_its_newline_is_kept(file):
+def test_complete_last_line_without_newline_is_kept(file):
     with file.path.open("a") as stream:
         stream.write(record(0).to_line())
     file.append(record(1))
@@ -69,12 +69,12 @@ def test_a_whole_last_line_without_its_newline_is_kept(file):
 
 
 @pytest.mark.parametrize("line", [b"[]", b"3", b"{}", b'{"schema":1}', b"\xff\xfe", b'{"schema":"1"}'])
-def test_what_is_no_record_is_damaged(line):
+def test_line_that_is_no_record_counts_as_damaged(line):
     assert parse_record(line) == "damaged"
 
 
 def test_unknown_fields_of_the_same_schema_are_ignored():
-    content = json.loads(record().to_line()) | {"invented_later": 1}
+    content = json.loads(record().to_line()) | {"added_later": 1}
     assert isinstance(parse_record(json.dumps(content).encode()), Record)
 
 
@@ -84,7 +84,7 @@ def _append_many(folder, start):
         file.append(record(number, output="x" * 5000))
 
 
-def test_writers_in_several_processes_do_not_mix_their_lines(file):
+def test_writers_in_several_processes_do_not_mix_lines(file):
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=_append_many, args=(file.folder, start)) for start in (0, 100, 200)]
     for writer in writers:
@@ -96,7 +96,7 @@ def test_writers_in_several_processes_do_not_mix_their_lines(file):
     assert loaded.warnings == ()
 
 
-def test_an_unwritable_folder_is_a_usage_error(tmp_path):
+def test_folder_that_cannot_be_written_is_a_usage_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         RecordsFile(tmp_path / "file").prepare()

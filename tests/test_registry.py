@@ -1,4 +1,4 @@
-"""Plugins are loaded one by one; a broken one is named with its reason and touches no other."""
+"""Plugins are loaded one by one; a broken plugin is listed with its reason and does not affect the others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ METHOD = "@hookimpl\ndef harness_methods():\n    return [Method(name='{name}', r
 
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
-    """Write a plugin module of a fresh name, and give its path."""
+    """A function that writes a plugin module and returns its path."""
 
     def write(name: str, text: str) -> str:
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -37,7 +37,7 @@ def plugin(tmp_path, monkeypatch):
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """Pretend that modules are installed as plugins through entry points."""
+    """A function that writes modules and makes them entry points of installed plugins."""
     import importlib.metadata
 
     def install(**modules: str) -> None:
@@ -52,7 +52,7 @@ def installed(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def test_a_plugin_given_by_path_brings_its_nouns(plugin):
+def test_plugin_named_by_path_registers_its_nouns(plugin):
     registry = load_registry([plugin("by_path", METHOD.format(name="m1"))])
     assert registry.methods["m1"].role == "r"
     assert registry.plugins["by_path"].brings == {"methods": ("m1",)}
@@ -76,7 +76,7 @@ def test_a_plugin_given_by_path_brings_its_nouns(plugin):
         ),
     ],
 )
-def test_a_broken_installed_plugin_is_named_with_its_reason_and_the_rest_works(installed, text, reason):
+def test_broken_installed_plugin_is_listed_with_its_reason_and_others_work(installed, text, reason):
     installed(bad=text, good=METHOD.format(name="fine"))
     registry = load_registry()
     assert reason in registry.plugins["bad"].broken
@@ -86,14 +86,14 @@ def test_a_broken_installed_plugin_is_named_with_its_reason_and_the_rest_works(i
         registry.methods["zzz"]
 
 
-def test_two_methods_with_one_name_are_refused_and_the_first_stays(installed):
+def test_second_method_of_a_name_is_refused_and_the_first_remains(installed):
     installed(first=METHOD.format(name="same"), second=METHOD.format(name="same") + METHOD.replace("methods", "tasks"))
     registry = load_registry()
     assert registry.owners["method", "same"] == "first"
     assert "its method 'same' is already brought by first" in registry.plugins["second"].broken
 
 
-def test_a_broken_plugin_that_was_asked_for_is_an_error(plugin):
+def test_broken_plugin_named_by_the_user_is_an_error(plugin):
     with pytest.raises(UsageError, match="ZeroDivisionError"):
         load_registry([plugin("asked_for", "1 / 0\n")])
 
@@ -106,9 +106,7 @@ def test_a_broken_plugin_that_was_asked_for_is_an_error(plugin):
         ("other", "plain", "its method 'quick' has the reference 'other', which is no method of the role 'r'"),
     ],
 )
-def test_a_reference_or_baseline_that_is_no_method_of_the_role_breaks_its_plugin_alone(
-    installed, reference, baseline, reason
-):
+def test_unknown_reference_or_baseline_breaks_only_its_own_plugin(installed, reference, baseline, reason):
     text = (
         "@hookimpl\ndef harness_methods():\n"
         f"    return [Method(name='quick', role='r', build=abs, reference='{reference}')]\n"
@@ -117,7 +115,7 @@ def test_a_reference_or_baseline_that_is_no_method_of_the_role_breaks_its_plugin
         f"        flops=abs, baseline='{baseline}')]\n"
     )
     others = METHOD.format(name="plain").replace("[", "[Method(name='other', role='s', build=abs), ")
-    # The plugin that names a method comes before the one that brings it.
+    # The plugin that names a method is loaded before the one that registers it.
     installed(a_user=text, b_brings=others)
     registry = load_registry()
     assert reason in registry.plugins["a_user"].broken
@@ -125,19 +123,19 @@ def test_a_reference_or_baseline_that_is_no_method_of_the_role_breaks_its_plugin
     assert registry.plugins["b_brings"].broken is None
 
 
-def test_a_plugin_that_was_asked_for_and_names_no_known_reference_is_an_error(plugin):
+def test_unknown_reference_in_a_plugin_named_by_the_user_is_an_error(plugin):
     text = "@hookimpl\ndef harness_methods():\n    return [Method(name='q', role='r', build=abs, reference='plain')]\n"
     with pytest.raises(UsageError, match="cannot be used: its method 'q' has the reference 'plain'"):
         load_registry([plugin("refers", text)])
 
 
-def test_a_reference_of_another_plugin_that_is_loaded_later_is_found(installed):
+def test_reference_may_be_a_method_of_a_plugin_that_is_loaded_later(installed):
     text = "@hookimpl\ndef harness_methods():\n    return [Method(name='q', role='r', build=abs, reference='plain')]\n"
     installed(a_user=text, b_brings=METHOD.format(name="plain"))
     assert load_registry().methods["q"].reference == "plain"
 
 
-def test_a_misspelt_name_suggests_the_nearest(plugin):
+def test_error_about_a_misspelt_name_suggests_the_nearest(plugin):
     registry = load_registry([plugin("speller", METHOD.format(name="cubeplus"))])
     with pytest.raises(UnknownName, match="did you mean 'cubeplus'"):
         registry.methods["cube-plus"]
@@ -145,7 +143,7 @@ def test_a_misspelt_name_suggests_the_nearest(plugin):
 
 @pytest.fixture
 def package(tmp_path):
-    """Write modules of a package, and give its digest of the code ``package.task:run``."""
+    """A function that writes modules of a package and returns the digest of its code ``package.task:run``."""
 
     def digest(**texts: str) -> str:
         folder = tmp_path / "package"
@@ -157,45 +155,45 @@ def package(tmp_path):
     return digest
 
 
-def test_the_code_digest_follows_imports_and_nothing_else(package):
+def test_code_digest_depends_on_imported_modules_and_on_nothing_else(package):
     digests = [
         package(task__py="from package import near\nfrom .far import x\n", near__py="", far__py="", other__py=""),
         package(other__py="x = 1\n", __init____py="x = 2\n", claims__toml="x = 1\n", style__css="a {}\n"),
         package(near__py="x = 1\n"),
         package(far__py="def f():\n    import package.deep\n", deep__py=""),
         package(deep__py="x = 1\n"),
-        package(task__py="from package import near, far\n# the same code in other words\n"),
+        package(task__py="from package import near, far\n# other text of the same code\n"),
     ]
-    assert digests[0] == digests[1], "a sibling that is not imported, hooks, claims and style sheets do not count"
+    assert digests[0] == digests[1], "modules that are not imported, hooks, claims and style sheets do not count"
     assert len(set(digests[1:])) == 5
 
 
-def test_what_a_parent_package_imports_counts_where_it_is_no_plugin(tmp_path):
+def test_imports_of_a_parent_package_count_unless_it_is_a_plugin(tmp_path):
     for name, text in {"__init__.py": "from lab import tools\n", "tools.py": "", "task.py": "", "hooks.py": ""}.items():
         (tmp_path / name).write_text(text)
     sources = Sources({"lab": tmp_path}, frozenset({"lab.hooks"}))
     assert set(closure(["lab.task:run"], sources)) == {"lab.task", "lab", "lab.tools"}
 
 
-def test_names_imported_for_type_checkers_do_not_run(package):
+def test_imports_for_type_checkers_do_not_count(package):
     text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from package import near\n"
     assert package(task__py=text, near__py="") == package(near__py="x = 1\n")
 
 
-def test_a_table_that_a_module_names_is_part_of_its_code(package):
+def test_table_that_a_module_names_is_part_of_its_code(package):
     first = package(task__py="from pathlib import Path\nTABLE = Path(__file__).with_name('t.csv')\n", t__csv="1,2\n")
     assert package(u__csv="1\n") == first
     assert package(t__csv="1,3\n") != first
 
 
-def test_code_of_a_library_is_keyed_by_its_name_and_version(monkeypatch):
-    def content() -> dict[str, str]:
+def test_library_counts_by_its_name_and_version(monkeypatch):
+    def libraries() -> dict[str, str]:
         return closure(["numpy.linalg:norm", "math:hypot", np.cumsum], Sources({}))
 
     python = ".".join(map(str, sys.version_info[:2]))
-    assert content() == {"library numpy": np.__version__, "library python": python}
+    assert libraries() == {"library numpy": np.__version__, "library python": python}
     monkeypatch.setattr(importlib.metadata, "version", lambda name: f"{name} 99")
-    assert content()["library numpy"] == "numpy 99"
+    assert libraries()["library numpy"] == "numpy 99"
 
 
 def test_functions_that_a_function_wraps_or_closes_over_count(tmp_path, monkeypatch):
@@ -208,7 +206,7 @@ def test_functions_that_a_function_wraps_or_closes_over_count(tmp_path, monkeypa
         assert set(closure([code], sources)) == {"outer_code", "inner_code"}
 
 
-def test_a_cell_is_keyed_by_the_modules_it_uses_whatever_plugin_brings_them(installed):
+def test_key_of_a_cell_depends_on_all_modules_that_it_uses(installed):
     run = "def run(*_):\n    from installed_shared import part\n    return part\n"
     method = "@hookimpl\ndef harness_methods():\n    return [Method(name='m', role='r', build=run)]\n"
     task = "@hookimpl\ndef harness_tasks():\n    m = {'m': Metric()}\n"
@@ -220,7 +218,7 @@ def test_a_cell_is_keyed_by_the_modules_it_uses_whatever_plugin_brings_them(inst
         "task": "def run(*_): pass\n" + task,
         "data": "def run(*_): pass\n" + data,
         "shared": "part = 1\n",
-        "stranger": "x = 1\n",
+        "unrelated": "x = 1\n",
     }
 
     def key(**changed: str) -> str:
@@ -230,29 +228,29 @@ def test_a_cell_is_keyed_by_the_modules_it_uses_whatever_plugin_brings_them(inst
         return load_registry().code("m", "t")
 
     first = key()
-    assert key(stranger="y = 1\n") == first
+    assert key(unrelated="y = 1\n") == first
     for name in ("method", "task", "data", "shared"):
         assert key(**{name: "y = 1\n"}) != first, name
 
 
 @pytest.mark.parametrize("command", [["--help"], ["list"], ["show", "flatnce"], ["list", "claims", "--json"]])
-def test_listing_imports_nothing_heavy(command):
+def test_listing_imports_no_heavy_library(command):
     script = (
         f"import sys\nfrom harness.cli import main\nsys.argv = ['harness', *{command!r}]\n"
-        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "try:\n    main()\nexcept SystemExit as exit:\n    assert not exit.code, exit.code\n"
         "heavy = {'torch', 'mlflow', 'scipy', 'sklearn', 'pandas', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert process.returncode == 0, process.stderr
 
 
-def test_a_hook_without_its_marker_is_no_silent_nothing(installed):
+def test_hook_without_its_marker_breaks_the_plugin(installed):
     installed(bad="def harness_methods():\n    return []\n")
     assert "harness_methods is not marked with @harness.hookimpl" in load_registry().plugins["bad"].broken
 
 
-def test_a_broken_claims_file_costs_its_own_claims_and_is_told(plugin, tmp_path):
+def test_broken_claims_file_loses_its_own_claims_and_is_reported(plugin, tmp_path):
     (tmp_path / "bad.toml").write_text("[[claim]]\nid = 3\n")
     text = "@hookimpl\ndef harness_claims():\n    return [pathlib.Path(__file__).with_name('bad.toml')]\n"
     registry = load_registry([plugin("bad_claims", "import pathlib\n" + text)])
@@ -261,17 +259,17 @@ def test_a_broken_claims_file_costs_its_own_claims_and_is_told(plugin, tmp_path)
     assert "bad.toml" in claims.problems[0]
 
 
-def test_the_code_digest_of_a_file_follows_the_files_beside_it_that_it_imports(tmp_path):
+def test_code_digest_of_a_file_depends_on_the_files_beside_it_that_it_imports(tmp_path):
     (tmp_path / "main.py").write_text("def run():\n    from beside import x\n    return x\n")
     (tmp_path / "beside.py").write_text("import further\nx = 1\n")
     (tmp_path / "further.py").write_text("")
-    (tmp_path / "stranger.py").write_text("")
-    seen = set()
-    for name in ("main", "beside", "further", "stranger"):
+    (tmp_path / "unrelated.py").write_text("")
+    digests = set()
+    for name in ("main", "beside", "further", "unrelated"):
         with (tmp_path / f"{name}.py").open("a") as stream:
             stream.write("y = 2\n")
-        seen.add(code_digest(["main:run"], Sources({"main": tmp_path / "main.py"})))
-    assert len(seen) == 3, "each of the three changes it, the stranger does not"
+        digests.add(code_digest(["main:run"], Sources({"main": tmp_path / "main.py"})))
+    assert len(digests) == 3, "each of the three files changes it, the unrelated file does not"
 
 
 @pytest.mark.parametrize(
@@ -286,7 +284,7 @@ def test_the_code_digest_of_a_file_follows_the_files_beside_it_that_it_imports(t
         ("import installed_bad.part\n", "a plugin of several files is a folder"),
     ],
 )
-def test_a_plugin_that_cannot_be_used_costs_one_sentence_and_no_other_plugin(installed, monkeypatch, text, reason):
+def test_unusable_plugin_is_listed_with_one_sentence_and_others_work(installed, monkeypatch, text, reason):
     monkeypatch.setenv("HARNESS_IMPORT_SECONDS", "0.3")
     installed(bad=text, good=METHOD.format(name="fine"))
     registry = load_registry()
@@ -295,12 +293,12 @@ def test_a_plugin_that_cannot_be_used_costs_one_sentence_and_no_other_plugin(ins
     assert set(registry.methods) == {"fine"}
 
 
-def test_the_present_version_of_the_hooks_is_accepted(installed):
+def test_current_version_of_the_hooks_is_accepted(installed):
     installed(stated=f"HARNESS_HOOKS = {harness.hookspecs.HOOKS_VERSION}\n" + METHOD.format(name="fine"))
     assert load_registry().plugins["stated"].broken is None
 
 
-def test_what_a_plugin_prints_at_import_stays_out_of_the_output_and_is_told(installed, capsys):
+def test_output_of_a_plugin_at_import_is_suppressed_and_noted(installed, capsys):
     installed(loud="print('hello there')\n" + METHOD.format(name="fine"))
     registry = load_registry()
     assert capsys.readouterr().out == ""
@@ -308,7 +306,7 @@ def test_what_a_plugin_prints_at_import_stays_out_of_the_output_and_is_told(inst
     assert "fine" in registry.methods
 
 
-def test_of_two_plugins_with_one_name_the_first_stays(installed, monkeypatch):
+def test_second_plugin_of_a_name_is_refused_and_the_first_remains(installed, monkeypatch):
     import importlib.metadata
 
     installed(first=METHOD.format(name="one"), second=METHOD.format(name="two"))
@@ -322,13 +320,13 @@ def test_of_two_plugins_with_one_name_the_first_stays(installed, monkeypatch):
     )
 
 
-def test_a_limit_that_is_no_number_is_told_and_is_no_plugins_fault(monkeypatch):
+def test_import_limit_that_is_no_number_is_a_usage_error(monkeypatch):
     monkeypatch.setenv("HARNESS_IMPORT_SECONDS", "soon")
     with pytest.raises(UsageError, match="HARNESS_IMPORT_SECONDS=soon: a number of seconds"):
         load_registry()
 
 
-def test_a_folder_that_hides_an_installed_plugin_is_told(installed, tmp_path):
+def test_folder_that_hides_an_installed_plugin_is_reported(installed, tmp_path):
     installed(hidden=METHOD.format(name="fine"))
     (tmp_path / "installed_hidden.py").unlink()
     (tmp_path / "installed_hidden").mkdir()

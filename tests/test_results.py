@@ -1,4 +1,4 @@
-"""Recorded results as a library: a table, the verdicts of the command line, and the documentation's example."""
+"""Recorded results from Python: a table, the verdicts of the command line, and the documentation's example."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ TOY = str(Path(__file__).parent / "toy")
 DOCS = (Path(__file__).parent.parent / "docs" / "report.md").read_text(encoding="utf-8")
 
 
-def test_results_are_a_table_with_one_row_a_record(harness_cli):
+def test_results_are_a_table_with_one_row_for_each_cell(harness_cli):
     harness_cli.toy("toy")
     harness_cli.toy("toy", "--only", "seed=0", "--fresh")
     frame = harness.load_results(harness_cli.folder / "results")
     assert len(harness_cli.records) == 20
-    assert len(frame) == 16, "of a cell that ran twice one counts"
+    assert len(frame) == 16, "a cell that ran twice has one row"
     assert set(frame["id"]) == {record["id"] for record in harness_cli.records}
     by_id = {record["id"]: record for record in harness_cli.records}
     for row in frame.to_dict("records"):
@@ -32,7 +32,7 @@ def test_results_are_a_table_with_one_row_a_record(harness_cli):
     assert len(frame["curves"].iloc[0]["norm"]) == 20
 
 
-def test_what_only_some_records_have_is_missing_in_the_others(tmp_path):
+def test_columns_that_a_record_lacks_are_missing_values(tmp_path):
     from harness.cell import Cell
     from harness.records import RecordsFile
     from harness.running.execute import record_of
@@ -50,7 +50,7 @@ def test_what_only_some_records_have_is_missing_in_the_others(tmp_path):
     assert frame["options.name"].iloc[1] == "a"
 
 
-def test_an_empty_folder_is_an_empty_table_and_no_folder_an_error(tmp_path):
+def test_empty_folder_is_an_empty_table_and_a_missing_folder_an_error(tmp_path):
     assert len(harness.load_results(tmp_path)) == 0
     assert "method" in harness.load_results(tmp_path).columns
     assert harness.verdicts(tmp_path) == []
@@ -59,28 +59,28 @@ def test_an_empty_folder_is_an_empty_table_and_no_folder_an_error(tmp_path):
             call(tmp_path / "nowhere")
 
 
-def test_verdicts_are_those_of_the_command_line(harness_cli):
+def test_verdicts_equal_those_of_the_command_line(harness_cli):
     harness_cli.toy("toy")
-    told = harness_cli("-p", TOY, "claims", "toy", "--json").document
-    found = harness.verdicts(harness_cli.folder / "results", "toy", plugins=(TOY,))
-    assert [{**v.to_json(), "values": list(v.values)} for v in found] == [
-        {k: v for k, v in one.items() if k not in ("sentence", "suite")} for one in told
+    printed = harness_cli("-p", TOY, "claims", "toy", "--json").document
+    verdicts = harness.verdicts(harness_cli.folder / "results", "toy", plugins=(TOY,))
+    assert [{**v.to_json(), "values": list(v.values)} for v in verdicts] == [
+        {k: v for k, v in verdict.items() if k not in ("sentence", "suite")} for verdict in printed
     ]
 
 
-def test_the_example_of_the_documentation_runs(harness_cli, monkeypatch, capsys):
+def test_example_of_the_documentation_runs(harness_cli, monkeypatch, capsys):
     (example,) = re.findall(r"<!-- run -->\n```python\n(.*?)```", DOCS, flags=re.DOTALL)
     monkeypatch.chdir(harness_cli.folder)
     exec(compile(example, "docs/report.md", "exec"), {})
     printed = capsys.readouterr()
-    assert "24" in printed.err, "its progress is shown"
+    assert "24" in printed.err, "progress is shown"
     assert "infonce-naive" in printed.out
     assert re.search(r"flatnce/fn6-\S+ reproduced", printed.out)
 
 
-def test_every_command_and_option_that_the_documentation_names_exists(harness_cli):
+def test_every_command_and_option_in_the_documentation_exists(harness_cli):
     for command, line in re.findall(r"^harness (\w+)(.*)$", DOCS, flags=re.MULTILINE):
-        ended = harness_cli(command, "--help")
-        assert ended.code == 0
+        result = harness_cli(command, "--help")
+        assert result.code == 0
         for option in re.findall(r"(?<!\S)--?[a-z]+", line.partition("#")[0]):
-            assert option in ended.out
+            assert option in result.out

@@ -1,4 +1,4 @@
-"""The main job through the real command line: running, resuming, failing, being interrupted."""
+"""``harness suite`` through the real command line: runs, resumed runs, failures, interruptions."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ options = {{ mode = {modes} }}
 """
 
 
-def test_a_suite_runs_judges_and_records(harness_cli):
-    ended = harness_cli.toy("toy", "--jobs", "2", "--json")
-    assert ended.code == 0, ended.err
-    document = ended.document
+def test_suite_runs_judges_and_records(harness_cli):
+    result = harness_cli.toy("toy", "--jobs", "2", "--json")
+    assert result.code == 0, result.err
+    document = result.document
     assert document["cells"] == {
         "planned": 16, "run": 16, "done": 16, "failed": 0, "timeout": 0, "crashed": 0, "skipped": 0,
     }  # fmt: skip
@@ -45,7 +45,7 @@ def test_a_suite_runs_judges_and_records(harness_cli):
     assert record["started"] < record["finished"]
 
 
-def test_a_second_run_runs_nothing_and_fresh_runs_everything(harness_cli):
+def test_second_run_runs_nothing_and_fresh_runs_everything(harness_cli):
     harness_cli.toy("toy", "--only", "seed=0")
     assert harness_cli.toy("toy", "--only", "seed=0", "--json").document["cells"]["run"] == 0
     assert harness_cli.toy("toy", "--json").document["cells"]["run"] == 12
@@ -54,36 +54,36 @@ def test_a_second_run_runs_nothing_and_fresh_runs_everything(harness_cli):
     assert {r["id"]: r["metrics"] for r in first} == {r["id"]: r["metrics"] for r in again}
 
 
-def test_a_failure_stays_until_it_is_retried(harness_cli):
+def test_failure_remains_until_it_is_retried(harness_cli):
     suite = harness_cli.write("flag.toml", FAULTS.format(modes=["flag"]))
     flag = harness_cli.folder / "flag"
     assert harness_cli.toy(suite, TOY_FLAG=str(flag)).code == 1
     flag.touch()
-    kept = harness_cli.toy(suite, TOY_FLAG=str(flag))
-    assert kept.code == 1
-    assert "--retry-failed" in kept.err
+    second = harness_cli.toy(suite, TOY_FLAG=str(flag))
+    assert second.code == 1
+    assert "--retry-failed" in second.err
     assert harness_cli.toy(suite, "--retry-failed", TOY_FLAG=str(flag)).code == 0
     assert [r["status"] for r in harness_cli.records] == ["failed", "done"]
 
 
-def test_a_cell_whose_data_are_missing_is_skipped_with_the_way_to_get_them(harness_cli):
+def test_cell_with_missing_data_is_skipped_with_advice_to_get_them(harness_cli):
     suite = harness_cli.write("s.toml", FAULTS.format(modes=["ok"]).replace("toy/total", "toy/absent"))
-    ended = harness_cli.toy(suite)
-    assert ended.code == 0
-    assert "pip install no-such-package" in ended.err
+    result = harness_cli.toy(suite)
+    assert result.code == 0
+    assert "pip install no-such-package" in result.err
     assert harness_cli.records[0]["status"] == "skipped"
-    assert "nothing to run, 1 skipped; records in" in " ".join(ended.out.split())
+    assert "nothing to run, 1 skipped; records in" in " ".join(result.out.split())
     again = harness_cli.toy(suite)
     assert "nothing to run, 1 skipped; records in" in " ".join(again.out.split())
     assert len(harness_cli.records) == 1, "an unchanged reason is recorded once"
 
 
-def test_a_cell_that_finds_something_missing_when_it_runs_is_skipped_and_tried_again(harness_cli):
+def test_cell_that_lacks_something_when_it_runs_is_skipped_and_tried_again(harness_cli):
     suite = harness_cli.write("s.toml", MISSING)
     plugin = harness_cli.write("needs_more.py", NEEDS_MORE)
-    ended = harness_cli.toy(suite, "-p", plugin)
-    assert ended.code == 0, ended.err
-    assert "skipped 1 cell: a package is needed" in ended.err
+    result = harness_cli.toy(suite, "-p", plugin)
+    assert result.code == 0, result.err
+    assert "skipped 1 cell: a package is needed" in result.err
     assert [r["status"] for r in harness_cli.records] == ["skipped"]
     assert harness_cli.toy(suite, "-p", plugin, "--json", PACKAGE="here").document["cells"]["done"] == 1
 
@@ -108,28 +108,28 @@ def harness_methods():
 """
 
 
-def test_a_reader_that_has_seen_enough_is_no_failure(harness_cli):
+def test_closed_output_pipe_is_no_failure(harness_cli):
     with harness_cli.start("list", "methods") as started:
         assert started.stdout is not None
         started.stdout.close()
         assert started.wait(60) == 0
 
 
-def test_only_narrows_and_the_rest_of_the_suite_is_still_judged(harness_cli):
+def test_only_selects_cells_and_the_whole_suite_is_judged(harness_cli):
     harness_cli.toy("toy")
-    ended = harness_cli.toy("toy", "--only", "method=pl*", "--only", "slope=1", "--only", "seed=0,1", "--json")
-    assert ended.document["cells"]["planned"] == 2
-    assert ended.document["verdicts"][0]["verdict"] == "reproduced"
+    result = harness_cli.toy("toy", "--only", "method=pl*", "--only", "slope=1", "--only", "seed=0,1", "--json")
+    assert result.document["cells"]["planned"] == 2
+    assert result.document["verdicts"][0]["verdict"] == "reproduced"
 
 
-def test_until_decided_adds_seeds_only_where_a_claim_is_open(harness_cli):
-    ended = harness_cli.toy("toy", "--until-decided", "--json")
+def test_until_decided_adds_seeds_only_for_undecided_claims(harness_cli):
+    result = harness_cli.toy("toy", "--until-decided", "--json")
     assert {r["seed"] for r in harness_cli.records} == set(range(5)), "both claims are decided at the first look"
-    assert ended.document["verdicts"][0]["alpha"] == pytest.approx(0.05 / 3)
+    assert result.document["verdicts"][0]["alpha"] == pytest.approx(0.05 / 3)
     open_claim = """
 [[claim]]
 id = "more/undecided"
-says = "one seed's luck is another's misfortune"
+says = "the mean of the noise is zero"
 source = { article = "tests" }
 test = { kind = "reaches", metric = "noise", task = "toy/total", method = "plain", value = 0.0, tol = 1e-9 }
 """
@@ -144,21 +144,21 @@ test = { kind = "reaches", metric = "noise", task = "toy/total", method = "plain
         'title = "Open"\nclaims = ["more/*"]\n'
         '[[cross]]\ntask = "toy/total"\nmethods = ["plain", "lifted"]\nseeds = 3\n',
     )
-    ended = harness_cli.toy(suite, "-p", plugin, "--until-decided", "--results", "open", "--json")
-    assert ended.code == 0, ended.err
+    result = harness_cli.toy(suite, "-p", plugin, "--until-decided", "--results", "open", "--json")
+    assert result.code == 0, result.err
     seeds: dict[str, set[int]] = {}
-    for record in ended.document["records"]:
+    for record in result.document["records"]:
         seeds.setdefault(record["method"], set()).add(record["seed"])
     assert seeds["plain"] > seeds["lifted"] == set(range(5))
 
 
-def test_looks_take_seeds_in_their_order_whenever_they_ended_and_a_later_reader_is_told(harness_cli):
+def test_looks_use_seeds_in_their_order_and_later_commands_note_additional_seeds(harness_cli):
     harness_cli.write(
         "mean.toml",
         """
 [[claim]]
 id = "mean/noise"
-says = "the mean is anything"
+says = "the mean is less than a thousand"
 source = { article = "tests" }
 test = { kind = "reaches", metric = "noise", task = "toy/total", method = "plain", value = 0.0, tol = 1000.0 }
 """,
@@ -196,8 +196,8 @@ def test_plan_prints_the_cells_and_runs_none(harness_cli):
     assert {c["state"] for c in after["cells"]} == {"done", "run"}
 
 
-def start(harness_cli, *arguments: str) -> subprocess.Popen[str]:
-    """A suite of slow cells, begun; returns when the first record is written."""
+def start_slow_suite(harness_cli, *arguments: str) -> subprocess.Popen[str]:
+    """Start a suite of slow cells and return when the first record is written."""
     suite = harness_cli.write(
         "slow.toml",
         'title = "Slow"\n[[cross]]\ntask = "toy/total"\nmethods = ["plain"]\nseeds = 12\noptions = { seconds = 0.3 }\n',
@@ -210,8 +210,8 @@ def start(harness_cli, *arguments: str) -> subprocess.Popen[str]:
     return process
 
 
-def test_ctrl_c_lets_running_cells_finish_and_resuming_completes_the_rest(harness_cli):
-    process = start(harness_cli)
+def test_ctrl_c_lets_running_cells_finish_and_a_second_run_completes_the_suite(harness_cli):
+    process = start_slow_suite(harness_cli)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -219,40 +219,40 @@ def test_ctrl_c_lets_running_cells_finish_and_resuming_completes_the_rest(harnes
     finished = harness_cli.records
     assert 0 < len(finished) < 12
     assert all(r["status"] == "done" for r in finished)
-    done = harness_cli.toy("slow.toml", "--json").document
-    assert done["cells"]["run"] == 12 - len(finished)
-    assert done["cells"]["done"] == 12
+    document = harness_cli.toy("slow.toml", "--json").document
+    assert document["cells"]["run"] == 12 - len(finished)
+    assert document["cells"]["done"] == 12
 
 
-def test_a_killed_parent_loses_only_running_cells_and_leaves_no_worker(harness_cli):
-    process = start(harness_cli)
+def test_killed_parent_loses_only_running_cells_and_leaves_no_worker(harness_cli):
+    process = start_slow_suite(harness_cli)
     process.kill()
     process.communicate(timeout=60)
     finished = len(harness_cli.records)
     time.sleep(1.0)
-    assert len(harness_cli.records) == finished, "no worker goes on alone"
+    assert len(harness_cli.records) == finished, "no worker continues without its parent"
     with (harness_cli.folder / "results" / "records.jsonl").open("a") as stream:
         stream.write('{"schema": 1, "id": "torn')
-    done = harness_cli.toy("slow.toml", "--json").document
-    assert done["cells"]["run"] == 12 - finished
-    assert done["cells"]["done"] == 12
-    assert len(harness_cli.records) == 12, "the torn line is gone"
+    document = harness_cli.toy("slow.toml", "--json").document
+    assert document["cells"]["run"] == 12 - finished
+    assert document["cells"]["done"] == 12
+    assert len(harness_cli.records) == 12, "the torn line was removed"
 
 
 def claims(harness_cli, *arguments: str):
     return harness_cli("-p", TOY, "claims", "toy", *arguments, "--json")
 
 
-def test_claims_says_from_the_records_what_the_suite_said(harness_cli):
-    ran = harness_cli.toy("toy", "--json").document["verdicts"]
-    told = [{k: v for k, v in one.items() if k != "suite"} for one in claims(harness_cli).document]
-    assert told == ran
+def test_claims_gives_the_verdicts_of_the_suite_from_the_records(harness_cli):
+    of_suite = harness_cli.toy("toy", "--json").document["verdicts"]
+    of_claims = [{k: v for k, v in verdict.items() if k != "suite"} for verdict in claims(harness_cli).document]
+    assert of_claims == of_suite
     assert harness_cli("-p", TOY, "claims", "toy/no-*", "--require", "reproduced").code == 0
     assert harness_cli("-p", TOY, "claims", "toy", "--require", "reproduced").code == 3
     assert harness_cli("-p", TOY, "claims", "toy", "--require", "reproduced", "--results", "empty").code == 3
 
 
-def test_claims_counts_the_seeds_that_were_run(harness_cli):
+def test_claims_uses_the_seeds_that_have_records(harness_cli):
     harness_cli.toy("toy", "--seeds", "3")
     assert {v["verdict"] for v in claims(harness_cli).document} == {"not-run"}
     assert {v["n"] for v in claims(harness_cli, "--seeds", "3").document} == {3}
@@ -263,21 +263,21 @@ def test_claims_counts_the_seeds_that_were_run(harness_cli):
 def test_records_of_other_code_are_judged_with_a_note_but_not_resumed(harness_cli):
     harness_cli.toy("toy")
     path = harness_cli.folder / "results" / "records.jsonl"
-    elsewhere = []
+    of_other_code = []
     for record in harness_cli.records:
         record["code"] = "0" * 16
         key = [
             record[name] for name in ("suite", "method", "task", "options", "device", "dtype", "seed", "code", "data")
         ]
-        elsewhere.append(record | {"id": Cell(*key).id})
-    path.write_text("".join(json.dumps(record) + "\n" for record in elsewhere))
+        of_other_code.append(record | {"id": Cell(*key).id})
+    path.write_text("".join(json.dumps(record) + "\n" for record in of_other_code))
     judged = claims(harness_cli)
     assert {v["verdict"] for v in judged.document} == {"reproduced", "contradicted"}
     assert "16 records of toy come from other code" in judged.err
     assert harness_cli.toy("toy", "--plan", "--json").document["to_run"] == 16
 
 
-def test_a_running_cell_ends_with_its_killed_parent(harness_cli):
+def test_running_cell_ends_with_its_killed_parent(harness_cli):
     flag = harness_cli.folder / "pid"
     suite = harness_cli.write("pid.toml", FAULTS.format(modes=["pid"]))
     with harness_cli.start("-p", TOY, "suite", suite, TOY_FLAG=str(flag)) as process:
@@ -291,6 +291,6 @@ def test_a_running_cell_ends_with_its_killed_parent(harness_cli):
 
 
 def running(process: str) -> bool:
-    """Whether a process is there and not just waiting to be buried."""
+    """Whether a process exists and is no zombie."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", process], capture_output=True, text=True, check=False).stdout
     return bool(state.strip()) and not state.startswith("Z")

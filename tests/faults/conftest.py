@@ -1,4 +1,4 @@
-"""Suites of planted faults, driven through the real command line in processes of their own."""
+"""Suites of planted faults, run by the real command line in processes of their own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ options = {{ fault = {faults}, seconds = {seconds} }}
 
 
 class Planted:
-    """Runs the planted plugin's suites in one folder."""
+    """Runs suites of the planted plugin in one folder."""
 
     def __init__(self, command_line: Any, suites: Path) -> None:
         self.command_line = command_line
@@ -31,7 +31,7 @@ class Planted:
         self.suites = suites
 
     def suite(self, *faults: str, methods: tuple[str, ...] = ("one",), seeds: int = 1, seconds: float = 0.0) -> str:
-        """Write a suite of these faults, and give its file."""
+        """Write a suite of these faults and return its path."""
         text = SUITE.format(methods=list(methods), seeds=seeds, faults=list(faults), seconds=seconds)
         path = self.suites / "planted.toml"
         path.write_text(text)
@@ -44,7 +44,7 @@ class Planted:
         )
 
     def run(self, *arguments: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
-        """The same to its end."""
+        """``harness suite ...`` until it ends."""
         process = self.start(*arguments, **environment)
         out, err = process.communicate(timeout=timeout)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
@@ -54,7 +54,7 @@ class Planted:
         return [json.loads(line) for line in lines if line.strip()]
 
     def by_fault(self) -> dict[str, dict[str, Any]]:
-        """The records, by the fault that was planted."""
+        """The records by planted fault."""
         return {record["options"]["fault"]: record for record in self.records()}
 
 
@@ -65,28 +65,28 @@ def planted(harness_cli: Any, tmp_path_factory: pytest.TempPathFactory) -> Plant
 
 @pytest.fixture
 def running() -> Callable[[int], bool]:
-    """Says whether a process is there and not just waiting to be buried."""
+    """A function that says whether a process exists and is no zombie."""
 
-    def found(process: int) -> bool:
-        told = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False)
-        return bool(told.stdout.strip()) and not told.stdout.startswith("Z")
+    def is_running(process: int) -> bool:
+        ps = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False)
+        return bool(ps.stdout.strip()) and not ps.stdout.startswith("Z")
 
-    return found
+    return is_running
 
 
 @pytest.fixture
 def processes_of() -> Callable[[int], list[int]]:
-    """The processes below one, however deep."""
+    """A function that lists all descendants of a process."""
 
-    def found(process: int) -> list[int]:
-        told = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-        parents = [tuple(map(int, line.split())) for line in told.splitlines()]
+    def descendants(process: int) -> list[int]:
+        table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        pairs = [tuple(map(int, line.split())) for line in table.splitlines()]
         waiting, below = [process], []
         while waiting:
             parent = waiting.pop()
-            children = [child for child, of in parents if of == parent]
+            children = [child for child, its_parent in pairs if its_parent == parent]
             below += children
             waiting += children
         return [p for p in below if p != os.getpid()]
 
-    return found
+    return descendants

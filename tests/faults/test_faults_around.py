@@ -1,4 +1,4 @@
-"""Whatever happens around the cells, what was recorded stays, and resuming gives what an undisturbed run gives."""
+"""Faults around the cells: records remain, and a resumed run gives the results of an undisturbed one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 
-def table(records):
-    """What a table is made of: each cell's metrics, by its key."""
+def metrics_by_id(records):
+    """The metrics of each cell by its key."""
     return {record["id"]: record["metrics"] for record in records}
 
 
-def begun(planted, process, count=1, results="results"):
-    """Wait until so many records are written."""
+def wait_for_records(planted, process, count=1, results="results"):
+    """Wait until this many records are written."""
     path = planted.folder / results / "records.jsonl"
     deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
@@ -31,54 +31,54 @@ def begun(planted, process, count=1, results="results"):
 
 
 def kill_at_random_moments(planted, suite, results, kills):
-    """Start the suite and kill it, again and again; then let it end."""
+    """Start the suite and kill it this many times; then run it to its end."""
     moments = random.Random(results)
     for number in range(kills):
         process = planted.start(suite, "--jobs", "1", "--results", results)
-        # Every fifth kill comes surely while cells run and records are written, the others anywhere from the first
-        # import on.
-        surely = number % 5 == 4
-        if surely:
-            begun(planted, process, 1 + written(planted, results), results)
+        # Every fifth kill comes while cells run and records are written, the others at any time from the first import
+        # on.
+        after_a_record = number % 5 == 4
+        if after_a_record:
+            wait_for_records(planted, process, 1 + count_records(planted, results), results)
         try:
-            process.communicate(timeout=moments.uniform(0.0, 0.3 if surely else 2.2))
+            process.communicate(timeout=moments.uniform(0.0, 0.3 if after_a_record else 2.2))
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
     return planted.run(suite, "--jobs", "1", "--results", results, timeout=300)
 
 
-def written(planted, results):
+def count_records(planted, results):
     path = planted.folder / results / "records.jsonl"
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 @pytest.mark.parametrize("kills", [50, pytest.param(200, marks=pytest.mark.slow)])
-def test_a_run_killed_again_and_again_comes_to_the_same_table(planted, kills):
-    # Each kill costs what runs, and few cells end between two kills: there is work left for all of them.
+def test_suite_killed_many_times_gives_the_same_records(planted, kills):
+    # Few cells end between two kills, so there are enough cells for all kills.
     suite = planted.suite("none", methods=("one", "other"), seeds=kills, seconds=0.02)
     undisturbed = planted.run(suite, "--jobs", "2", "--results", "undisturbed", timeout=300)
     assert undisturbed.returncode == 0
     folders = ["one", "two"]
     with ThreadPoolExecutor(len(folders)) as threads:
         final = list(threads.map(lambda f: kill_at_random_moments(planted, suite, f, kills // len(folders)), folders))
-    for ended, folder in zip(final, folders, strict=True):
-        assert ended.returncode == 0, ended.stderr
-        found = planted.records(folder)
-        assert table(found) == table(planted.records("undisturbed"))
-        assert len(found) == 2 * kills, "no cell is recorded twice"
+    for result, folder in zip(final, folders, strict=True):
+        assert result.returncode == 0, result.stderr
+        records = planted.records(folder)
+        assert metrics_by_id(records) == metrics_by_id(planted.records("undisturbed"))
+        assert len(records) == 2 * kills, "no cell is recorded twice"
         assert list(planted.folder.glob(f"{folder}/running/*")) == []
 
 
-def test_ctrl_c_twice_stops_at_once_and_what_finished_is_kept(planted):
+def test_second_ctrl_c_stops_at_once_and_finished_cells_are_recorded(planted):
     suite = planted.suite("none", seeds=4, seconds=0.2)
     slow = planted.suite("none", seeds=4, seconds=30.0)
     Path(slow).write_text(Path(suite).read_text().replace("seconds = 30.0", "seconds = [0.0, 30.0]"))
     process = planted.start(slow, "--jobs", "2", "--only", "seed=0")
-    begun(planted, process)
+    wait_for_records(planted, process)
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
-    assert process.poll() is None, "it waits for the cell that runs"
+    assert process.poll() is None, "it waits for the running cell"
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 130
@@ -86,17 +86,17 @@ def test_ctrl_c_twice_stops_at_once_and_what_finished_is_kept(planted):
     assert [r["status"] for r in planted.records()] == ["done"]
 
 
-def test_two_suites_at_once_on_one_folder_share_the_cells(planted):
+def test_two_runs_on_one_folder_share_the_cells(planted):
     suite = planted.suite("none", seeds=12, seconds=0.3)
-    both = [planted.start(suite, "--jobs", "1", "--json") for _ in range(2)]
-    ended = [process.communicate(timeout=120) for process in both]
-    assert [process.returncode for process in both] == [0, 0], [err for _, err in ended]
+    processes = [planted.start(suite, "--jobs", "1", "--json") for _ in range(2)]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], [err for _, err in outputs]
     records = planted.records()
     assert len(records) == len({r["id"] for r in records}) == 12, "no cell is recorded twice"
-    counts = [json.loads(out)["cells"] for out, _ in ended]
-    assert [count["done"] for count in counts] == [12, 12], "both see all of them"
+    counts = [json.loads(out)["cells"] for out, _ in outputs]
+    assert [count["done"] for count in counts] == [12, 12], "both runs have all records"
     assert sum(count["run"] for count in counts) == 12
-    assert min(count["run"] for count in counts) > 2, "and each did its part"
+    assert min(count["run"] for count in counts) > 2, "each run ran some cells"
 
 
 @pytest.fixture
@@ -110,11 +110,11 @@ def tiny_disk(tmp_path_factory):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_stops_the_run_with_a_sentence_and_loses_nothing(planted, tiny_disk):
+def test_full_disk_stops_the_run_with_one_sentence_and_loses_no_record(planted, tiny_disk):
     suite = planted.suite("none", seeds=30)
     results = tiny_disk / "results"
-    whole = planted.run(suite, "--results", str(results), "--only", "seed=0,1", "--jobs", "1")
-    assert whole.returncode == 0, whole.stderr
+    first = planted.run(suite, "--results", str(results), "--only", "seed=0,1", "--jobs", "1")
+    assert first.returncode == 0, first.stderr
     before = (results / "records.jsonl").read_bytes()
     filler = tiny_disk / "filler"
     with filler.open("wb", buffering=0) as stream:
@@ -123,35 +123,35 @@ def test_a_full_disk_stops_the_run_with_a_sentence_and_loses_nothing(planted, ti
                 stream.write(b"x" * 512)
             except OSError:
                 break
-    ended = planted.run(suite, "--results", str(results), "--jobs", "1")
-    assert ended.returncode == 1
-    assert "Traceback" not in ended.stderr
-    assert "cannot be written: No space left on device" in ended.stderr
+    on_full_disk = planted.run(suite, "--results", str(results), "--jobs", "1")
+    assert on_full_disk.returncode == 1
+    assert "Traceback" not in on_full_disk.stderr
+    assert "cannot be written: No space left on device" in on_full_disk.stderr
     content = (results / "records.jsonl").read_bytes()
     assert content.startswith(before)
-    rescued = list(planted.command_line._short.glob("harness-rescued-*.jsonl"))
+    rescued = list(planted.command_line.temporary.glob("harness-rescued-*.jsonl"))
     assert len(rescued) == 1
-    assert str(rescued[0]) in ended.stderr
+    assert str(rescued[0]) in on_full_disk.stderr
     filler.unlink()
-    again = planted.run(suite, "--results", str(results), "--jobs", "1")
-    assert again.returncode == 0, again.stderr
-    found = [json.loads(line) for line in (results / "records.jsonl").read_text().splitlines()]
-    assert sorted(r["seed"] for r in found) == list(range(30))
+    last = planted.run(suite, "--results", str(results), "--jobs", "1")
+    assert last.returncode == 0, last.stderr
+    records = [json.loads(line) for line in (results / "records.jsonl").read_text().splitlines()]
+    assert sorted(r["seed"] for r in records) == list(range(30))
     assert json.loads(rescued[0].read_text())["seed"] in range(30)
 
 
 def age(path):
-    """Seconds since a file was written; endless for one that is gone."""
+    """Seconds since a file was written; infinite for one that does not exist."""
     try:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return math.inf
 
 
-def test_a_results_folder_that_vanishes_stops_the_run_and_the_last_record_is_rescued(planted):
+def test_deleted_results_folder_stops_the_run_and_the_last_record_is_rescued(planted):
     process = planted.start(planted.suite("none", seeds=20, seconds=1.0), "--jobs", "1")
-    begun(planted, process)
-    # One that began a moment ago: where none runs, there is no record that could be lost.
+    wait_for_records(planted, process)
+    # Delete the folder soon after a cell began: between two cells there would be no record to rescue.
     while not any(age(path) < 0.5 for path in planted.folder.glob("results/running/*")):
         assert process.poll() is None
         time.sleep(0.01)
@@ -160,15 +160,15 @@ def test_a_results_folder_that_vanishes_stops_the_run_and_the_last_record_is_res
     assert process.returncode == 1
     assert "Traceback" not in err
     assert "results cannot be written: No such file or directory" in err
-    (rescued,) = planted.command_line._short.glob("harness-rescued-*.jsonl")
+    (rescued,) = planted.command_line.temporary.glob("harness-rescued-*.jsonl")
     assert json.loads(rescued.read_text())["status"] == "done"
 
 
-def test_a_plugin_that_workers_cannot_load_ends_the_run_with_its_reason(planted):
-    plugin = planted.folder / "shy.py"
+def test_plugin_that_workers_cannot_load_ends_the_run_with_its_reason(planted):
+    plugin = planted.folder / "main_process_only.py"
     plugin.write_text("import multiprocessing\nassert multiprocessing.parent_process() is None, 'not in a worker'\n")
-    ended = planted.run(planted.suite("none"), "-p", str(plugin))
-    assert ended.returncode == 2
-    assert "no worker can start: cpu: " in ended.stderr
-    assert "not in a worker" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    result = planted.run(planted.suite("none"), "-p", str(plugin))
+    assert result.returncode == 2
+    assert "no worker can start: cpu: " in result.stderr
+    assert "not in a worker" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,4 +1,4 @@
-"""Whatever a cell does, it costs that cell alone and leaves a record with its cause."""
+"""A fault in a cell affects only that cell, whose record has the cause."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-#: What the record of each fault says: status, and a part of its cause.
+#: Status and a part of the cause in the record of each fault.
 EXPECTED = {
     "none": ("done", None),
     "clock": ("done", None),
@@ -29,33 +29,33 @@ EXPECTED = {
 }
 
 
-def test_every_fault_costs_its_own_cell_and_names_its_cause(planted):
+def test_every_fault_affects_its_own_cell_and_its_cause_is_recorded(planted):
     suite = planted.suite(*EXPECTED)
-    ended = planted.run(suite, "--jobs", "2", "--timeout", "3s", "--json")
-    assert ended.returncode == 1, ended.stderr
-    found = planted.by_fault()
-    assert {fault: record["status"] for fault, record in found.items()} == {f: s for f, (s, _) in EXPECTED.items()}
+    result = planted.run(suite, "--jobs", "2", "--timeout", "3s", "--json")
+    assert result.returncode == 1, result.stderr
+    records = planted.by_fault()
+    assert {fault: record["status"] for fault, record in records.items()} == {f: s for f, (s, _) in EXPECTED.items()}
     for fault, (_, cause) in EXPECTED.items():
-        assert (cause or "") in (found[fault]["cause"] or ""), fault
-    assert not any(record["lost"] for record in found.values()), "all of these are the method's own doing"
-    assert {record["attempts"] for record in found.values()} == {1}
-    assert found["os._exit"]["output"] == "last words"
-    assert "Traceback" in found["raise"]["output"]
-    assert found["hang-deaf"]["seconds"] < 20
+        assert (cause or "") in (records[fault]["cause"] or ""), fault
+    assert not any(record["lost"] for record in records.values()), "the method itself caused all of these"
+    assert {record["attempts"] for record in records.values()} == {1}
+    assert records["os._exit"]["output"] == "last words"
+    assert "Traceback" in records["raise"]["output"]
+    assert records["hang-deaf"]["seconds"] < 20
     assert planted.run(suite, "--timeout", "3s").returncode == 1
     assert len(planted.records()) == len(EXPECTED), "a method's own failure stays until --retry-failed"
 
 
-def test_a_hang_is_ended_with_everything_it_started(planted, running):
-    ended = planted.run(planted.suite("hang-with-children", "none"), "--jobs", "1", "--timeout", "3s")
-    assert ended.returncode == 1
+def test_hanging_cell_is_killed_with_all_processes_it_started(planted, running):
+    result = planted.run(planted.suite("hang-with-children", "none"), "--jobs", "1", "--timeout", "3s")
+    assert result.returncode == 1
     assert {f: r["status"] for f, r in planted.by_fault().items()} == {"hang-with-children": "timeout", "none": "done"}
     pids = list(map(int, (planted.folder / "pids").read_text().split()))
     assert len(pids) == 3
     assert not any(running(pid) for pid in pids)
 
 
-def test_a_process_left_behind_ends_with_its_cell(planted, running):
+def test_process_that_a_cell_leaves_behind_is_killed_with_the_cell(planted, running):
     with planted.start(planted.suite("leave-children", "hang"), "--jobs", "1", "--timeout", "60s") as process:
         deadline = time.monotonic() + 60
         while not planted.folder.joinpath("results", "records.jsonl").exists() or not planted.records():
@@ -64,30 +64,30 @@ def test_a_process_left_behind_ends_with_its_cell(planted, running):
         pid = int((planted.folder / "pids").read_text())
         while running(pid) and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert not running(pid), "the next cell runs on a machine that is its own"
+        assert not running(pid), "no process of an earlier cell runs beside the next one"
         process.kill()
 
 
-def test_a_worker_whose_child_holds_its_pipe_is_missed_all_the_same(planted):
+def test_death_of_a_worker_is_detected_although_a_child_holds_its_pipe(planted):
     planted.run(planted.suite("die-with-children", "none"), "--jobs", "1", "--timeout", "60s", timeout=40)
-    found = planted.by_fault()
-    assert found["die-with-children"]["status"] == "crashed"
-    assert "exit status 3" in found["die-with-children"]["cause"]
-    assert found["none"]["status"] == "done"
+    records = planted.by_fault()
+    assert records["die-with-children"]["status"] == "crashed"
+    assert "exit status 3" in records["die-with-children"]["cause"]
+    assert records["none"]["status"] == "done"
 
 
 @pytest.mark.parametrize("fault", ["memory-numpy", "memory-torch"])
-def test_a_cell_past_its_memory_limit_fails_where_it_asked_for_more(planted, fault):
-    ended = planted.run(planted.suite(fault, "none"), "--memory", "1G", "--timeout", "50s")
-    assert ended.returncode == 1
-    found = planted.by_fault()
-    assert found[fault]["status"] == "failed"
-    assert found[fault]["cause"].startswith("out of memory (its limit is 1 GB)")
-    assert "Traceback" in found[fault]["output"]
-    assert found["none"]["status"] == "done"
+def test_cell_fails_at_the_allocation_that_exceeds_its_memory_limit(planted, fault):
+    result = planted.run(planted.suite(fault, "none"), "--memory", "1G", "--timeout", "50s")
+    assert result.returncode == 1
+    records = planted.by_fault()
+    assert records[fault]["status"] == "failed"
+    assert records[fault]["cause"].startswith("out of memory (its limit is 1 GB)")
+    assert "Traceback" in records[fault]["output"]
+    assert records["none"]["status"] == "done"
 
 
-def test_processes_of_a_cell_count_together_against_its_memory_limit(planted):
+def test_memory_limit_applies_to_all_processes_of_a_cell_together(planted):
     planted.run(planted.suite("memory-children"), "--memory", "0.5G", "--timeout", "50s")
     (record,) = planted.records()
     assert record["status"] == "crashed"
@@ -95,15 +95,15 @@ def test_processes_of_a_cell_count_together_against_its_memory_limit(planted):
     assert "its limit is 0.5 GB" in record["cause"]
 
 
-def test_without_a_limit_the_same_cell_gets_its_memory(planted):
+def test_cell_gets_its_memory_without_a_limit(planted):
     planted.run(planted.suite("memory-torch"), "--timeout", "3s")
-    assert planted.records()[0]["status"] == "timeout", "it got what it asked for and slept on it"
+    assert planted.records()[0]["status"] == "timeout", "it got its memory and slept until the time limit"
 
 
-def test_a_flood_of_output_is_kept_off_the_disk_and_its_end_kept(planted):
+def test_flood_of_output_is_truncated_on_disk_and_its_end_recorded(planted):
     process = planted.start(planted.suite("flood"))
-    folder = planted.command_line._short
-    most = 0
+    folder = planted.command_line.temporary
+    largest = 0
     while process.poll() is None:
         sizes = []
         for path in folder.glob("**/*.out"):
@@ -111,7 +111,7 @@ def test_a_flood_of_output_is_kept_off_the_disk_and_its_end_kept(planted):
                 sizes.append(path.stat().st_size)
             except FileNotFoundError:
                 continue
-        most = max([most, *sizes])
+        largest = max([largest, *sizes])
         time.sleep(0.02)
     process.communicate()
     (record,) = planted.records()
@@ -119,5 +119,5 @@ def test_a_flood_of_output_is_kept_off_the_disk_and_its_end_kept(planted):
     assert record["output"].endswith("the end of the flood")
     assert "MB left out" in record["output"]
     assert len(record["output"]) < 5000
-    assert most < 40e6
+    assert largest < 40e6
     assert list(folder.glob("**/*.out")) == []

@@ -1,4 +1,4 @@
-"""Runs of the registered tasks as the core makes them, for the tests of plugins."""
+"""Runs of registered tasks, made as the core makes them, for the tests of plugins."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METHODS, TASKS, DATASETS = REGISTRY.methods, REGISTRY.tasks, REGISTRY.datasets
 
 
 def make_run(task: str, seed: int = 0, dtype: str = "float32", **options: Any) -> Run:
-    """The run that a cell of ``task`` with these options over its defaults would get."""
+    """The run of a cell of ``task`` with these options and the other options at their defaults."""
     complete = read_options(task, TASKS[task].options, options)
     cell = Cell("tests", "any", task, complete, "cpu", dtype, seed, "code")
     return Run(cell, complete, {name: DATASETS[name] for name in TASKS[task].datasets})

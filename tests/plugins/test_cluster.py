@@ -37,8 +37,8 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason=
 
 def ray_environment(harness_cli: Any) -> dict[str, str]:
     """Keeps Ray inside the test's folders: its sockets need a short name, and a token would go into the home."""
-    (harness_cli._short / "ray").mkdir(exist_ok=True)
-    return {"RAY_TMPDIR": str(harness_cli._short), "RAY_AUTH_MODE": "disabled"}
+    (harness_cli.temporary / "ray").mkdir(exist_ok=True)
+    return {"RAY_TMPDIR": str(harness_cli.temporary), "RAY_AUTH_MODE": "disabled"}
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_node_that_dies_costs_another_try_and_no_cell(suite, harness_cli, monk
         monkeypatch.setenv(name, value)
     # On a busy machine the node may end before a cell has begun there; nothing is lost then, and the test tries again.
     for results in ("first", "second", "third"):
-        with cluster(harness_cli._short, nodes=2) as (ray_cluster, workers):
+        with cluster(harness_cli.temporary, nodes=2) as (ray_cluster, workers):
             process = suite(
                 "--engine", "ray", "--address", ray_cluster.address, "--results", results, seeds=6, seconds=1.0
             )

@@ -1,4 +1,4 @@
-"""A plugin for tests: two methods and a task whose answers are known, and that fails when told."""
+"""A plugin for tests: two methods and a task with known results, which fails if its option says so."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def build(slope, lift):
 
 
 def total(function, run):
-    """Sum of the method's answers to seeded random numbers, or what the mode says."""
+    """The method's value for the sum of seeded random numbers, or the fault that the mode names."""
     import torch
 
     match run.options["mode"]:

@@ -1,4 +1,4 @@
-"""A plugin of planted faults: a task that fails in the way its option says."""
+"""A plugin of planted faults: a task that fails in the way that its option names."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ import harness
 
 
 class Speechless(Exception):
-    """An exception that cannot say what it is."""
+    """An exception whose message cannot be printed."""
 
     def __str__(self) -> str:
         raise RuntimeError("no words")
 
 
 def hoard(gigabytes: float) -> None:
-    """Hold so much memory, touched, for a minute."""
+    """Hold this much memory, all of it written, for a minute."""
     import numpy as np
 
-    kept = np.ones(int(gigabytes * 1e9 / 8))
+    block = np.ones(int(gigabytes * 1e9 / 8))
     time.sleep(60)
-    del kept
+    del block
 
 
 def first_time(name: str) -> bool:
-    """Whether this is the first time that anybody asks, over all processes."""
+    """Whether this is the first call with this name in any process."""
     try:
         (Path(os.environ["PLANTED"]) / name).touch(exist_ok=False)
     except FileExistsError:
@@ -40,7 +40,7 @@ def first_time(name: str) -> bool:
 
 
 def act(fault: str, run: harness.Run) -> dict[str, float]:
-    """Commit the fault; what comes back is what a good cell returns."""
+    """Commit the fault; return the metrics of a good cell if there is none."""
     import torch
 
     here = Path(os.environ.get("PLANTED", "."))
@@ -74,23 +74,23 @@ def act(fault: str, run: harness.Run) -> dict[str, float]:
             time.sleep(600)
         case "hang-with-children":
             child = subprocess.Popen(["sleep", "600"])
-            loner = subprocess.Popen(["sleep", "600"], start_new_session=True)
-            (here / "pids").write_text(f"{os.getpid()} {child.pid} {loner.pid}")
+            detached = subprocess.Popen(["sleep", "600"], start_new_session=True)
+            (here / "pids").write_text(f"{os.getpid()} {child.pid} {detached.pid}")
             time.sleep(600)
         case "leave-children":
             child = subprocess.Popen(["sleep", "600"], start_new_session=True)
             (here / "pids").write_text(str(child.pid))
         case "die-with-children":
-            # The child holds the worker's pipe open.
+            # The child keeps the worker's pipe open.
             if os.fork() == 0:
                 time.sleep(600)
             os._exit(3)
         case "memory-numpy":
             hoard(2.0)
         case "memory-torch":
-            kept = torch.ones(500_000_000)
+            block = torch.ones(500_000_000)
             time.sleep(60)
-            del kept
+            del block
         case "memory-children":
             processes = [multiprocessing.get_context("fork").Process(target=hoard, args=(0.3,)) for _ in range(3)]
             for process in processes:
@@ -113,17 +113,17 @@ def act(fault: str, run: harness.Run) -> dict[str, float]:
         case "no-mapping":
             return 3  # type: ignore[return-value]
         case "clock":
-            # Somebody sets the clock back an hour; the monotonic one goes on.
-            import harness.running.execute
+            # The wall clock is set back to 1999; the monotonic clock goes on.
+            from harness.running import execute
 
-            harness.execute.now = lambda: "1999-01-01T00:00:00.000+00:00"
+            execute.now = lambda: "1999-01-01T00:00:00.000+00:00"
         case "device":
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
     return {"total": float(run.rng.random()), "noise": float(run.rng.standard_normal())}
 
 
 def task(method: object, run: harness.Run) -> dict[str, float]:
-    """Fail as told, after as long as told."""
+    """Sleep for the seconds of the option, then commit its fault."""
     del method
     time.sleep(run.options["seconds"])
     return act(run.options["fault"], run)
