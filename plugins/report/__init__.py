@@ -1,4 +1,4 @@
-"""One HTML file of a results folder: verdicts, evidence, cost, environment."""
+"""The command ``report`` writes a results folder as one HTML file: verdicts, evidence, cost, environment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def harness_commands(app: typer.Typer) -> None:
-    """``report``."""
+    """The command ``report``."""
     from harness_plugins.report import commands
 
     commands.add_to(app)

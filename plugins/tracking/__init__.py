@@ -1,4 +1,4 @@
-"""MLflow as a view of the records: written beside a running suite, rebuilt by ``publish``, opened by ``ui``.
+"""MLflow shows the records: runs are written beside a running suite, or by ``publish``; ``ui`` opens them.
 
 Nothing here imports MLflow until a suite starts or a command needs it.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def harness_watchers() -> list[object]:
-    """Writes each run of a suite into MLflow."""
+    """The watcher that writes a running suite into MLflow."""
     from harness_plugins.tracking.writer import MlflowWatcher
 
     return [MlflowWatcher()]
@@ -23,7 +23,7 @@ def harness_watchers() -> list[object]:
 
 @hookimpl
 def harness_commands(app: typer.Typer) -> None:
-    """``publish`` and ``ui``."""
+    """The commands ``publish`` and ``ui``."""
     from harness_plugins.tracking import commands
 
     commands.add_to(app)

@@ -1,4 +1,4 @@
-"""Where runs are kept: the address of a tracking store, and MLflow's client for it."""
+"""The tracking store: its address, and MLflow's client for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.errors import UsageError
 
-#: Set before MLflow is imported, where the user has not. A server that is down must cost seconds, not minutes.
+#: Set before MLflow is imported, unless the user has set them. A server that is down must cost seconds, not minutes.
 ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -26,35 +26,38 @@ def store_path(results: Path) -> Path:
 
 
 def tracking_uri(results: Path, to: str | None = None) -> str:
-    """The store's URI: ``to``, or that of the results folder. Paths in it are made absolute."""
+    """The store's URI: ``to``, or that of the results folder. A path in it becomes absolute.
+
+    Raises UsageError where ``to`` is no URI.
+    """
     if to is None:
         return f"sqlite:///{store_path(results)}"
     if to.startswith("sqlite:///"):
         return f"sqlite:///{Path(to.removeprefix('sqlite:///')).resolve()}"
     if "://" not in to and to != "databricks":
-        raise UsageError(f"{to!r} is no tracking URI; one such as http://host:5000 or sqlite:///runs.db is needed")
+        raise UsageError(f"{to!r} is no tracking URI; needed is one such as http://host:5000 or sqlite:///runs.db")
     return to
 
 
 def client(uri: str) -> Any:
-    """MLflow's client, imported now: it takes two to three seconds."""
+    """MLflow's client. The first call imports MLflow, which takes two to three seconds."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
-    # Its own loggers print each step of a fresh database's migrations.
+    # MLflow logs each step of a new database's migrations.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient(uri, uri)
 
 
 def artifact_location(uri: str) -> str | None:
-    """A folder beside a local database; a server knows its own."""
+    """The folder of artifacts beside a local database; None for a server, which has its own."""
     if not uri.startswith("sqlite:///"):
         return None
     return (Path(uri.removeprefix("sqlite:///")).parent / "artifacts").as_uri()
 
 
 def installed() -> bool:
-    """Whether MLflow is there to be imported."""
+    """Whether MLflow can be imported."""
     return importlib.util.find_spec("mlflow") is not None

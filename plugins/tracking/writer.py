@@ -1,7 +1,7 @@
-"""Writing suites into MLflow: beside the cells while they run, or later from their records.
+"""Write suites into MLflow: each cell when it ends, or a whole suite later from its records.
 
-The records file is the truth, and what stands in a tracking store can be made from it at any time. Each run carries
-the key of what it stands for and a digest of what it shows, so that writing a second time changes nothing.
+The records file is the truth: a tracking store can be written from it at any time. Each run carries the key of what it
+stands for and a digest of its content, so that writing a second time changes nothing.
 """
 
 from __future__ import annotations
@@ -29,19 +29,21 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: Seconds that a finished suite waits in silence, and seconds without progress after which it waits no longer.
-_SILENCE, _PATIENCE = 1.0, 20.0
+#: Seconds that a finished suite waits for MLflow before it says so.
+_QUIET_SECONDS = 1.0
+#: Seconds without a write after which it stops waiting.
+_TIMEOUT_SECONDS = 20.0
 
 
 def publish(result: SuiteResult, to: str | None = None) -> Published:
     """Make a tracking store show a suite's records and verdicts. Doing it again changes nothing.
 
-    ``to`` is a tracking URI; without it the store is ``mlflow.db`` in the results folder. Raises UsageError for
-    what is no URI and where MLflow is not installed, HarnessError where the store cannot be written.
+    ``to`` is a tracking URI; without it the store is ``mlflow.db`` in the results folder. Raises UsageError where
+    ``to`` is no URI or MLflow is not installed, HarnessError where the store cannot be written.
     """
     uri = tracking_uri(result.plan.results, to)
     if not installed():
-        raise UsageError("MLflow is not installed; 'pip install mlflow' brings it")
+        raise UsageError("MLflow is not installed; 'pip install mlflow' installs it")
     try:
         experiment = Experiment(result.plan.run, to)
         return experiment.put_all(result)
@@ -50,34 +52,34 @@ def publish(result: SuiteResult, to: str | None = None) -> Published:
 
 
 class MlflowWatcher:
-    """Writes a suite into MLflow while it runs, in one thread that nobody waits for before the suite's end.
+    """Writes a suite into MLflow while it runs, in a thread of its own. The suite waits for it only at its end.
 
-    ``to`` is a tracking URI, $HARNESS_TRACKING by default; without both the store is ``mlflow.db`` in the results
-    folder. "off" writes nothing.
+    ``to`` is a tracking URI, or "off" to write nothing; by default $HARNESS_TRACKING. Without both the store is
+    ``mlflow.db`` in the results folder.
     """
 
     def __init__(self, to: str | None = None) -> None:
         self._to = to or os.environ.get("HARNESS_TRACKING") or None
         self._uri = ""
         self._steps: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
-        #: Used by the thread alone.
+        #: Used only by the thread.
         self._experiment: Experiment | None = None
         self._thread: threading.Thread | None = None
         self._failure = ""
-        self._told = False
-        self._last_sign = 0.0
-        self._given_up = False
+        self._noted_missing = False
+        self._last_heartbeat = 0.0
+        self._abandoned = False
 
     @hookimpl
     def harness_suite_started(self, run: SuiteRun) -> None:
-        """Queue the plan, and start the thread. More seeds of the same suite come as another plan."""
+        """Start the thread, and queue the opening of the experiment; called again where a suite gets more seeds."""
         if self._to == "off" or (not run.todo and self._thread is None):
             return
         self._uri = tracking_uri(run.results, self._to)
         if not installed():
-            if not self._told:
-                _log.info("MLflow is not installed; 'harness publish' makes the runs where it is")
-            self._told = True
+            if not self._noted_missing:
+                _log.info("MLflow is not installed; where it is, 'harness publish' writes the runs")
+            self._noted_missing = True
             return
         self._steps.put(partial(self._open, run))
         if self._thread is None:
@@ -86,39 +88,43 @@ class MlflowWatcher:
 
     @hookimpl
     def harness_cell_finished(self, record: Record) -> None:
-        """Queue a record."""
+        """Queue the writing of a record."""
         if self._thread is not None:
             self._steps.put(partial(self._put_record, record))
 
     @hookimpl
     def harness_suite_finished(self, result: SuiteResult) -> None:
-        """Queue the verdicts, and wait until all is written or the store has shown that it does not answer."""
+        """Queue the writing of the verdicts, and wait until all is written or the store has stopped to answer."""
         if self._thread is None:
             return
         runs = self._steps.qsize() + len(result.summaries) + len(result.plan.suite.claims)
         self._steps.put(partial(self._put_all, result))
         self._steps.put(None)
-        self._last_sign = time.monotonic()
-        self._thread.join(_SILENCE)
-        if self._thread.is_alive():
-            _log.info("writing %d runs to MLflow ...", runs)
-        try:
-            while self._thread.is_alive() and time.monotonic() - self._last_sign < _PATIENCE:
-                self._thread.join(0.1)
-        except KeyboardInterrupt:
-            _log.info("stopping before MLflow has everything")
-        if self._thread.is_alive():
-            self._given_up = True
-            self._failure = self._failure or "it did not answer in time"
-        if not self._failure and self._uri == tracking_uri(result.plan.results):
-            folder = result.plan.results
-            option = f" --results {shlex.quote(str(folder))}" if folder.resolve() != results_folder().resolve() else ""
-            _log.info("'harness ui%s' shows the runs in MLflow", option)
+        self._wait_for(self._thread, runs)
         if self._failure:
             _log.warning(
                 "MLflow store %s is not complete: %s; 'harness publish' completes it", self._uri, self._failure
             )
+        elif self._uri == tracking_uri(result.plan.results):
+            folder = result.plan.results
+            option = f" --results {shlex.quote(str(folder))}" if folder.resolve() != results_folder().resolve() else ""
+            _log.info("'harness ui%s' shows the runs in MLflow", option)
         self._thread = None
+
+    def _wait_for(self, thread: threading.Thread, runs: int) -> None:
+        """Wait for the thread while it makes progress. ``runs`` is about how many it has to write."""
+        self._last_heartbeat = time.monotonic()
+        thread.join(_QUIET_SECONDS)
+        if thread.is_alive():
+            _log.info("writing %d runs to MLflow ...", runs)
+        try:
+            while thread.is_alive() and time.monotonic() - self._last_heartbeat < _TIMEOUT_SECONDS:
+                thread.join(0.1)
+        except KeyboardInterrupt:
+            _log.info("stopped before MLflow has all runs")
+        if thread.is_alive():
+            self._abandoned = True
+            self._failure = self._failure or "it did not answer in time"
 
     def _work(self) -> None:
         while (step := self._steps.get()) is not None:
@@ -129,7 +135,7 @@ class MlflowWatcher:
                     self._failure = _reason(error)
 
     def _open(self, run: SuiteRun) -> None:
-        self._experiment = Experiment(run, self._to, self._sign)
+        self._experiment = Experiment(run, self._to, self._heartbeat)
 
     def _put_record(self, record: Record) -> None:
         assert self._experiment is not None
@@ -139,11 +145,11 @@ class MlflowWatcher:
         assert self._experiment is not None
         self._experiment.put_all(result)
 
-    def _sign(self) -> None:
-        """The thread is alive; the place where it stops if nobody waits any more."""
-        if self._given_up:
-            raise TimeoutError("nobody waits any more")
-        self._last_sign = time.monotonic()
+    def _heartbeat(self) -> None:
+        """Note that the thread makes progress; stop it where the suite does not wait any more."""
+        if self._abandoned:
+            raise TimeoutError("the suite has ended")
+        self._last_heartbeat = time.monotonic()
 
 
 def _reason(error: Exception) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tracking_runs import cells, outcome
+from tracking_runs import cells, suite_result
 
 from harness_plugins.tracking import store
 from harness_plugins.tracking.experiment import Experiment
@@ -25,7 +25,7 @@ def tracking_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store without runs: making its tables takes longer than any test."""
     results = tmp_path_factory.mktemp("migrated")
-    Experiment(outcome(results, cells("none")).plan.run)
+    Experiment(suite_result(results, cells("none")).plan.run)
     return results / "mlflow.db"
 
 

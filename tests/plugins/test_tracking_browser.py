@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tracking_runs import outcome
+from tracking_runs import suite_result
 
 from harness_plugins.tracking.server import experiment_url
 from harness_plugins.tracking.writer import publish, tracking_uri
@@ -37,7 +37,7 @@ PATIENCE = 60
 @pytest.fixture
 def page(results: Path, tmp_path: Path) -> Iterator[tuple[Any, int]]:
     """A browser beside a server of a published store, and the server's port."""
-    publish(outcome(results))
+    publish(suite_result(results))
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     code = "import sys, pathlib, harness_plugins.tracking.server as ui;"

@@ -1,4 +1,4 @@
-"""What opens in the browser: names, order, views, and the server behind them."""
+"""What opens in the browser: names of runs, their order, saved views, and the server."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tracking_runs import cells, outcome
+from tracking_runs import cells, suite_result
 
 from harness.cell import Cell
 from harness.errors import HarnessError, UnknownName, UsageError
 from harness_plugins.tracking.server import experiment_url, serve, ui_command
-from harness_plugins.tracking.view import SuiteViews
+from harness_plugins.tracking.suite_runs import RunBuilder
 from harness_plugins.tracking.writer import publish, tracking_uri
 
 pytestmark = [
@@ -29,11 +29,11 @@ pytestmark = [
 ]
 
 
-def test_name_says_what_varies_and_nothing_else() -> None:
+def test_name_of_a_run_says_what_varies_and_nothing_else() -> None:
     def names(scope: Sequence[Cell]) -> list[str]:
-        result = outcome(Path("results"), scope)
-        views = SuiteViews(result.plan.run).all(result)
-        return [view.name for view in views if view.kind == "summary"]
+        result = suite_result(Path("results"), scope)
+        runs = RunBuilder(result.plan.run).all_runs(result)
+        return [run.name for run in runs if run.kind == "summary"]
 
     assert names(cells(seeds=1)[:1]) == ["flatnce"]
     assert names(cells(seeds=1))[:2] == ["flatnce · batch_size=8", "flatnce · batch_size=32"]
@@ -47,30 +47,30 @@ def test_name_says_what_varies_and_nothing_else() -> None:
 def test_suite_opens_in_its_order_with_a_view_for_each_question(results: Path) -> None:
     from mlflow import MlflowClient
 
-    publish(outcome(results))
+    publish(suite_result(results))
     client = MlflowClient(tracking_uri(results))
     experiment = client.get_experiment_by_name("contrastive")
     assert experiment.tags["mlflow.note.content"] == "Losses at small batch sizes"
-    found = {}
+    names = {}
     for view in ("methods", "claims", "seeds"):
         state = json.loads(json.loads(experiment.tags[f"mlflow.sharedViewState.{view}"])["state"])
         assert experiment_url(results, "contrastive", 5000, view).endswith(f"viewStateShareKey={view}")
         runs = client.search_runs([experiment.experiment_id], state["searchFilter"], order_by=["start_time DESC"])
-        found[view] = [run.info.run_name for run in runs]
+        names[view] = [run.info.run_name for run in runs]
         kinds = {"metrics": "metrics", "tags": "tags", "params": "params"}
         for column in state["selectedColumns"]:
             kind, _, name = column.rstrip("`").partition(".`")
             assert any(name in getattr(run.data, kinds[kind]) for run in runs) or name == "cause", column
-    assert found["methods"] == [f"{m} · batch_size={b}" for m in ("flatnce", "infonce") for b in (8, 32)]
-    assert found["claims"] == ["flatnce/small", "flatnce/large", "flatnce/elsewhere"]
-    assert len(found["seeds"]) == 16
+    assert names["methods"] == [f"{m} · batch_size={b}" for m in ("flatnce", "infonce") for b in (8, 32)]
+    assert names["claims"] == ["flatnce/small", "flatnce/large", "flatnce/elsewhere"]
+    assert len(names["seeds"]) == 16
 
 
 def test_pages_need_a_store_and_a_known_suite(results: Path, tmp_path: Path) -> None:
-    for ask in (lambda: ui_command(tmp_path, 5000), lambda: experiment_url(tmp_path, None, 5000)):
+    for call in (lambda: ui_command(tmp_path, 5000), lambda: experiment_url(tmp_path, None, 5000)):
         with pytest.raises(UsageError, match="no MLflow store yet: 'harness suite NAME' writes one"):
-            ask()
-    publish(outcome(results, cells(seeds=1)))
+            call()
+    publish(suite_result(results, cells(seeds=1)))
     with pytest.raises(UnknownName, match="did you mean 'contrastive'"):
         experiment_url(results, "contrastiv", 5000)
     assert experiment_url(results, None, 5001) == "http://127.0.0.1:5001/#/experiments?workflowType=machine_learning"
@@ -87,8 +87,8 @@ def test_importing_it_does_not_import_mlflow() -> None:
     assert done.stdout == "set()\n"
 
 
-def test_port_that_is_taken_is_no_server_of_ours(results: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(UsageError, match="is taken by another"):
+def test_port_that_is_taken_is_refused(results: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(UsageError, match="taken by another program"):
         serve(results, other.getsockname()[1])
 
 
@@ -97,13 +97,13 @@ def test_server_that_cannot_start_says_why(results: Path) -> None:
     (results / "mlflow.db").write_text("no database at all, only a few words that somebody put here")
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    with pytest.raises(HarnessError, match=r"did not come up on port \d+: .*file is not a database"):
+    with pytest.raises(HarnessError, match=r"did not start on port \d+: .*file is not a database"):
         serve(results, port)
 
 
 @pytest.mark.slow
-def test_server_answers_and_goes_when_asked_to(results: Path) -> None:
-    publish(outcome(results, cells(seeds=1)))
+def test_server_answers_and_stops_at_sigterm(results: Path) -> None:
+    publish(suite_result(results, cells(seeds=1)))
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     code = (

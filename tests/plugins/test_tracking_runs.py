@@ -1,4 +1,4 @@
-"""MLflow shows what the records say: once, whoever writes it and however often."""
+"""MLflow shows what the records say, once, no matter who writes it and how often."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 import pytest
-from tracking_runs import CLAIMS, TASK, cells, done, live, outcome, shown, without_ids
+from tracking_runs import CLAIMS, TASK, cells, done, live, stored_runs, suite_result, without_ids
 
 from harness.errors import HarnessError
 from harness.running.execute import record_of
@@ -27,32 +27,32 @@ pytestmark = [
 
 
 def test_publishing_after_a_live_run_changes_nothing(results: Path) -> None:
-    result = outcome(results)
+    result = suite_result(results)
     live(result, MlflowWatcher())
-    first = shown(results)
+    first = stored_runs(results)
     assert [run.kind for run in first.values()].count("summary") == 4
     assert [run.kind for run in first.values()].count("seed") == 12
     assert [run.kind for run in first.values()].count("claim") == 3
     assert [run.kind for run in first.values()].count("report") == 1
     assert publish(result) == publish(result) == Published(unchanged=20)
-    assert shown(results) == first
+    assert stored_runs(results) == first
 
 
 def test_live_run_and_publishing_show_the_same(results: Path, migrated: Path, tmp_path: Path) -> None:
-    result = outcome(results)
+    result = suite_result(results)
     live(result, MlflowWatcher())
     other = f"sqlite:///{tmp_path / 'other.db'}"
     shutil.copy(migrated, tmp_path / "other.db")
     assert publish(result, other) == Published(created=20)
-    assert without_ids(shown(results, other)) == without_ids(shown(results))
+    assert without_ids(stored_runs(results, other)) == without_ids(stored_runs(results))
 
 
 def test_running_suite_shows_its_first_seeds_under_a_running_setting(results: Path) -> None:
-    result = outcome(results)
+    result = suite_result(results)
     experiment = Experiment(result.plan.run)
     for cell in result.plan.scope[:2]:
         experiment.put_record(result.records[cell.id])
-    runs = shown(results)
+    runs = stored_runs(results)
     name = "flatnce · batch_size=8"
     assert {run: (s.status, s.parent) for run, s in runs.items()} == {
         name: ("RUNNING", ""),
@@ -62,8 +62,8 @@ def test_running_suite_shows_its_first_seeds_under_a_running_setting(results: Pa
 
 
 def test_setting_shows_mean_interval_cost_and_verdicts(results: Path) -> None:
-    publish(outcome(results))
-    run = shown(results)["flatnce · batch_size=8"]
+    publish(suite_result(results))
+    run = stored_runs(results)["flatnce · batch_size=8"]
     values = [0.9, 0.901, 0.904]
     half = 2.919986 * math.sqrt(sum((v - fmean(values)) ** 2 for v in values) / 2 / 3)  # t(0.95, 2), from a table
     assert run.metrics["accuracy"] == pytest.approx(fmean(values))
@@ -87,9 +87,9 @@ def test_setting_shows_mean_interval_cost_and_verdicts(results: Path) -> None:
 def test_seed_stands_under_its_setting_with_its_curve(results: Path) -> None:
     from mlflow import MlflowClient
 
-    result = outcome(results)
+    result = suite_result(results)
     publish(result)
-    run = shown(results)["seed 2 · flatnce · batch_size=8"]
+    run = stored_runs(results)["seed 2 · flatnce · batch_size=8"]
     assert run.parent == "flatnce · batch_size=8"
     assert run.metrics["accuracy"] == 0.904
     assert run.params["seed"] == "2"
@@ -99,8 +99,8 @@ def test_seed_stands_under_its_setting_with_its_curve(results: Path) -> None:
 
 
 def test_claim_shows_verdict_and_the_papers_figures(results: Path) -> None:
-    publish(outcome(results))
-    runs = shown(results)
+    publish(suite_result(results))
+    runs = stored_runs(results)
     run = runs["flatnce/small"]
     assert (run.tags["verdict"], run.tags["fidelity"], run.status) == ("reproduced", "proxy", "FINISHED")
     assert run.tags["sentence"].startswith("reproduced: flatnce is better than infonce by 0.1")
@@ -120,8 +120,8 @@ def test_claim_shows_verdict_and_the_papers_figures(results: Path) -> None:
 )
 def test_cell_that_did_not_end_well_shows_its_cause(results: Path, status: Any, expected: str) -> None:
     bad = {cells()[1].id, *(cell.id for cell in cells()[3:6])}
-    publish(outcome(results, make=lambda c: record_of(c, status, "it broke") if c.id in bad else done(c)))
-    runs = shown(results)
+    publish(suite_result(results, make=lambda c: record_of(c, status, "it broke") if c.id in bad else done(c)))
+    runs = stored_runs(results)
     seed = runs["seed 1 · flatnce · batch_size=8"]
     assert (seed.status, seed.tags["cause"]) == (expected, "it broke")
     assert runs["seed 0 · flatnce · batch_size=8"].status == "FINISHED"
@@ -133,9 +133,11 @@ def test_cell_that_did_not_end_well_shows_its_cause(results: Path, status: Any, 
 
 def test_number_that_is_not_finite_is_left_out_and_named(results: Path) -> None:
     publish(
-        outcome(results, make=lambda c: done(c, metrics={"accuracy": 0.9, "loss": math.inf if c.seed else math.nan}))
+        suite_result(
+            results, make=lambda c: done(c, metrics={"accuracy": 0.9, "loss": math.inf if c.seed else math.nan})
+        )
     )
-    runs = shown(results)
+    runs = stored_runs(results)
     assert "loss" not in runs["seed 1 · infonce · batch_size=8"].metrics
     assert runs["seed 1 · infonce · batch_size=8"].tags["not_finite"] == "loss = inf"
     assert runs["seed 0 · infonce · batch_size=8"].tags["not_finite"] == "loss = nan"
@@ -147,18 +149,18 @@ def test_more_points_than_mlflow_takes_at_once_are_all_written(results: Path) ->
     from mlflow import MlflowClient
 
     curves = {name: [(step, float(step)) for step in range(300)] for name in "abcd"}
-    publish(outcome(results, cells(seeds=1)[:1], make=lambda c: done(c, curves=curves), claims=()))
+    publish(suite_result(results, cells(seeds=1)[:1], make=lambda c: done(c, curves=curves), claims=()))
     client = MlflowClient(tracking_uri(results))
-    run = next(run for run in shown(results).values() if run.kind == "seed")
+    run = next(run for run in stored_runs(results).values() if run.kind == "seed")
     assert [len(client.get_metric_history(run.id, f"curve/{name}")) for name in "abcd"] == [300] * 4
 
 
 def test_more_seeds_update_the_setting_in_place(results: Path) -> None:
-    live(outcome(results), MlflowWatcher())
-    before = shown(results)
-    result = outcome(results, cells(seeds=5))
+    live(suite_result(results), MlflowWatcher())
+    before = stored_runs(results)
+    result = suite_result(results, cells(seeds=5))
     live(result, MlflowWatcher())
-    after = shown(results)
+    after = stored_runs(results)
     name = "flatnce · batch_size=8"
     assert after[name].id == before[name].id
     assert (before[name].metrics["n"], after[name].metrics["n"]) == (3, 5)
@@ -171,7 +173,7 @@ def test_more_seeds_update_the_setting_in_place(results: Path) -> None:
 
 def test_more_looks_in_one_run_are_followed(results: Path) -> None:
     watcher = MlflowWatcher()
-    first, second = outcome(results), outcome(results, cells(seeds=5))
+    first, second = suite_result(results), suite_result(results, cells(seeds=5))
     for result in (first, second):
         watcher.harness_suite_started(replace(result.plan, records={}).run)
         for record in result.records.values():
@@ -183,12 +185,12 @@ def test_more_looks_in_one_run_are_followed(results: Path) -> None:
 def test_cell_run_afresh_replaces_its_run(results: Path) -> None:
     from mlflow import MlflowClient
 
-    publish(outcome(results))
-    before = shown(results)
+    publish(suite_result(results))
+    before = stored_runs(results)
     other = {"seconds": 9.0, "curves": {"loss": [(5, 2.0)]}}
-    again = outcome(results, make=lambda c: done(c, **other) if c.id == cells()[0].id else done(c))
+    again = suite_result(results, make=lambda c: done(c, **other) if c.id == cells()[0].id else done(c))
     assert publish(again) == Published(updated=2, replaced=1, unchanged=17)
-    after = shown(results)
+    after = stored_runs(results)
     name = "seed 0 · flatnce · batch_size=8"
     assert after[name].id != before[name].id
     assert after[name].metrics["seconds"] == 9
@@ -198,26 +200,26 @@ def test_cell_run_afresh_replaces_its_run(results: Path) -> None:
 
 
 def test_runs_of_other_code_give_way(results: Path) -> None:
-    publish(outcome(results, cells(seeds=5)))
-    result = outcome(results, cells(seeds=3, code="new"))
+    publish(suite_result(results, cells(seeds=5)))
+    result = suite_result(results, cells(seeds=3, code="new"))
     assert publish(result).deleted == 8
-    assert [run.kind for run in shown(results).values()].count("seed") == 12
+    assert [run.kind for run in stored_runs(results).values()].count("seed") == 12
     assert publish(result) == Published(unchanged=20)
 
 
 def test_claim_taken_out_of_the_suite_goes(results: Path) -> None:
-    publish(outcome(results))
-    assert publish(outcome(results, claims=CLAIMS[1:])).deleted == 1
-    runs = shown(results)
+    publish(suite_result(results))
+    assert publish(suite_result(results, claims=CLAIMS[1:])).deleted == 1
+    runs = stored_runs(results)
     assert "flatnce/small" not in runs
     assert "claim.flatnce/small" not in runs["flatnce · batch_size=8"].tags
 
 
 def test_number_that_is_no_longer_known_goes(results: Path) -> None:
-    publish(outcome(results))
-    failing = outcome(results, make=lambda c: record_of(c, "failed", "no") if c.method == "infonce" else done(c))
+    publish(suite_result(results))
+    failing = suite_result(results, make=lambda c: record_of(c, "failed", "no") if c.method == "infonce" else done(c))
     publish(failing)
-    runs = shown(results)
+    runs = stored_runs(results)
     assert runs["flatnce/small"].tags["verdict"] == "not-run"
     assert "estimate" not in runs["flatnce/small"].metrics
     assert "accuracy" not in runs["infonce · batch_size=8"].metrics
@@ -228,32 +230,32 @@ def test_number_that_is_no_longer_known_goes(results: Path) -> None:
 def test_what_somebody_deleted_comes_back(results: Path) -> None:
     from mlflow import MlflowClient
 
-    result = outcome(results)
+    result = suite_result(results)
     publish(result)
-    before = shown(results)
+    before = stored_runs(results)
     client = MlflowClient(tracking_uri(results))
     client.delete_run(before["flatnce · batch_size=8"].id)
     client.set_tag(before["infonce · batch_size=8"].id, "mine", "kept")
     assert publish(result) == Published(created=1, unchanged=19)
-    after = shown(results)
+    after = stored_runs(results)
     assert [run.parent for run in after.values()].count("flatnce · batch_size=8") == 3
     assert after["infonce · batch_size=8"].tags["mine"] == "kept"
     client.delete_experiment(client.get_experiment_by_name("contrastive").experiment_id)
     publish(result)
-    assert without_ids(shown(results)) == without_ids(after)
+    assert without_ids(stored_runs(results)) == without_ids(after)
 
 
 def test_writing_cut_short_anywhere_is_completed(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow import MlflowClient
 
-    result = outcome(results, cells(seeds=1))
+    result = suite_result(results, cells(seeds=1))
     for number, name in enumerate(("create_run", "log_inputs", "set_terminated", "log_batch", "log_batch"), start=2):
         with monkeypatch.context() as patch:
             patch.setattr(MlflowClient, name, failing_from(number, getattr(MlflowClient, name)))
             with pytest.raises(HarnessError, match="cannot be written: OSError: disk full"):
                 publish(result)
     publish(result)
-    runs = shown(results)
+    runs = stored_runs(results)
     assert all(run.status in ("FINISHED", "SCHEDULED") for run in runs.values())
     assert all(
         run.metrics["accuracy"] == (0.9 if "flat" in n else 0.8)

@@ -1,4 +1,4 @@
-"""Suites as they could have run, and what a tracking store shows of them."""
+"""Results of suites as a run leaves them, and what a tracking store shows of them."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def cells(suite: str = "contrastive", seeds: int = 3, code: str = "c0de") -> tup
 def done(cell: Cell, **more: Any) -> Record:
     """A record with a mean that depends on the method and values that depend on the seed."""
     accuracy = (0.9 if cell.method == "flatnce" else 0.8) + 0.001 * cell.seed**2
-    given = {
+    fields = {
         "metrics": {"accuracy": accuracy, "loss": 0.5},
         "curves": {"loss": [(0, 3.0), (10, 1.0)]},
         "seconds": 2.0,
@@ -102,10 +102,10 @@ def done(cell: Cell, **more: Any) -> Record:
         "environment": "e" * 16,
         "started": f"2026-01-15T10:00:{cell.seed:02}.000+00:00",
     }
-    return record_of(cell, "done", None, **{**given, **more})
+    return record_of(cell, "done", None, **{**fields, **more})
 
 
-def outcome(
+def suite_result(
     results: Path,
     scope: Sequence[Cell] = cells(),
     make: Callable[[Cell], Record] = done,
@@ -128,7 +128,7 @@ def outcome(
 
 
 @dataclass(frozen=True)
-class Shown:
+class Stored:
     """What a run in a store shows."""
 
     id: str
@@ -141,7 +141,7 @@ class Shown:
     parent: str
 
 
-def shown(results: Path, to: str | None = None, suite: str = "contrastive") -> dict[str, Shown]:
+def stored_runs(results: Path, to: str | None = None, suite: str = "contrastive") -> dict[str, Stored]:
     """The active runs of a suite, by name."""
     from mlflow import MlflowClient
 
@@ -150,31 +150,31 @@ def shown(results: Path, to: str | None = None, suite: str = "contrastive") -> d
     names = {run.info.run_id: run.info.run_name for run in runs}
     assert len(set(names.values())) == len(names), "two runs share a name"
     return {
-        run.info.run_name: Shown(
+        run.info.run_name: Stored(
             id=run.info.run_id,
             kind=run.data.tags["harness.kind"],
             status=run.info.status,
             params=run.data.params,
             metrics=run.data.metrics,
             tags={k: v for k, v in run.data.tags.items() if k != "mlflow.parentRunId"},
-            data=tuple((one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs),
+            data=tuple((i.dataset.name, i.dataset.digest) for i in run.inputs.dataset_inputs),
             parent=names[run.data.tags["mlflow.parentRunId"]] if "mlflow.parentRunId" in run.data.tags else "",
         )
         for run in runs
     }
 
 
-def without_ids(runs: dict[str, Shown]) -> dict[str, Shown]:
+def without_ids(runs: dict[str, Stored]) -> dict[str, Stored]:
     return {name: replace(run, id="") for name, run in runs.items()}
 
 
 def live(result: SuiteResult, *watchers: MlflowWatcher) -> None:
-    """Tell watchers of a run as the plan does."""
+    """Call the watchers' hooks as a run of the plan does."""
     manager = pluggy.PluginManager("harness")
     manager.add_hookspecs(hookspecs)
     run = replace(result.plan, records={}).run
-    told = Watchers(replace(REGISTRY, manager=manager), watchers)
-    told.call("harness_suite_started", run=run)
+    called = Watchers(replace(REGISTRY, manager=manager), watchers)
+    called.call("harness_suite_started", run=run)
     for cell in run.cells:
-        told.call("harness_cell_finished", run=run, cell=cell, record=result.records[cell.id])
-    told.call("harness_suite_finished", run=run, result=result)
+        called.call("harness_cell_finished", run=run, cell=cell, record=result.records[cell.id])
+    called.call("harness_suite_finished", run=run, result=result)

@@ -1,4 +1,4 @@
-"""What hangs on a suite's run in MLflow: the report and the plugins' figures, as files that open in its browser."""
+"""The run of a suite as a whole, with the report and the plugins' figures as artifacts."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, get_args
 
-from harness.judge.verdicts import Word
-from harness_plugins.tracking.view import RunView
-
-_log = logging.getLogger(__name__)
+from harness.judge import Word
+from harness_plugins.tracking.runs import DesiredRun, tally
 
 if TYPE_CHECKING:
     from harness.judge import SuiteResult
 
+_log = logging.getLogger(__name__)
 
-def report_view(result: SuiteResult, start: int) -> RunView:
-    """The run of the suite as a whole: how many claims came to which verdict, and the report."""
+
+def report_run(result: SuiteResult, start: int) -> DesiredRun:
+    """The run of the suite as a whole: how many claims have each verdict, and the report."""
     suite = result.plan.suite
     counts = Counter(verdict.verdict for verdict in result.verdicts)
-    told = ", ".join(f"{counts[word]} {word}" for word in get_args(Word) if counts[word])
-    return RunView(
+    verdicts = tally(verdict.verdict for verdict in result.verdicts)
+    return DesiredRun(
         kind="report",
         key=f"report {suite.name}",
         name="report",
         status="FINISHED",
         points=tuple((f"verdicts.{word}", float(counts[word]), 0) for word in get_args(Word)),
         tags={
-            "verdicts": told,
-            "mlflow.note.content": f"**{suite.title}**\n\n{told}\n\nreport.html is under Artifacts.",
+            "verdicts": verdicts,
+            "mlflow.note.content": f"**{suite.title}**\n\n{verdicts}\n\nreport.html is under Artifacts.",
         },
         start=start,
         files=_files(result),
@@ -36,7 +36,7 @@ def report_view(result: SuiteResult, start: int) -> RunView:
 
 
 def _files(result: SuiteResult) -> dict[str, str]:
-    """Content by path. A report that cannot be made costs a warning and nothing else."""
+    """Content of each artifact by path; none, and a warning, where the report cannot be made."""
     from harness_plugins.report.figures import by_name, drawn_figures
     from harness_plugins.report.report import rendered
 

@@ -1,4 +1,4 @@
-"""What hangs on a suite's run in MLflow: the report and the plugins' figures, as they stand in the report."""
+"""The artifacts of a suite's run in MLflow: the report, and the plugins' figures as they stand in it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tracking_runs import REGISTRY, TASK, outcome, shown
+from tracking_runs import REGISTRY, TASK, stored_runs, suite_result
 
 from harness.spec import Figure
-from harness_plugins.tracking import attachments
+from harness_plugins.tracking import artifacts
 from harness_plugins.tracking.writer import Published, publish
 
 pytestmark = [
@@ -24,14 +24,14 @@ def test_the_report_and_the_figures_are_artifacts_of_the_suites_run(results: Pat
         assert records
         return '<svg xmlns="http://www.w3.org/2000/svg"><g id="a"/></svg>'
 
-    result = outcome(results)
+    result = suite_result(results)
     figures = {
         "mine/good": Figure(name="mine/good", draw=draw, tasks=(TASK.name,)),
         "mine/bad": Figure(name="mine/bad", draw=lambda records: 1 / 0, tasks=(TASK.name,)),
     }
     result = replace(result, plan=replace(result.plan, registry=replace(REGISTRY, figures=figures)))
     publish(result)
-    run = shown(results)["report"]
+    run = stored_runs(results)["report"]
     assert run.tags["verdicts"] == "1 reproduced, 1 contradicted, 1 not-run"
     assert run.metrics["verdicts.reproduced"] == 1
     files = {path.relative_to(results / "artifacts" / run.id / "artifacts"): path.read_text()
@@ -43,8 +43,9 @@ def test_the_report_and_the_figures_are_artifacts_of_the_suites_run(results: Pat
 
 
 def test_a_report_that_cannot_be_made_costs_a_warning(
-    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    results: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("harness_plugins.report.report.rendered", lambda *_: 1 / 0)
-    assert attachments.report_view(outcome(results), 0).files == {}
-    assert "the report for MLflow cannot be made: ZeroDivisionError" in capsys.readouterr().err
+    assert artifacts.report_run(suite_result(results), 0).files == {}
+    (message,) = caplog.messages
+    assert message.startswith("the report for MLflow cannot be made: ZeroDivisionError")

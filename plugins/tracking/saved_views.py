@@ -1,7 +1,7 @@
-"""How a suite opens in MLflow: what its experiment says of itself, and views with the columns that matter.
+"""How a suite opens in MLflow: the tags of its experiment, with saved views of the columns that matter.
 
-MLflow keeps a saved view as JSON in a tag of the experiment and offers it in the menu "Views" and under an address
-of its own. A version that does not know one of its keys shows the table as it would have without.
+MLflow keeps a saved view as JSON in a tag of the experiment, and offers it in the menu "Views" and under an address
+of its own. A version of MLflow that does not know one of the view's keys ignores it.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from harness_plugins.tracking.view import KIND, varying
+from harness_plugins.tracking.names import RunNames
+from harness_plugins.tracking.runs import KIND
 
 if TYPE_CHECKING:
     from harness.cell import SuiteRun
 
 _VIEW = "mlflow.sharedViewState."
 _NAME, _STATUS = "attributes.`Run Name`", "runDateAndNestInfo"
-#: Pixels. What is not named here is as wide as its heading: MLflow's own width cuts most of them.
+#: Widths of columns in pixels; MLflow's own width cuts most of them.
 _WIDTHS = {
     _NAME: 270,
     _STATUS: 130,
@@ -29,14 +30,15 @@ _WIDTHS = {
     "source": 200,
     "cause": 420,
 }
-_LEAST, _PER_LETTER = 90, 9
+#: Width of any other column, and what each letter of a heading needs.
+_LEAST_WIDTH, _LETTER_WIDTH = 90, 9
 
 
 def experiment_tags(run: SuiteRun) -> dict[str, str]:
     """Title, kind of page and saved views of a suite's experiment."""
     tasks = list(run.tasks.values())
     metrics = list(dict.fromkeys(name for task in tasks for name in task.metrics))
-    axes = sorted(set().union(*varying(run.cells).values()))
+    axes = sorted(set().union(*RunNames(run.cells).axes.values()))
     params = _columns("params", "method", *(["task"] if len(tasks) > 1 else []), *axes)
     cost = _columns("metrics", "seconds", "peak_mb")
     methods = [
@@ -57,7 +59,7 @@ def experiment_tags(run: SuiteRun) -> dict[str, str]:
         "mlflow.note.content": run.title,
         **_view("methods", "Methods", "= 'summary'", methods),
         **_view("claims", "Claims", "= 'claim'", claims),
-        # "summary" and "seed".
+        # Kinds that begin with s: "summary" and "seed".
         **_view("seeds", "Methods with their seeds", "LIKE 's%'", seeds),
     }
 
@@ -78,6 +80,7 @@ def _view(key: str, name: str, kinds: str, columns: Sequence[str]) -> Mapping[st
 
 
 def _width(column: str) -> int:
+    """The width of a column: its heading must be readable."""
     heading = column.partition("`")[2].rstrip("`")
-    least = _WIDTHS.get(column) or _WIDTHS.get(heading.partition(".")[0], _LEAST)
-    return max(least, _PER_LETTER * len(heading) + 20)
+    width = _WIDTHS.get(column) or _WIDTHS.get(heading.partition(".")[0], _LEAST_WIDTH)
+    return max(width, _LETTER_WIDTH * len(heading) + 20)

@@ -1,0 +1,182 @@
+"""The runs of one suite: one for each setting, for each seed in it, and for each claim."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from harness.judge import needed_cells
+from harness.numbers import with_interval
+from harness.running.execute import now
+from harness_plugins.tracking.claim_runs import claim_run
+from harness_plugins.tracking.names import RunNames, setting_digest, state_digest
+from harness_plugins.tracking.runs import (
+    STATE,
+    DataInput,
+    DesiredRun,
+    Point,
+    Status,
+    param_text,
+    split_finite,
+    tally,
+    without_empty,
+)
+
+if TYPE_CHECKING:
+    from harness.cell import Cell, Record, SuiteRun
+    from harness.files.claims import Claim
+    from harness.judge import SuiteResult, Summary, Verdict
+    from harness.spec import Dataset
+
+#: MLflow's status of a record; of the statuses that are not here it is FAILED.
+_STATUSES: Mapping[str, Status] = {"done": "FINISHED", "skipped": "KILLED"}
+
+
+class RunBuilder:
+    """Makes the runs of a suite. Names and order come from its cells, content from records and verdicts."""
+
+    def __init__(self, run: SuiteRun) -> None:
+        self._cells = run.cells
+        self._datasets = run.datasets
+        self._names = RunNames(run.cells)
+        settings = dict.fromkeys(setting_digest(cell) for cell in run.cells)
+        starts = [run.records[cell.id].started for cell in run.cells if cell.id in run.records]
+        latest = _milliseconds(min(filter(None, starts), default=now()))
+        # MLflow lists the latest run first: a millisecond between two of them keeps the order of the suite.
+        self._starts = {name: latest - place for place, name in enumerate([*settings, *run.claims])}
+        #: The start of a run that is listed after all others.
+        self.last_start = latest - len(self._starts)
+
+    def all_runs(self, result: SuiteResult) -> Iterator[DesiredRun]:
+        """Every run of the suite: each setting before its seeds, claims last."""
+        claims, records = result.plan.suite.claims, result.records
+        summaries = {setting_digest(summary): summary for summary in result.summaries}
+        by_setting: dict[str, list[Record]] = {}
+        for cell in self._cells:
+            if cell.id in records:
+                by_setting.setdefault(setting_digest(cell), []).append(records[cell.id])
+        verdicts = self._verdicts_by_setting(result.verdicts, claims)
+        for setting, own in by_setting.items():
+            yield self._setting_run(summaries.get(setting), own, verdicts.get(setting, {}))
+            yield from map(self.seed_run, own)
+        judged = {verdict.claim for verdict in result.verdicts}
+        for verdict in result.verdicts:
+            yield claim_run(claims[verdict.claim], verdict, self._starts[verdict.claim])
+        yield from (claim_run(c, None, self._starts[c.id]) for c in claims.values() if c.id not in judged)
+
+    def running_setting(self, record: Record) -> DesiredRun:
+        """The run of a setting that has begun and has no estimate yet; ``record`` is its first."""
+        return replace(self._setting_run(None, [record], {}), status="RUNNING", duration=0)
+
+    def seed_run(self, record: Record) -> DesiredRun:
+        """The run of one cell: its metrics and curves, or why it has none."""
+        points = [(name, value, 0) for name, value in record.metrics.items()]
+        points += _cost(record.seconds, record.peak_bytes)
+        points += [(f"curve/{name}", v, step) for name, curve in record.curves.items() for step, v in curve]
+        finite, not_finite = split_finite(points)
+        note = f"`{record.cause}`" if record.cause else ""
+        if record.output:
+            note += f"\n\n```\n{record.output}\n```"
+        tags = {
+            "harness.record": record.id,
+            "harness.environment": record.environment or "",
+            STATE: state_digest(record),
+            **not_finite,
+            "cause": record.cause or "",
+            "mlflow.note.content": note,
+        }
+        return DesiredRun(
+            kind="seed",
+            key=f"seed {setting_digest(record)} {record.seed}",
+            # The seed comes first: MLflow cuts the end of a long name that is nested under its setting.
+            name=f"seed {record.seed} · {self._names.of(record)}",
+            status=_STATUSES.get(record.status, "FAILED"),
+            params={**_params(record), "seed": str(record.seed)},
+            points=finite,
+            tags=without_empty(tags),
+            data=self._data(record),
+            start=_milliseconds(record.started),
+            duration=round(1000 * record.seconds),
+            parent=f"summary {setting_digest(record)}",
+        )
+
+    def _setting_run(
+        self, summary: Summary | None, records: Sequence[Record], verdicts: Mapping[str, str]
+    ) -> DesiredRun:
+        """The run of a setting: its estimates, and the verdicts that rest on it, by claim."""
+        first, bad = records[0], [record for record in records if not record.good]
+        points, intervals = _estimates(summary) if summary is not None else ([], {})
+        finite, not_finite = split_finite(points)
+        tags = {
+            STATE: state_digest(first),
+            **{f"claim.{claim}": verdict for claim, verdict in verdicts.items()},
+            **intervals,
+            **not_finite,
+            "verdicts": tally(verdicts.values()),
+            "cause": f"{len(bad)} of {len(records)} seeds: {bad[0].cause}" if bad else "",
+        }
+        return DesiredRun(
+            kind="summary",
+            key=f"summary {setting_digest(first)}",
+            name=self._names.of(first),
+            status="FINISHED" if len(bad) < len(records) else _STATUSES.get(bad[-1].status, "FAILED"),
+            params=_params(first),
+            points=finite,
+            tags=without_empty(tags),
+            data=self._data(first),
+            start=self._starts[setting_digest(first)],
+            duration=round(1000 * sum(record.seconds for record in records)),
+        )
+
+    def _verdicts_by_setting(
+        self, verdicts: Iterable[Verdict], claims: Mapping[str, Claim]
+    ) -> dict[str, dict[str, str]]:
+        """For each setting the verdicts that rest on its cells, by claim."""
+        by_id = {cell.id: cell for cell in self._cells}
+        by_setting: dict[str, dict[str, str]] = {}
+        for verdict in verdicts:
+            for cell in (by_id[i] for i in needed_cells(claims[verdict.claim], self._cells)):
+                if cell.device == verdict.device:
+                    by_setting.setdefault(setting_digest(cell), {})[verdict.claim] = verdict.verdict
+        return by_setting
+
+    def _data(self, record: Record) -> tuple[DataInput, ...]:
+        return tuple(
+            _data_input(name, digest, self._datasets.get(name)) for name, digest in record.data.items() if digest
+        )
+
+
+def _estimates(summary: Summary) -> tuple[list[Point], dict[str, str]]:
+    """Estimates and cost of a setting as metrics, and the estimates with their intervals as tags."""
+    points: list[Point] = []
+    intervals = {}
+    for name, estimate in summary.estimates.items():
+        values = {name: estimate.mean, f"{name}.low": estimate.low, f"{name}.high": estimate.high}
+        points += [(metric, value, 0) for metric, value in values.items() if value is not None]
+        intervals[f"interval.{name}"] = with_interval(estimate.mean, estimate.low, estimate.high)
+    points += _cost(summary.seconds, summary.peak_bytes)
+    return [*points, ("n", summary.n, 0), ("failures", summary.failures, 0)], intervals
+
+
+def _cost(seconds: float | None, peak_bytes: int | None) -> list[Point]:
+    cost = {"seconds": seconds, "peak_mb": None if peak_bytes is None else peak_bytes / 1e6}
+    return [(name, value, 0) for name, value in cost.items() if value is not None]
+
+
+def _params(item: Cell | Record) -> dict[str, str]:
+    options = {name: param_text(value) for name, value in item.options.items()}
+    return {"method": item.method, "task": item.task, "device": item.device, "dtype": item.dtype, **options}
+
+
+def _data_input(name: str, digest: str, dataset: Dataset | None) -> DataInput:
+    url = next((place.url for place in dataset.places if place.url), "") if dataset else ""
+    profile = {"licence": dataset.licence, "files": len(dataset.files)} if dataset else {}
+    source_type, source = ("http", {"url": url}) if url else ("local", {"uri": name})
+    return DataInput(name, digest[:36], source_type, json.dumps(source), json.dumps(profile))
+
+
+def _milliseconds(time: str) -> int:
+    return round(1000 * datetime.fromisoformat(time).timestamp()) if time else 0
