@@ -12,26 +12,32 @@ import torch
 from harness_plugins.speed.evaluation import synchronise
 
 T = TypeVar("T")
-#: A device that is idle is found to be so within this time, in seconds.
+#: Seconds within which an idle device answers that it is idle.
 IDLE = 50e-6
 
 
-def timed(device: torch.device, work: Callable[[], T]) -> tuple[float, T]:
-    """Seconds until the work and all that it asked of the device is done, and what it gave.
+def wall_time(device: torch.device, work: Callable[[], T]) -> tuple[float, T]:
+    """The seconds that the work takes by the wall clock, the device's part included, and what the work returns.
 
-    On CUDA the cache (L2) is cleared before, and the time is that between two events on the current stream. What
-    still runs on another stream when the second has passed is waited for and counted.
-
-    >>> seconds, result = timed(torch.device("cpu"), lambda: 3)
+    >>> seconds, result = wall_time(torch.device("cpu"), lambda: 3)
     >>> seconds < 1, result
     (True, 3)
     """
+    synchronise(device)
+    begin = time.perf_counter()
+    result = work()
+    synchronise(device)
+    return time.perf_counter() - begin, result
+
+
+def timed(device: torch.device, work: Callable[[], T]) -> tuple[float, T]:
+    """The seconds that the work takes by the device's own clock, and what the work returns.
+
+    On a CPU that is the wall clock. On CUDA the cache (L2) is cleared before, and the time is that between two events
+    on the current stream. What other streams still run after the second event is waited for and counted.
+    """
     if device.type != "cuda":
-        synchronise(device)
-        begin = time.perf_counter()
-        result = work()
-        synchronise(device)
-        return time.perf_counter() - begin, result
+        return wall_time(device, work)
     with torch.cuda.device(device):
         _larger_than_cache(device).zero_()
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
@@ -48,6 +54,6 @@ def timed(device: torch.device, work: Callable[[], T]) -> tuple[float, T]:
 
 @functools.cache
 def _larger_than_cache(device: torch.device) -> torch.Tensor:
-    """Twice as many bytes as the device's L2 cache holds; writing them drives out what it held."""
-    held = torch.cuda.get_device_properties(device).L2_cache_size
-    return torch.empty(2 * held, dtype=torch.int8, device=device)
+    """Twice as many bytes as the device's L2 cache holds; writing them clears it."""
+    cached = torch.cuda.get_device_properties(device).L2_cache_size
+    return torch.empty(2 * cached, dtype=torch.int8, device=device)

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from harness.spec import resolve
-from harness_plugins.speed.apart import Ended
-from harness_plugins.speed.bench import Point, Row
 from harness_plugins.speed.growth import exponents
 from harness_plugins.speed.machine import Rates
+from harness_plugins.speed.points import Machine, Point, Row
+from harness_plugins.speed.ratios import Ratio
 
 SCHEMA = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """One device with one number of threads, and what it can do."""
-
-    device: str
-    threads: int
-    rates: Rates | Ended
 
 
 def document(points: Sequence[Point], machines: Sequence[Machine], environment: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,59 +21,69 @@ def document(points: Sequence[Point], machines: Sequence[Machine], environment: 
     return {
         "schema": SCHEMA,
         "environment": dict(environment),
-        "machines": [asdict(machine) for machine in machines],
+        "machines": [_machine(machine) for machine in machines],
         "points": [_point(point, machines) for point in points],
         "growth": growth(points),
     }
 
 
 def shares(point: Point, row: Row, machines: Sequence[Machine]) -> tuple[float, float] | None:
-    """Of the machine's copy bandwidth and matmul rate, what forward and backward reach by the least that is needed."""
-    found = next(
-        (m.rates for m in machines if (m.device, m.threads) == (point.place.device, point.place.threads)), None
+    """The least bytes and operations of a call, over what the machine copies and multiplies in the row's time.
+
+    None where a part of that is unknown.
+    """
+    conditions = point.conditions
+    rates = {(machine.device, machine.threads): machine.rates for machine in machines}.get(
+        (conditions.device, conditions.threads)
     )
     seconds = row.seconds("both")
     # Workloads count forward and backward together.
-    if not isinstance(found, Rates) or seconds is None or not point.place.backward:
+    if not isinstance(rates, Rates) or seconds is None or not conditions.backward:
         return None
-    size = point.place.dimensions
-    moved = resolve(point.workload.bytes)(point.place.torch_dtype.itemsize, **size)
-    computed = resolve(point.workload.flops)(**size)
-    return moved / seconds / found.copy_bytes_per_second, computed / seconds / found.matmul_flops_per_second
+    moved = resolve(point.workload.bytes)(conditions.torch_dtype.itemsize, **conditions.dimensions)
+    computed = resolve(point.workload.flops)(**conditions.dimensions)
+    return moved / seconds / rates.copy_bytes_per_second, computed / seconds / rates.matmul_flops_per_second
 
 
 def growth(points: Sequence[Point]) -> list[dict[str, Any]]:
-    """Fitted exponents of time (both, or forward alone) and memory for each method and place."""
+    """Fitted exponents of time (both, or forward alone) and memory for each method, workload and machine."""
     series: dict[tuple[str, str, int, str], list[tuple[Point, Row]]] = {}
     for point in points:
         for row in point.rows:
-            key = (point.place.workload, point.place.device, point.place.threads, row.method)
+            conditions = point.conditions
+            key = (conditions.workload, conditions.device, conditions.threads, row.method)
             series.setdefault(key, []).append((point, row))
-    found = []
+    fits = []
     for (workload, device, threads, method), rows in series.items():
-        times = [(point.place.dimensions, s) for point, row in rows if (s := point.ranked(row)) is not None]
-        peaks = [(point.place.dimensions, float(row.cost.peak_bytes or 0)) for point, row in rows if row.cost]
-        time, memory = (exponents(*_apart(values)) for values in (times, peaks))
+        times = [(point.conditions.dimensions, s) for point, row in rows if (s := point.ranked(row)) is not None]
+        peaks = [(point.conditions.dimensions, float(row.cost.peak_bytes or 0)) for point, row in rows if row.cost]
+        time, memory = (exponents(*_columns(values)) for values in (times, peaks))
         if time or memory:
             where = {"workload": workload, "device": device, "threads": threads, "method": method}
-            found.append({**where, "time": time, "memory": memory})
-    return found
+            fits.append({**where, "time": time, "memory": memory})
+    return fits
 
 
-def _apart(values: Sequence[tuple[Mapping[str, int], float]]) -> tuple[list[Mapping[str, int]], list[float]]:
+def _columns(values: Sequence[tuple[Mapping[str, int], float]]) -> tuple[list[Mapping[str, int]], list[float]]:
     return [size for size, _ in values], [value for _, value in values]
 
 
+def _machine(machine: Machine) -> dict[str, Any]:
+    rates = machine.rates
+    known = asdict(rates) if isinstance(rates, Rates) else {"why": rates.status, "cause": rates.cause}
+    return {"device": machine.device, "threads": machine.threads, "rates": known}
+
+
 def _point(point: Point, machines: Sequence[Machine]) -> dict[str, Any]:
-    place = point.place
+    conditions = point.conditions
     return {
-        "workload": place.workload,
+        "workload": conditions.workload,
         "role": point.workload.role,
-        "size": dict(place.size),
-        "device": place.device,
-        "threads": place.threads,
-        "dtype": place.dtype,
-        "options": dict(place.settings),
+        "size": dict(conditions.size),
+        "device": conditions.device,
+        "threads": conditions.threads,
+        "dtype": conditions.dtype,
+        "options": dict(conditions.options),
         "baseline": point.baseline,
         "controls": {
             direction: {"method": control.method, **_ratio(control.ratio), "same": control.same}
@@ -93,7 +94,7 @@ def _point(point: Point, machines: Sequence[Machine]) -> dict[str, Any]:
 
 
 def _row(point: Point, row: Row, machines: Sequence[Machine]) -> dict[str, Any]:
-    reached, place = shares(point, row, machines), point.place
+    of_machine = shares(point, row, machines)
     return {
         "method": row.method,
         "status": row.status,
@@ -108,18 +109,18 @@ def _row(point: Point, row: Row, machines: Sequence[Machine]) -> dict[str, Any]:
                 "blocks": list(row.blocks.get(direction, ())),
                 "against_baseline": _ratio(row.ratios[direction]) if direction in row.ratios else None,
             }
-            for direction in place.directions
+            for direction in point.conditions.directions
         },
-        "copy_share": reached[0] if reached else None,
-        "matmul_share": reached[1] if reached else None,
+        "copy_share": of_machine[0] if of_machine else None,
+        "matmul_share": of_machine[1] if of_machine else None,
     }
 
 
-def _ratio(found: Any) -> dict[str, float | str | None]:
-    known = math.isfinite(found.high)
+def _ratio(ratio: Ratio) -> dict[str, float | str | None]:
+    known = math.isfinite(ratio.high)
     return {
-        "times": found.times,
-        "low": found.low if known else None,
-        "high": found.high if known else None,
-        "told": found.told if known else "one call",
+        "times": ratio.times,
+        "low": ratio.low if known else None,
+        "high": ratio.high if known else None,
+        "told": ratio.outcome if known else "one call",
     }

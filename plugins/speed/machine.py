@@ -1,17 +1,16 @@
-"""What the machine can do: bytes it copies and operations of a matrix product, in a second, as torch gets them."""
+"""What the machine can do in a second, as torch uses it: bytes copied, and operations of a matrix product."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
 import torch
 
-from harness_plugins.speed.evaluation import synchronise
+from harness_plugins.speed.clock import wall_time
 
-#: Numbers that are copied: more than any cache holds. Rows of the square matrices that are multiplied.
+#: How many numbers are copied, more than any cache holds; rows of the square matrices that are multiplied.
 COPIED = {"cpu": 32_000_000, "cuda": 256_000_000}
 ROWS = {"cpu": 2048, "cuda": 8192}
 REPEATS = 7
@@ -28,7 +27,7 @@ class Rates:
 
 
 def measure_rates(device: torch.device) -> Rates:
-    """The median of a few copies and of a few products."""
+    """The rates by the median of a few copies and of a few products."""
     count, rows = (table.get(device.type, table["cuda"]) for table in (COPIED, ROWS))
     source = torch.rand(count, device=device)
     target = torch.empty_like(source)
@@ -40,11 +39,5 @@ def measure_rates(device: torch.device) -> Rates:
 
 
 def _median_seconds(work: Callable[[], object], device: torch.device) -> float:
-    taken = []
-    for _ in range(REPEATS):
-        synchronise(device)
-        begin = time.perf_counter()
-        work()
-        synchronise(device)
-        taken.append(time.perf_counter() - begin)
-    return median(taken[1:])
+    times = [wall_time(device, work)[0] for _ in range(REPEATS)]
+    return median(times[1:])

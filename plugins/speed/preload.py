@@ -1,13 +1,13 @@
-"""Imported once by the server that measuring processes are forked from."""
+"""Imported once by the server that measuring processes are forked from: what they need and takes long to import."""
 
 from __future__ import annotations
 
 import gc
 
 import numpy  # noqa: F401  imported here so that every fork has it
-import torch._dynamo  # noqa: F401  methods that are compiled would import it in each process
+import torch._dynamo  # noqa: F401  compiled methods would import it in each process
 
-import harness_plugins.speed.work  # noqa: F401
+import harness_plugins.speed.measurements  # noqa: F401
 
 gc.collect()
 gc.freeze()

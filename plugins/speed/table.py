@@ -3,146 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from harness.cli.output import table
-from harness.numbers import memory, plural
-from harness_plugins.speed.apart import Ended
-from harness_plugins.speed.bench import Point, Row
-from harness_plugins.speed.document import Machine, growth, shares
-from harness_plugins.speed.timing import Ratio
+from harness.numbers import decimals, memory, number, plural, short_time, with_interval
+from harness.planning.setting import label, varying
+from harness_plugins.speed.document import growth, shares
+from harness_plugins.speed.machine import Rates
+from harness_plugins.speed.points import Machine, Point, Row
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
-_COLUMNS = ("method", "forward", "times", "both", "times ", "90 % interval", "memory", "copy", "matmul")
-_FORWARD_COLUMNS = ("method", "forward", "times", "90 % interval", "memory")
+    from harness_plugins.speed.ratios import Ratio
 
-
-def show(console: Console, points: Sequence[Point], machines: Sequence[Machine]) -> None:
-    """Print everything."""
-    for machine in machines:
-        console.print(_of_machine(machine), soft_wrap=True)
-    for group in groups(points):
-        _show_group(console, group, machines)
-
-
-def groups(points: Sequence[Point]) -> list[list[Point]]:
-    """Points of one workload on one device with one number of threads."""
-    found: dict[tuple[str, str, int], list[Point]] = {}
-    for point in points:
-        found.setdefault((point.place.workload, point.place.device, point.place.threads), []).append(point)
-    return list(found.values())
-
-
-def heading(group: Sequence[Point]) -> str:
-    """What a group is, in one line."""
-    place = group[0].place
-    threads = f", {plural(place.threads, 'thread')}" if place.device == "cpu" else ""
-    settings = "".join(f", {name}={value}" for name, value in place.settings)
-    return f"{place.workload} on {place.device}{threads}, {place.dtype}{settings}; against {group[0].baseline}"
-
-
-def size_text(point: Point, among: Sequence[Point]) -> str:
-    """The dimensions that differ among points, and all of them if none does.
-
-    They are what tells one point from another.
-    """
-    sizes = [dict(p.place.size) for p in among]
-    varying = [name for name in sizes[0] if len({size[name] for size in sizes}) > 1] or list(sizes[0])
-    return " ".join(f"{name}={point.place.dimensions[name]}" for name in varying)
-
-
-def seconds_text(seconds: float | None) -> str:
-    """A time with three digits.
-
-    >>> seconds_text(0.0123), seconds_text(3.2e-6), seconds_text(None)
-    ('12.3 ms', '3.20 µs', '')
-    """
-    if seconds is None:
-        return ""
-    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
-        if seconds * factor >= 1:
-            return f"{_three(seconds * factor)} {unit}"
-    return f"{_three(seconds * 1e9)} ns"
-
-
-def _three(number: float) -> str:
-    """Three digits, without an exponent.
-
-    >>> _three(1234.5), _three(0.01234)
-    ('1234', '0.0123')
-    """
-    if number == 0:
-        return "0"
-    return f"{number:.{max(0, 2 - math.floor(math.log10(number)))}f}"
-
-
-def _show_group(console: Console, group: Sequence[Point], machines: Sequence[Machine]) -> None:
-    from rich.markup import escape
-
-    columns = _COLUMNS if group[0].place.backward else _FORWARD_COLUMNS
-    made = table(*columns, title=heading(group), right=columns[1:], no_wrap=True)
-    for point in group:
-        made.add_row(f"[bold]{escape(size_text(point, group))}[/]")
-        timed = [(seconds, row) for row in point.rows if (seconds := point.ranked(row)) is not None]
-        for _, row in sorted(timed, key=lambda pair: pair[0]):
-            made.add_row(*_cells(point, row, machines))
-    console.print(made)
-    for line in [*_without_time(group), *_controls(group), *_notes(group), *_growth(group)]:
-        console.print(line, soft_wrap=True)
-    console.print()
-
-
-def _cells(point: Point, row: Row, machines: Sequence[Machine]) -> list[str]:
-    reached = shares(point, row, machines)
-    base = row.method == point.baseline
-    forward, both = row.ratios.get("forward"), row.ratios.get("both")
-    first = [
-        f"  {row.method}",
-        seconds_text(row.seconds("forward")),
-        ("1" if not point.place.backward else "") if base else _times(forward),
-    ]
-    peak = memory(row.cost.peak_bytes if row.cost else None)
-    if not point.place.backward:
-        return [*first, "" if base else _interval(forward), peak]
-    return [
-        *first,
-        seconds_text(row.seconds("both")),
-        "1" if base else _times(both),
-        "" if base else _interval(both),
-        peak,
-        f"{100 * reached[0]:.0f} %" if reached else "",
-        f"{100 * reached[1]:.0f} %" if reached else "",
-    ]
-
-
-def _times(found: Ratio | None) -> str:
-    if found is None:
-        return ""
-    text = _three(found.times)
-    if not math.isfinite(found.high):
-        return f"~{text}"
-    colour = {"faster": "green", "slower": "red"}.get(found.told)
-    return f"[{colour}]{text}[/]" if colour else text
-
-
-def _interval(found: Ratio | None) -> str:
-    if found is None:
-        return ""
-    return rf"\[{_three(found.low)}, {_three(found.high)}]" if math.isfinite(found.high) else "one call"
-
-
-def _of_machine(machine: Machine) -> str:
-    if isinstance(machine.rates, Ended):
-        return f"[yellow]{machine.device}[/]: its rates could not be measured: {machine.rates.cause}"
-    copied, multiplied = machine.rates.copy_bytes_per_second, machine.rates.matmul_flops_per_second
-    threads = f", {plural(machine.threads, 'thread')}" if machine.device == "cpu" else ""
-    return f"{machine.device}{threads}: copies {copied / 1e9:.3g} GB/s, multiplies {multiplied / 1e9:.3g} GFLOP/s"
-
-
-_WORDS = {
+_INTERVAL = "times, 90 %"
+#: Columns, and those that a narrow terminal has room for.
+_COLUMNS = ("method", "forward", "times", "both", _INTERVAL, "memory", "copy", "matmul")
+_NARROW_COLUMNS = ("method", "forward", "both", _INTERVAL, "memory")
+_FORWARD_COLUMNS = ("method", "forward", _INTERVAL, "memory")
+_STATUS = {
     "wrong": "[red]wrong[/]",
     "memory": "[yellow]does not fit[/]",
     "time": "[yellow]too slow[/]",
@@ -153,30 +35,138 @@ _WORDS = {
 }
 
 
+def show(console: Console, points: Sequence[Point], machines: Sequence[Machine]) -> None:
+    """Print everything."""
+    for machine in machines:
+        console.print(_machine_text(machine), soft_wrap=True)
+    for group in groups(points):
+        console.print(_group_table(console, group, machines))
+        for line in [*_without_time(group), *_controls(group), *_notes(group), *_growth(group)]:
+            console.print(line, soft_wrap=True)
+        console.print()
+
+
+def groups(points: Sequence[Point]) -> list[list[Point]]:
+    """Points of one workload on one device with one number of threads."""
+    by_machine: dict[tuple[str, str, int], list[Point]] = {}
+    for point in points:
+        conditions = point.conditions
+        by_machine.setdefault((conditions.workload, conditions.device, conditions.threads), []).append(point)
+    return list(by_machine.values())
+
+
+def heading(group: Sequence[Point]) -> str:
+    """What a group is, in one line."""
+    conditions = group[0].conditions
+    machine = _machine_name(conditions.device, conditions.threads)
+    options = "".join(f", {name}={value}" for name, value in conditions.options)
+    return f"{conditions.workload} on {machine}, {conditions.dtype}{options}; against {group[0].baseline}"
+
+
+def size_text(point: Point, group: Sequence[Point]) -> str:
+    """The dimensions that vary in a group, and all of them if none does."""
+    names = varying(other.conditions.dimensions for other in group)
+    return label(point.conditions.dimensions, names or point.conditions.dimensions)
+
+
+def _machine_name(device: str, threads: int) -> str:
+    return f"{device}, {plural(threads, 'thread')}" if device == "cpu" else device
+
+
+def _machine_text(machine: Machine) -> str:
+    if not isinstance(machine.rates, Rates):
+        return f"[yellow]{machine.device}[/]: its rates could not be measured: {machine.rates.cause}"
+    copied, multiplied = machine.rates.copy_bytes_per_second, machine.rates.matmul_flops_per_second
+    name = _machine_name(machine.device, machine.threads)
+    return f"{name}: copies {memory(copied)}/s, multiplies {number(multiplied / 1e9, 1)} GFLOP/s"
+
+
+def _group_table(console: Console, group: Sequence[Point], machines: Sequence[Machine]) -> Table:
+    """The table of a group: with all columns where the console has room for them."""
+    from rich.measure import Measurement
+
+    if not group[0].conditions.backward:
+        return _table(group, machines, _FORWARD_COLUMNS)
+    full = _table(group, machines, _COLUMNS)
+    width = Measurement.get(console, console.options.update(max_width=1000), full).maximum
+    return full if width <= console.width else _table(group, machines, _NARROW_COLUMNS)
+
+
+def _table(group: Sequence[Point], machines: Sequence[Machine], columns: Sequence[str]) -> Table:
+    from rich.markup import escape
+
+    shown = table(*columns, title=escape(heading(group)), right=columns[1:], no_wrap=True)
+    # A long name takes two lines before a number is cut.
+    shown.columns[0].no_wrap = False
+    for point in group:
+        shown.add_row(f"[bold]{escape(size_text(point, group))}[/]")
+        timed = [(seconds, row) for row in point.rows if (seconds := point.ranked(row)) is not None]
+        for _, row in sorted(timed, key=lambda pair: pair[0]):
+            cells = _cells(point, row, machines)
+            shown.add_row(*(cells[column] for column in columns))
+    return shown
+
+
+def _cells(point: Point, row: Row, machines: Sequence[Machine]) -> Mapping[str, str]:
+    """The cells of a row, by column."""
+    of_machine = shares(point, row, machines)
+    is_baseline = row.method == point.baseline
+    last = row.ratios.get(point.conditions.directions[-1])
+    return {
+        "method": f" {row.method}",
+        "forward": short_time(row.seconds("forward")),
+        "times": "" if is_baseline else _times(row.ratios.get("forward")),
+        "both": short_time(row.seconds("both")),
+        _INTERVAL: "1" if is_baseline else _times(last, interval=True),
+        "memory": memory(row.cost.peak_bytes if row.cost else None),
+        "copy": f"{100 * of_machine[0]:.0f} %" if of_machine else "",
+        "matmul": f"{100 * of_machine[1]:.0f} %" if of_machine else "",
+    }
+
+
+def _times(ratio: Ratio | None, interval: bool = False) -> str:
+    """Times as fast as the baseline, in colour where the interval says so; ~ where there was one call only."""
+    from rich.markup import escape
+
+    if ratio is None:
+        return ""
+    if not math.isfinite(ratio.high):
+        return f"~{number(ratio.times)}"
+    if interval:
+        text = escape(with_interval(ratio.times, ratio.low, ratio.high))
+    else:
+        text = number(ratio.times, decimals(ratio.high - ratio.low))
+    colour = {"faster": "green", "slower": "red"}.get(ratio.outcome)
+    return f"[{colour}]{text}[/]" if colour else text
+
+
 def _without_time(group: Sequence[Point]) -> Iterator[str]:
     """A line for each method and reason, with the sizes it holds for."""
     from rich.markup import escape
 
-    found: dict[tuple[str, str], list[tuple[Point, str]]] = {}
+    causes: dict[tuple[str, str], list[tuple[Point, str]]] = {}
     for point in group:
         for row in point.rows:
-            if row.status in _WORDS:
-                found.setdefault((row.method, row.status), []).append((point, row.cause))
-    for (method, status), places in found.items():
-        everywhere = len(places) == len(group)
-        where = "" if everywhere else f" at {', '.join(size_text(point, group) for point, _ in places)}"
-        yield f"  {_WORDS[status]} {escape(method + where)}: {escape(places[0][1])}"
+            if row.status in _STATUS:
+                causes.setdefault((row.method, row.status), []).append((point, row.cause))
+    for (method, status), places in causes.items():
+        sizes = [] if len(places) == len(group) else [size_text(point, group) for point, _ in places]
+        where = f" at {', '.join(sizes)}" if sizes else ""
+        yield f"  {_STATUS[status]} {escape(method + where)}: {escape(places[0][1])}"
 
 
 def _controls(group: Sequence[Point]) -> Iterator[str]:
-    noisy = [(point, direction) for point in group for direction in point.noisy]
+    from rich.markup import escape
+
+    noisy = [f"{size_text(point, group)} ({direction})" for point in group for direction in point.noisy]
     ratios = [control.ratio for point in group for control in point.controls.values()]
     if noisy:
-        told = ", ".join(f"{size_text(p, group)} ({d})" for p, d in noisy)
-        yield f"  [yellow]too noisy to judge[/]: the same method twice was not the same within 5 % at {told}"
+        where = ", ".join(noisy)
+        yield f"  [yellow]too noisy to judge[/]: the same method twice was not the same within 5 % at {where}"
     elif ratios:
-        worst = max((r for r in ratios), key=lambda r: max(r.high, 1 / r.low))
-        yield f"  A/A control: no difference; at worst {worst.times:.3f} [dim]\\[{worst.low:.3f}, {worst.high:.3f}][/]"
+        worst = max(ratios, key=lambda ratio: max(ratio.high, 1 / ratio.low))
+        text = escape(with_interval(worst.times, worst.low, worst.high))
+        yield f"  A/A control: no difference; at worst {text}"
 
 
 def _notes(group: Sequence[Point]) -> Iterator[str]:
@@ -192,17 +182,10 @@ def _notes(group: Sequence[Point]) -> Iterator[str]:
 
 
 def _growth(group: Sequence[Point]) -> Iterator[str]:
-    found = growth(group)
-    if not found:
-        return
-    parts = []
-    for one in found:
-        time, peak = (_powers(one[what]) for what in ("time", "memory"))
-        if time or peak:
-            parts.append(f"{one['method']} {time or '?'}, {peak or '?'}")
+    parts = [f"{fit['method']} {_powers(fit['time'])}, {_powers(fit['memory'])}" for fit in growth(group)]
     if parts:
         yield f"  [dim]grows (time, memory):[/] {'; '.join(parts)}"
 
 
-def _powers(exponents: dict[str, float]) -> str:
-    return " ".join(f"{name}^{exponent:.1f}" for name, exponent in exponents.items())
+def _powers(exponents: Mapping[str, float]) -> str:
+    return " ".join(f"{name}^{exponent:.1f}" for name, exponent in exponents.items()) or "?"

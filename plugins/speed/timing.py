@@ -1,106 +1,39 @@
-"""How long it takes: contestants run in interleaved blocks, so that what slows the machine slows all of them alike."""
+"""How long methods take, side by side; a method that fails or cheats while it is timed is dropped."""
 
 from __future__ import annotations
 
 import gc
-import math
-import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
-
-from harness.judge.intervals import Interval, position, t_interval
 from harness.running.execute import explain
 from harness.running.memory import ran_out
-from harness.spec import Workload
-from harness_plugins.speed.evaluation import Size, draw
-from harness_plugins.speed.gate import Bound
+from harness_plugins.speed.blocks import Blocks, interleave
+from harness_plugins.speed.comparison import Bound
+from harness_plugins.speed.inputs import Inputs
+from harness_plugins.speed.ratios import no_difference
 from harness_plugins.speed.repeats import SKIPPED
-from harness_plugins.speed.stopwatch import POOL, Direction, Stopwatch, Unsteady
+from harness_plugins.speed.stopwatch import POOL, Direction, Stopwatch, Unsteady, draw_pool
 
-#: Fewest and most blocks; how much a block takes at least, seconds; most calls in one.
-LEAST_BLOCKS, MOST_BLOCKS = 7, 40
-BLOCK_SECONDS, BLOCK_CALLS = 0.002, 25
-#: The same method twice must come out within this factor, or the machine is too noisy to judge.
-SAME = 1.05
+#: The name under which the control, a second copy of one method, takes part.
+_CONTROL = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """How many times as fast as something else: estimate and 90 % interval, from paired blocks on the log scale."""
+@dataclass(frozen=True)
+class Race:
+    """Built methods that are timed side by side on the same inputs."""
 
-    times: float
-    low: float
-    high: float
-
-    @property
-    def told(self) -> str:
-        """faster, slower, or neither."""
-        return "faster" if self.low > 1 else "slower" if self.high < 1 else "no difference"
-
-
-def ratio(baseline: Sequence[float], mine: Sequence[float]) -> Ratio:
-    """From seconds of the same blocks; the interval is the judge's, of the mean log ratio.
-
-    >>> ratio([2.0, 2.2, 1.8], [1.0, 1.1, 0.9])
-    Ratio(times=2.0, low=2.0, high=2.0)
-    """
-    found = _log_ratio(baseline, mine)
-    return Ratio(*(round(math.exp(x), 12) for x in (found.mean, found.low, found.high)))
-
-
-def _log_ratio(baseline: Sequence[float], mine: Sequence[float]) -> Interval:
-    logs = [math.log(b / m) for b, m in zip(baseline, mine, strict=True)]
-    return t_interval(logs, scale=max(1.0, *map(abs, logs)))
-
-
-def no_difference(baseline: Sequence[float], again: Sequence[float]) -> bool:
-    """Whether the same thing twice comes out as the same: its interval lies within 5 %.
-
-    >>> no_difference([1.0, 1.01, 0.99], [1.0, 1.0, 1.0]), no_difference([1.0, 2.0, 1.0], [1.0, 1.0, 1.0])
-    (True, False)
-    """
-    return position(_log_ratio(baseline, again), (-math.log(SAME), math.log(SAME))) == "inside"
-
-
-def interleave(
-    contestants: Mapping[str, Callable[[], float]],
-    budget: float,
-    settled: Callable[[Mapping[str, Sequence[float]]], bool] = lambda blocks: True,
-    seed: int = 0,
-    began: Callable[[str], None] = lambda name: None,
-) -> dict[str, list[float]]:
-    """Seconds per call of each contestant in each block. A contestant is called and gives its seconds.
-
-    In a block each comes once, in random order, with as many calls as make a few milliseconds; what counts of them
-    is the median. Where these are several, one more goes before them that does not count: a call of microseconds would
-    pay for what a slow rival left in the caches. ``budget`` in seconds decides how many blocks there are; twice as
-    many where that does not settle it. ``began`` is told whose calls are next.
-    """
-    order = random.Random(seed)
-    first = {}
-    for name, call in contestants.items():
-        began(name)
-        first[name] = min(call(), call())
-    calls = {name: min(BLOCK_CALLS, math.ceil(BLOCK_SECONDS / seconds)) for name, seconds in first.items()}
-    each = sum(calls[name] * seconds for name, seconds in first.items())
-    blocks: dict[str, list[float]] = {name: [] for name in contestants}
-    for stage in (1, 2):
-        count = stage * min(MOST_BLOCKS, max(LEAST_BLOCKS, round(budget / each)))
-        while len(next(iter(blocks.values()))) < count:
-            names = list(contestants)
-            order.shuffle(names)
-            for name in names:
-                began(name)
-                if calls[name] > 1:
-                    contestants[name]()
-                blocks[name].append(median(contestants[name]() for _ in range(calls[name])))
-        if settled(blocks):
-            break
-    return blocks
+    methods: Mapping[str, Any]
+    #: Which of them takes part a second time, as the control, and its second copy.
+    controlled: str
+    copy: Any
+    inputs: Inputs
+    direction: Direction
+    #: Seconds of blocks for each method, about.
+    budget: float
+    #: What each method must give (``gate.Examined.truths``), where that is known.
+    truths: Mapping[str, Sequence[Sequence[Bound]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,143 +47,125 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """What one direction took at one size."""
+    """What a race took."""
 
-    #: Seconds per call in each block, by method.
-    blocks: Mapping[str, Sequence[float]]
-    #: Those of the same method a second time.
+    #: Seconds per call in each block, by method; empty where the controlled method was dropped.
+    blocks: Blocks
+    #: Those of the control.
     control: Sequence[float]
-    #: Which method that was.
-    controlled: str
     #: Methods that were dropped while timed, with the reason.
     dropped: Mapping[str, Dropped]
 
 
-def time_methods(
-    built: Mapping[str, Any],
-    twin: Any,
-    controlled: str,
-    workload: Workload,
-    size: Size,
-    device: torch.device,
-    dtype: torch.dtype,
-    direction: Direction,
-    budget: float,
-    seed: int,
-    truths: Mapping[str, Sequence[Sequence[Bound]]] | None = None,
-    began: Callable[[str], None] = lambda name: None,
-) -> Times:
-    """Interleaved blocks of all methods, with ``twin``, a second copy of the one named ``controlled``, among them.
+def time_methods(race: Race, started: Callable[[str], None] = lambda name: None) -> Times:
+    """The interleaved blocks of all methods and of the control.
 
-    ``truths`` are those of the check (gate.Examined) for each method. ``began`` is told whose calls are next: where
-    the process ends, that was the cause.
+    ``started`` is called with the name of the method whose calls are next: where the process ends, it was the cause.
     """
-    first = Stopwatch(twin, workload, size, device, dtype, seed)
-    watches = {"": first, **{name: first.rival(method, workload) for name, method in built.items()}}
-    known = truths or {}
-    dropped: dict[str, Dropped] = {}
-
-    def tell(name: str) -> None:
-        began(name or controlled)
-
-    for name, watch in watches.items():
-        tell(name)
-        try:
-            watch.prepare(direction, known.get(name or controlled, ()))
-        except Exception as error:  # noqa: BLE001  a method may fail in any way, and costs itself alone
-            dropped[name] = _why(error)
+    timing = _Timing(race, started)
+    timing.prepare()
     gc.collect()
     gc.disable()
     try:
-        times = _raced(watches, controlled, direction, budget, dropped, seed, tell)
-        return _without_memory_of_inputs(times, watches, workload, size, (device, dtype), direction, seed, tell)
+        blocks = timing.blocks()
+        timing.drop_skipping(name for name in blocks if name != _CONTROL)
     finally:
         gc.enable()
+    return timing.times(blocks)
 
 
-def _raced(
-    watches: Mapping[str, Stopwatch],
-    controlled: str,
-    direction: Direction,
-    budget: float,
-    dropped: dict[str, Dropped],
-    seed: int,
-    tell: Callable[[str], None],
-) -> Times:
-    """Blocks of all that are left, again without one that failed or whose result did not stay the same."""
-    while not {"", controlled} & dropped.keys():
-        running = {name: _running(name, watch, direction) for name, watch in watches.items() if name not in dropped}
+class _Timing:
+    def __init__(self, race: Race, started: Callable[[str], None]) -> None:
+        self.race = race
+        self._started = started
+        self.dropped: dict[str, Dropped] = {}
+        pool = draw_pool(race.inputs)
+        contestants = {_CONTROL: race.copy, **race.methods}
+        self.watches = {name: Stopwatch(method, race.inputs, pool) for name, method in contestants.items()}
 
-        def settled(blocks: Mapping[str, Sequence[float]]) -> bool:
-            return no_difference(blocks[controlled], blocks[""])
-
-        try:
-            blocks = interleave(running, budget * len(running), settled, seed, tell)
-        except _Stopped as stopped:
-            dropped[stopped.name] = stopped.why
-        else:
-            return Times({n: b for n, b in blocks.items() if n}, blocks[""], controlled, dropped)
-    # Its twin is the same method.
-    why = dropped.pop("", None) or dropped[controlled]
-    return Times({}, (), controlled, {**dropped, controlled: why})
-
-
-def _without_memory_of_inputs(
-    times: Times,
-    watches: Mapping[str, Stopwatch],
-    workload: Workload,
-    size: Size,
-    place: tuple[torch.device, torch.dtype],
-    direction: Direction,
-    seed: int,
-    tell: Callable[[str], None],
-) -> Times:
-    """The times less those of methods that inputs never seen before slow down.
-
-    The race's inputs have come round many times by now: whatever was kept of them, and from whichever time on, is
-    in use.
-    """
-    dropped: dict[str, Dropped] = dict(times.dropped)
-    suspects = dict.fromkeys(times.blocks, 0.0)
-    # Once may be the machine's doing.
-    for attempt in range(2):
-        first = seed + 1000 + attempt * POOL
-        unseen = [draw(workload.inputs, size, *place, first + number) for number in range(POOL)] if suspects else []
-        gains = {}
-        for name in suspects:
-            tell(name)
+    def prepare(self) -> None:
+        for name, watch in self.watches.items():
+            self.started(name)
             try:
-                gains[name] = watches[name].gain(direction, unseen)
-            except Exception as error:  # noqa: BLE001  as above
-                dropped[name] = _why(error)
-        suspects = {name: gain for name, gain in gains.items() if gain >= SKIPPED}
-    for name, gain in suspects.items():
-        told = f"inputs of the race are {gain:.0f} times as fast as new ones: its work is skipped"
-        dropped[name] = Dropped("wrong", told)
-    blocks = {name: found for name, found in times.blocks.items() if name not in dropped}
-    if times.controlled in dropped:
-        return Times({}, (), times.controlled, dropped)
-    return Times(blocks, times.control, times.controlled, dropped)
+                watch.prepare(self.race.direction, self.race.truths.get(name or self.race.controlled, ()))
+            except Exception as error:  # noqa: BLE001  a method may fail in any way, and costs itself alone
+                self.dropped[name] = _reason(error)
+
+    def blocks(self) -> Blocks:
+        """Blocks of all that are left, repeated without a method that fails or whose result changes meanwhile."""
+        race = self.race
+        while not {_CONTROL, race.controlled} & self.dropped.keys():
+            contestants = {name: self._contestant(name) for name in self.watches if name not in self.dropped}
+
+            def settled(blocks: Blocks) -> bool:
+                return no_difference(blocks[race.controlled], blocks[_CONTROL])
+
+            budget = race.budget * len(contestants)
+            try:
+                return interleave(contestants, budget, settled, race.inputs.seed, self.started)
+            except _Stopped as stopped:
+                self.dropped[stopped.name] = stopped.reason
+        return {}
+
+    def drop_skipping(self, names: Iterable[str]) -> None:
+        """Drop methods that unseen inputs slow down.
+
+        The race's inputs have come round many times by now: whatever a method stored of them, and from whichever call
+        on, is in use.
+        """
+        race = self.race
+        suspects = dict.fromkeys(names, 0.0)
+        # Once may be the machine's doing.
+        for attempt in range(2):
+            unseen = draw_pool(race.inputs, first=1000 + attempt * POOL) if suspects else []
+            gains = {}
+            for name in suspects:
+                self.started(name)
+                try:
+                    gains[name] = self.watches[name].gain(race.direction, unseen)
+                except Exception as error:  # noqa: BLE001  as above
+                    self.dropped[name] = _reason(error)
+            suspects = {name: gain for name, gain in gains.items() if gain >= SKIPPED}
+        for name, gain in suspects.items():
+            cause = f"inputs of the race are {gain:.0f} times as fast as new ones: its work is skipped"
+            self.dropped[name] = Dropped("wrong", cause)
+
+    def times(self, blocks: Blocks) -> Times:
+        """The blocks without those of dropped methods; none where there is no control."""
+        controlled, dropped = self.race.controlled, dict(self.dropped)
+        if _CONTROL in dropped:
+            # The control is the same method.
+            dropped[controlled] = dropped.pop(_CONTROL)
+        if controlled in dropped:
+            return Times({}, (), dropped)
+        remaining = {name: seconds for name, seconds in blocks.items() if name not in dropped and name != _CONTROL}
+        return Times(remaining, blocks[_CONTROL], dropped)
+
+    def started(self, name: str) -> None:
+        self._started(name or self.race.controlled)
+
+    def _contestant(self, name: str) -> Callable[[], float]:
+        watch = self.watches[name]
+
+        def call() -> float:
+            try:
+                return watch.seconds(self.race.direction)
+            except Exception as error:
+                raise _Stopped(name, _reason(error)) from error
+
+        return call
 
 
 class _Stopped(Exception):
-    def __init__(self, name: str, why: Dropped) -> None:
-        self.name, self.why = name, why
+    """A method failed in the middle of the blocks."""
+
+    def __init__(self, name: str, reason: Dropped) -> None:
+        self.name, self.reason = name, reason
 
 
-def _why(error: Exception) -> Dropped:
+def _reason(error: Exception) -> Dropped:
     if isinstance(error, Unsteady):
         return Dropped("wrong", str(error))
     if place := ran_out(error):
         return Dropped("memory", f"while timed: {place}")
     return Dropped("raised", f"while timed: {explain(error)}")
-
-
-def _running(name: str, watch: Stopwatch, direction: Direction) -> Callable[[], float]:
-    def run() -> float:
-        try:
-            return watch.seconds(direction)
-        except Exception as error:
-            raise _Stopped(name, _why(error)) from error
-
-    return run

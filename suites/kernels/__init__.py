@@ -1,1 +1,1 @@
-"""Benchmarks of kernels, for asv and for pytest-benchmark, made from the registry's workloads."""
+"""Benchmarks of kernels, for asv and for pytest-benchmark, generated from the registry's workloads."""

@@ -1,8 +1,8 @@
-"""asv's benchmarks, made from the registry: a class for each workload and method, other people's plugins' too.
+"""asv's benchmarks, generated from the registry: a class for each workload and method, of third parties' plugins too.
 
-This file is the working tree's while the packages are a commit's, which may be older: what it does not have is skipped.
-Two sizes: every dimension's smallest, and every dimension's middle one; ``harness bench`` has all. One thread: more
-make times noisier.
+This file is the working tree's; the packages may be an older commit's, and what that commit lacks is skipped. Two
+sizes: every dimension's smallest, and every dimension's middle one; ``harness bench`` has all. One thread: more make
+times noisier.
 """
 
 from __future__ import annotations
@@ -29,33 +29,34 @@ except ImportError:
 
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-#: Methods that take longer for one call, in seconds, are skipped.
+#: Methods whose call takes longer, in seconds, are skipped.
 SLOW = 2.0
-#: Peaks below this, in bytes, are shown as this: what the allocator rounds is no regression.
+#: Smaller peaks, in bytes, are shown as this one: rounding by the allocator is no regression.
 LEAST_PEAK = 4_000_000
-#: Freed blocks that are kept, in bytes: few enough for memory to be exact, and as many as in a long run, for times.
+#: Freed blocks that the process keeps, in bytes: few enough for exact memory, and as many as a long run keeps.
 LEAST_KEPT, MOST_KEPT = 2**16, 2**25
 
 
 def few_sizes(workload: harness.Workload) -> list[str]:
-    """Sizes as asv shows them: ``batch=256 dimension=128``."""
-    few = zip(*((values[0], values[len(values) // 2]) for values in workload.sizes.values()), strict=True)
-    return list(dict.fromkeys(" ".join(f"{k}={v}" for k, v in zip(workload.sizes, size, strict=True)) for size in few))
+    """Two sizes as asv shows them: ``batch=256 dimension=128``."""
+    sizes = zip(*((values[0], values[len(values) // 2]) for values in workload.sizes.values()), strict=True)
+    labels = [" ".join(f"{k}={v}" for k, v in zip(workload.sizes, size, strict=True)) for size in sizes]
+    return list(dict.fromkeys(labels))
 
 
 @functools.cache
 def prepared(workload_name: str, method_name: str, device: str, size: str) -> Callable[[], None]:
-    """One forward and backward call, ready to be timed. asv sets up anew before each call; this is done once.
+    """One forward and backward call, ready to be timed. asv sets up before each call; this is done once.
 
-    What cannot be timed raises NotImplementedError, with the reason on stderr: any other error would cost asv its
+    Raises NotImplementedError for what cannot be timed, with the reason on stderr: any other error would cost asv its
     whole table of comparisons.
     """
     try:
         return _prepare(workload_name, method_name, torch.device(device), size)
     except Exception as error:
-        told = f"{method_name} on {workload_name}, {size}: {type(error).__name__}: {error}"
-        print(told, file=sys.stderr)  # noqa: T201
-        raise NotImplementedError(told) from error
+        reason = f"{method_name} on {workload_name}, {size}: {type(error).__name__}: {error}"
+        print(reason, file=sys.stderr)  # noqa: T201
+        raise NotImplementedError(reason) from error
 
 
 def _prepare(workload_name: str, method_name: str, device: torch.device, size: str) -> Callable[[], None]:
@@ -64,13 +65,13 @@ def _prepare(workload_name: str, method_name: str, device: torch.device, size: s
     workload, method = harness.workloads()[workload_name], harness.methods()[method_name]
     call = resolve(workload.call)
     tensors = resolve(workload.inputs)(torch.Generator().manual_seed(0), device, torch.float32, **dimensions)
-    wanted = [t for t in tensors if t.requires_grad]
+    variables = [t for t in tensors if t.requires_grad]
     built = method.create()
 
     def once() -> None:
         value = call(built, *tensors)
         if value.requires_grad:
-            torch.autograd.grad(value, wanted, allow_unused=True)
+            torch.autograd.grad(value, variables, allow_unused=True)
         if device.type != "cpu":
             torch.cuda.synchronize()
 
@@ -84,11 +85,11 @@ def _prepare(workload_name: str, method_name: str, device: torch.device, size: s
 
 
 class TooSlow(Exception):
-    """A call takes longer than benchmarks of commits should."""
+    """A call takes too long for a benchmark of commits."""
 
 
 class Wrong(Exception):
-    """The method is not right on this workload, so that it gets no time."""
+    """The method is wrong on this workload and gets no time."""
 
 
 def _refuse_wrong(
@@ -106,7 +107,7 @@ def _refuse_wrong(
 
 
 class Kernel:
-    """What the generated classes share."""
+    """The base of the generated classes."""
 
     workload: str
     method: str
@@ -116,7 +117,7 @@ class Kernel:
     sample_time = 0.02
 
     def setup(self, device: str, size: str) -> None:
-        """A call that is known to be right."""
+        """Prepare a call, which is checked."""
         keep_freed_blocks(LEAST_KEPT)
         self._once = prepared(self.workload, self.method, device, size)
         keep_freed_blocks(MOST_KEPT)
@@ -156,16 +157,16 @@ def _generate() -> None:
                 "__module__": __name__,
             }
             for inherited in ("time_forward_and_backward", "track_peak_memory"):
-                members[inherited] = _own(getattr(Kernel, inherited))
+                members[inherited] = _copy(getattr(Kernel, inherited))
             globals()[name] = type(name, (Kernel,), members)
 
 
-def _own(function):  # type: ignore[no-untyped-def]
-    """A copy: asv tells benchmarks of one function object apart by nothing."""
-    made = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
-    made.__dict__.update(function.__dict__)
-    made.__doc__ = function.__doc__
-    return made
+def _copy(function):  # type: ignore[no-untyped-def]
+    """A copy of a function: asv takes benchmarks of one function object for one benchmark."""
+    copy = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
+    copy.__dict__.update(function.__dict__)
+    copy.__doc__ = function.__doc__
+    return copy
 
 
 _generate()

@@ -15,32 +15,33 @@ import torch
 
 import harness
 from harness.errors import HarnessError
-from harness.spec import Method, Workload, resolve
-from harness_plugins.speed.evaluation import draw, synchronise
-from harness_plugins.speed.gate import examine
+from harness.planning.setting import label
+from harness.spec import Method, Workload
+from harness_plugins.speed.evaluation import synchronise
+from harness_plugins.speed.gate import Family, examine_family
+from harness_plugins.speed.inputs import Inputs, differentiable
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-#: Methods that take longer for one call, in seconds, are skipped.
+#: Methods whose call takes longer, in seconds, are skipped.
 SLOW = 2.0
 
 
 def _cases() -> Iterator[Any]:
     for workload in harness.workloads().values():
-        few = zip(*((values[0], values[len(values) // 2]) for values in workload.sizes.values()), strict=True)
-        for values in dict.fromkeys(few):
+        sizes = zip(*((values[0], values[len(values) // 2]) for values in workload.sizes.values()), strict=True)
+        for values in dict.fromkeys(sizes):
             size = dict(zip(workload.sizes, values, strict=True))
-            label = " ".join(f"{k}={v}" for k, v in size.items())
             for method in harness.methods().values():
                 if method.role == workload.role:
-                    yield pytest.param(workload, method, size, id=f"{method.name}-{workload.name} {label}")
+                    yield pytest.param(workload, method, size, id=f"{method.name}-{workload.name} {label(size, size)}")
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("workload", "method", "size"), list(_cases()))
 def test_kernel(benchmark: Any, workload: Workload, method: Method, size: dict[str, int], device: str) -> None:
-    place = torch.device(device)
-    call, tensors = resolve(workload.call), draw(workload.inputs, size, place, torch.float32, 0)
-    wanted = [t for t in tensors if t.requires_grad]
+    inputs = Inputs(workload, size, torch.device(device), torch.float32)
+    call, tensors = inputs.call, inputs.draw()
+    variables = differentiable(tensors)
     try:
         built = method.create()
         call(built, *tensors)
@@ -50,8 +51,8 @@ def test_kernel(benchmark: Any, workload: Workload, method: Method, size: dict[s
     def once() -> None:
         value = call(built, *tensors)
         if value.requires_grad:
-            torch.autograd.grad(value, wanted, allow_unused=True)
-        synchronise(place)
+            torch.autograd.grad(value, variables, allow_unused=True)
+        synchronise(inputs.device)
 
     once()
     begin = time.perf_counter()
@@ -59,9 +60,9 @@ def test_kernel(benchmark: Any, workload: Workload, method: Method, size: dict[s
     if (seconds := time.perf_counter() - begin) > SLOW:
         pytest.skip(f"a call takes {seconds:.1f} s")
     reference = harness.methods()[method.reference or method.name]
-    wrong = [fault for fault in examine(method, workload, size, place, torch.float32, 0, reference) if fault.blocks]
+    faults = examine_family(Family([method], reference), inputs).faults[method.name]
+    wrong = [fault for fault in faults if fault.blocks]
     assert not wrong, f"{method.name} is wrong and gets no time: {wrong[0].found} ({wrong[0].inputs})"
-    label = " ".join(f"{k}={v}" for k, v in size.items())
-    benchmark.group = f"{workload.role}: {workload.name}, {label}, {device}"
+    benchmark.group = f"{workload.role}: {workload.name}, {label(size, size)}, {device}"
     benchmark.name = method.name
     benchmark(once)

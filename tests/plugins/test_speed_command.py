@@ -10,14 +10,16 @@ import sys
 import pytest
 import torch
 
-import harness
 from harness.cli import main
 from harness.registry import load_registry
-from harness_plugins.speed import work
-from harness_plugins.speed.apart import Ended, Limits, run_apart
-from harness_plugins.speed.command import choose
-from harness_plugins.speed.gate import NotForThisWorkload, examine
+from harness_plugins.speed import measurements
+from harness_plugins.speed.conditions import Conditions
+from harness_plugins.speed.gate import Examined, NotForThisWorkload, examine
+from harness_plugins.speed.inputs import smallest_size
+from harness_plugins.speed.own_process import Failure, Limits, run_in_process
+from harness_plugins.speed.selection import Selection, comparisons
 
+REGISTRY = load_registry()
 PLUGIN = """
 import os, time
 import torch
@@ -161,7 +163,7 @@ def test_the_table_names_what_has_no_time_with_its_reason(ran):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["activatoin"], "unknown role or workload 'activatoin'; did you mean 'activation'?"),
         (["activation", "--device", "cpuu"], "unknown device 'cpuu'; did you mean 'cpu'?"),
@@ -184,13 +186,13 @@ def test_the_table_names_what_has_no_time_with_its_reason(ran):
         (["activation", "-o", "."], "as bench.json"),
     ],
 )
-def test_wrong_input_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, capsys, arguments, told):
+def test_wrong_input_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["harness", "bench", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    assert told in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
     assert not list(tmp_path.iterdir())
 
 
@@ -200,44 +202,52 @@ def _talks(send):
 
 
 def test_what_a_process_sent_before_it_failed_is_there():
-    first, ended = run_apart(_talks, (), Limits(30))
+    first, failure = run_in_process(_talks, (), Limits(30))
     assert first == "one"
-    assert isinstance(ended, Ended)
-    assert ended.why == "raised" and ended.cause.startswith("RuntimeError: then fails (test_speed_command.py:")
+    assert isinstance(failure, Failure)
+    assert failure.status == "raised" and failure.cause.startswith("RuntimeError: then fails (test_speed_command.py:")
 
 
 def test_one_axis_given_twice_takes_both_values():
     only = ("grades=2", "grades=6", "pairs=1024", "method=cosent", "method=cosine-mse")
-    (chosen,) = choose(load_registry(), ["matching/pairs"], only, None)
-    assert chosen.sizes == ({"pairs": 1024, "grades": 2}, {"pairs": 1024, "grades": 6})
-    assert {m.name for m in chosen.methods} == {"cosent", "cosine-mse", "cosent-dense"}
+    (comparison,) = comparisons(Selection(["matching/pairs"], only), REGISTRY)
+    assert comparison.sizes == ({"pairs": 1024, "grades": 2}, {"pairs": 1024, "grades": 6})
+    assert {m.name for m in comparison.methods} == {"cosent", "cosine-mse", "cosent-dense"}
 
 
 def test_sizes_of_ones_own_stand_in_place_of_the_listed_ones_and_meet_those_of_other_dimensions():
-    found = load_registry()
-    (chosen,) = choose(found, ["matching/pairs"], (), None, ["pairs=65536,512", "pairs=512"])
-    grades = found.workloads["matching/pairs"].sizes["grades"]
-    assert chosen.sizes == tuple({"pairs": n, "grades": g} for n in (512, 65536) for g in grades)
-    others = choose(found, ["matching/pairs", "activation"], (), None, ["pairs=512"])
-    listed = found.workloads["activation/elements"].sizes["elements"]
-    assert [s["elements"] for one in others if one.workload.role == "activation" for s in one.sizes] == list(listed)
+    own = Selection(["matching/pairs"], sizes=["pairs=65536,512", "pairs=512"])
+    (comparison,) = comparisons(own, REGISTRY)
+    grades = REGISTRY.workloads["matching/pairs"].sizes["grades"]
+    assert comparison.sizes == tuple({"pairs": n, "grades": g} for n in (512, 65536) for g in grades)
+    others = comparisons(Selection(["matching/pairs", "activation"], sizes=["pairs=512"]), REGISTRY)
+    listed = REGISTRY.workloads["activation/elements"].sizes["elements"]
+    assert [s["elements"] for c in others if c.workload.role == "activation" for s in c.sizes] == list(listed)
 
 
 def test_an_option_goes_to_the_methods_that_have_it_and_to_their_references(monkeypatch):
-    found = load_registry()
-    only = ["method=infonce"]
-    chosen = choose(found, ["contrastive-loss", "activation"], [], None, ["batch=8"], ["temperature=0.05"])
-    assert [one.settings for one in chosen if one.workload.role == "activation"] == [()]
-    (chosen,) = choose(found, ["contrastive-loss"], only, None, ["batch=8"], ["temperature=0.05"])
+    temperature, batch = ["temperature=0.05"], ["batch=8"]
+    both = Selection(["contrastive-loss", "activation"], sizes=batch, options=temperature)
+    of_roles = {comparison.workload.role: comparison.options for comparison in comparisons(both, REGISTRY)}
+    assert of_roles["activation"] == ()
+    only = Selection(["contrastive-loss"], ["method=infonce"], sizes=batch, options=temperature)
+    (comparison,) = comparisons(only, REGISTRY)
     seen = []
 
-    def examine(methods, *places, **_):
-        seen.extend(one.create().temperature for one in (*methods, places[-1]))
+    def examine(family, *_, **__):
+        seen.extend(method.create().temperature for method in (*family.methods, family.reference))
+        return Examined({}, ())
 
-    monkeypatch.setattr(work, "examine_all", examine)
-    size = tuple(chosen.sizes[0].items())
-    place = work.Place(chosen.workload.name, size, "cpu", "float32", torch.get_num_threads(), (), 0, chosen.settings)
-    work.check([].append, place, ["infonce"], "infonce-dense", False)
+    monkeypatch.setattr(measurements, "examine_family", examine)
+    conditions = Conditions(
+        workload=comparison.workload.name,
+        size=tuple(comparison.sizes[0].items()),
+        device="cpu",
+        dtype="float32",
+        threads=torch.get_num_threads(),
+        options=comparison.options,
+    )
+    measurements.send_faults([].append, conditions, measurements.Check(("infonce",), "infonce-dense", False))
     assert seen == [0.05, 0.05]
 
 
@@ -261,24 +271,22 @@ def test_forward_alone_asks_for_no_gradient_and_shows_none(tmp_path):
     assert "forward and backward" not in pages[-1].read_text()
 
 
-WORKLOADS = harness.workloads()
 #: A plain form that overflows, and sums over paths whose scores are thousands.
 KNOWN = {"softplus-naive": "large", "gelu": "left tail", "crf-bio": "huge scores"}
 
 
 @pytest.mark.parametrize(
     ("workload", "method"),
-    [(w.name, m.name) for w in WORKLOADS.values() for m in harness.methods().values() if m.role == w.role],
+    [(w.name, m.name) for w in REGISTRY.workloads.values() for m in REGISTRY.methods.values() if m.role == w.role],
 )
 # torch.compile warns of what torch itself does inside of it.
 @pytest.mark.filterwarnings("default")
 @pytest.mark.slow
 def test_every_method_is_right_at_the_smallest_size_of_its_workload(workload, method):
-    found, mine = WORKLOADS[workload], harness.methods()[method]
-    size = {name: values[0] for name, values in found.sizes.items()}
-    reference = harness.methods()[mine.reference or method]
+    declared, inputs = REGISTRY.methods[method], REGISTRY.workloads[workload]
+    reference = REGISTRY.methods[declared.reference or method]
     try:
-        faults = examine(mine, found, size, torch.device("cpu"), torch.float32, 0, reference)
+        faults = examine(declared, inputs, smallest_size(inputs), torch.device("cpu"), torch.float32, 0, reference)
     except (ImportError, NotForThisWorkload) as error:
         pytest.skip(str(error))
     assert {f.inputs for f in faults if f.blocks} == ({KNOWN[method]} if method in KNOWN else set()), faults

@@ -15,6 +15,8 @@ import harness
 from harness.spec import Method, Workload
 from harness_plugins.efficient_global_pointer.heads import EfficientGlobalPointer
 from harness_plugins.speed import gate, timing
+from harness_plugins.speed.gate import Family
+from harness_plugins.speed.inputs import Inputs
 
 DEVICE, DTYPE = torch.device("cpu"), torch.float32
 SIZE = {"n": 2000}
@@ -100,16 +102,16 @@ def raises(*_):
 
 
 class ByAddress:
-    """Keeps what it made of an input under its address."""
+    """Stores its softplus of an input under the input's address."""
 
     def __init__(self):
-        self.kept = {}
+        self.stored = {}
 
     def __call__(self, first, second):
         key = (first.data_ptr(), first._version)
-        if key not in self.kept:
-            self.kept[key] = torch.nn.functional.softplus(first).detach()
-        return self.kept[key] * second + (right(first, second) - right(first.detach(), second))
+        if key not in self.stored:
+            self.stored[key] = torch.nn.functional.softplus(first).detach()
+        return self.stored[key] * second + (right(first, second) - right(first.detach(), second))
 
 
 class OnlyWithoutGradients:
@@ -136,15 +138,24 @@ class LeavesWorkRunning:
 
     def __call__(self, first, second):
         output = right(first, second)
-        wanted = output.detach().clone()
+        result = output.detach().clone()
         output.data.zero_()
-        threading.Timer(0.01, lambda: output.data.copy_(wanted)).start()
+        threading.Timer(0.01, lambda: output.data.copy_(result)).start()
         return output
+
+
+INPUTS = Inputs(WORKLOAD, SIZE, DEVICE, DTYPE)
 
 
 def faults(build, size=SIZE, **more):
     method = Method(name="planted", role="pair", build=build, reference="right")
-    return gate.examine(method, WORKLOAD, size, DEVICE, DTYPE, 0, REFERENCE, **more)
+    examined = gate.examine_family(Family([method], REFERENCE, **more), replace(INPUTS, size=size))
+    return examined.faults["planted"]
+
+
+def race(methods, copy, controlled, direction="both", budget=0.02, inputs=INPUTS, truths=None, **more):
+    contest = timing.Race(methods, controlled, copy, inputs, direction, budget, truths or {})
+    return timing.time_methods(contest, **more)
 
 
 def test_a_right_kernel_has_no_faults():
@@ -168,17 +179,17 @@ def test_a_right_kernel_has_no_faults():
     ],
 )
 def test_a_planted_fault_is_found(build, check, inputs):
-    found = faults(build)
-    assert (check, inputs, True) in {(f.check, f.inputs, f.blocks) for f in found}, found
+    planted = faults(build)
+    assert (check, inputs, True) in {(f.check, f.inputs, f.blocks) for f in planted}, planted
 
 
 def test_a_fault_at_one_size_is_found_at_that_size_alone():
     assert faults(lambda: wrong_at_one_size, {"n": 1000}) == []
 
 
-def test_what_is_kept_by_address_is_right_at_first_and_found_when_the_memory_holds_something_else():
-    found = faults(ByAddress)
-    assert found and all("off by" in fault.found for fault in found)
+def test_what_is_stored_by_address_is_right_at_first_and_found_when_the_memory_holds_something_else():
+    stale = faults(ByAddress)
+    assert stale and all("off by" in fault.found for fault in stale)
     kernel, (first, second) = ByAddress(), inputs(torch.Generator().manual_seed(0), DEVICE, DTYPE, 100)
     torch.testing.assert_close(kernel(first, second), right(first, second))
 
@@ -186,9 +197,9 @@ def test_what_is_kept_by_address_is_right_at_first_and_found_when_the_memory_hol
 @pytest.mark.parametrize("position", [0, 1])
 def test_a_wrong_gradient_of_any_input_is_found(monkeypatch, position):
     monkeypatch.setattr(Formed, "factors", tuple(1.001 if i == position else 1.0 for i in range(2)))
-    found = faults(lambda: Formed.apply)
-    assert {f.check for f in found} == {"gradient"}
-    assert all(f"gradient of input {position} is off by 0.001" in f.found for f in found)
+    wrong = faults(lambda: Formed.apply)
+    assert {f.check for f in wrong} == {"gradient"}
+    assert all(f"gradient of input {position} is off by 0.001" in f.found for f in wrong)
 
 
 def test_a_backward_pass_that_ignores_what_comes_from_above_is_found(monkeypatch):
@@ -196,9 +207,9 @@ def test_a_backward_pass_that_ignores_what_comes_from_above_is_found(monkeypatch
     assert {f.check for f in faults(lambda: Formed.apply)} == {"gradient"}
 
 
-def test_a_second_derivative_that_is_wrong_without_a_word_is_a_note_and_blocks_nothing():
-    (found,) = faults(lambda: Formed.apply, second_order=True)
-    assert (found.check, found.blocks) == ("second-order", False)
+def test_a_second_derivative_that_is_wrong_without_an_error_is_a_note_and_blocks_nothing():
+    (fault,) = faults(lambda: Formed.apply, second_order=True)
+    assert (fault.check, fault.blocks) == ("second-order", False)
     once = type(
         "Once", (Formed,), {"backward": staticmethod(torch.autograd.function.once_differentiable(Formed.backward))}
     )
@@ -224,7 +235,7 @@ def test_while_timed_a_result_that_is_not_what_it_was_drops_the_method_and_no_ot
             return right(first, second) if Lazy.calls < 8 else torch.zeros_like(first) * second
 
     built = {"right": right, "lazy": Lazy()}
-    times = timing.time_methods(built, right, "right", WORKLOAD, SIZE, DEVICE, DTYPE, "both", 0.02, 0)
+    times = race(built, right, "right")
     assert set(times.blocks) == {"right"}
     assert "where it gave" in times.dropped["lazy"].cause
 
@@ -240,21 +251,21 @@ def test_while_timed_work_that_is_left_running_is_noticed():
             return right(first, second) if Late.calls < 8 else LeavesWorkRunning()(first, second)
 
     built = {"right": right, "late": Late()}
-    times = timing.time_methods(built, right, "right", WORKLOAD, SIZE, DEVICE, DTYPE, "forward", 0.02, 0)
+    times = race(built, right, "right", "forward")
     assert set(times.dropped) == {"late"}
 
 
 class StaleSpans(EfficientGlobalPointer):
-    """Keeps its loss and the loss's slope under the address of the states."""
+    """Stores its loss and the loss's slope under the address of the states."""
 
     def loss(self, hidden, mask, spans):
-        kept = self.__dict__.setdefault("_kept", {})
-        if hidden.data_ptr() not in kept:
+        stored = self.__dict__.setdefault("_stored", {})
+        if hidden.data_ptr() not in stored:
             states = hidden.detach().clone().requires_grad_()
             with torch.enable_grad():
                 value = super().loss(states, mask, spans)
-            kept[hidden.data_ptr()] = value.detach(), *torch.autograd.grad(value, states)
-        value, slope = kept[hidden.data_ptr()]
+            stored[hidden.data_ptr()] = value.detach(), *torch.autograd.grad(value, states)
+        value, slope = stored[hidden.data_ptr()]
         return value + ((hidden - hidden.detach()) * slope).sum()
 
 
@@ -263,37 +274,36 @@ SCORER = harness.methods()["efficient-global-pointer"]
 TEXTS = {"batch": 2, "types": 3, "length": 8, "width": 16}
 
 
-def test_what_a_span_scorer_that_the_workload_makes_keeps_by_address_is_found():
+def test_what_a_span_scorer_that_the_workload_builds_stores_by_address_is_found():
     reference = harness.methods()[SCORER.reference]
-    found = gate.examine(replace(SCORER, build=StaleSpans), SPANS, TEXTS, DEVICE, DTYPE, 0, reference)
-    assert any(f.blocks and "off by" in f.found for f in found), found
+    stale = gate.examine(replace(SCORER, build=StaleSpans), SPANS, TEXTS, DEVICE, DTYPE, 0, reference)
+    assert any(f.blocks and "off by" in f.found for f in stale), stale
 
 
 def test_a_race_compares_with_what_the_reference_gave_and_not_with_the_method_itself():
     reference = harness.methods()[SCORER.reference]
-    examined = gate.examine_all([SCORER], SPANS, TEXTS, DEVICE, DTYPE, 0, reference)
+    inputs = Inputs(SPANS, TEXTS, DEVICE, DTYPE)
+    examined = gate.examine_family(Family([SCORER], reference), inputs)
     assert examined.faults[SCORER.name] == []
     built = {"right": SCORER.create(), "stale": StaleSpans()}
     truths = dict.fromkeys(built, examined.truths)
-    twin = SCORER.create()
-    times = timing.time_methods(built, twin, "right", SPANS, TEXTS, DEVICE, DTYPE, "both", 0.005, 0, truths)
+    times = race(built, SCORER.create(), "right", budget=0.005, inputs=inputs, truths=truths)
     assert set(times.blocks) == {"right"}
     assert times.dropped["stale"].status == "wrong"
     assert "where the reference gives" in times.dropped["stale"].cause
 
 
 @pytest.mark.parametrize("direction", ["forward", "both"])
-def test_a_gradient_or_value_that_the_reference_has_not_is_dropped_from_a_race(monkeypatch, direction):
+def test_a_gradient_or_value_that_is_not_the_references_is_dropped_from_a_race(monkeypatch, direction):
     monkeypatch.setattr(Formed, "factors", (1.0, 1.001))
-    truths = gate.examine_all([REFERENCE], WORKLOAD, SIZE, DEVICE, DTYPE, 0, REFERENCE).truths
+    truths = gate.examine_family(Family([REFERENCE], REFERENCE), INPUTS).truths
     built = {"right": right, "slope": Formed.apply, "value": off_by_a_factor}
-    known = dict.fromkeys(built, truths)
-    times = timing.time_methods(built, right, "right", WORKLOAD, SIZE, DEVICE, DTYPE, direction, 0.002, 0, known)
+    times = race(built, right, "right", direction, budget=0.002, truths=dict.fromkeys(built, truths))
     assert set(times.dropped) == ({"slope", "value"} if direction == "both" else {"value"})
 
 
 class Remembers:
-    """Right each time, and quick from the given sighting of the same numbers on."""
+    """Right each time, and quick from this sighting of the same numbers on."""
 
     def __init__(self, sighting):
         self.seen, self.sighting = Counter(), sighting
@@ -310,7 +320,7 @@ class Remembers:
 def test_work_that_is_skipped_from_some_sighting_on_is_found_by_new_inputs_after_the_race(sighting):
     slow = Remembers(10**9)
     built = {"slow": slow, "memo": Remembers(sighting)}
-    times = timing.time_methods(built, slow, "slow", WORKLOAD, SIZE, DEVICE, DTYPE, "forward", 0.02, 0)
+    times = race(built, slow, "slow", "forward")
     assert set(times.blocks) == {"slow"}
     assert "times as fast as new ones: its work is skipped" in times.dropped["memo"].cause
 
@@ -326,11 +336,9 @@ def test_a_method_that_fails_in_the_middle_of_a_race_costs_itself_alone():
             return right(first, second)
 
     built = {"right": right, "leaks": Leaks(), "formed": Formed.apply}
-    began = []
-    times = timing.time_methods(
-        built, right, "right", WORKLOAD, SIZE, DEVICE, DTYPE, "both", 0.02, 0, began=began.append
-    )
+    started = []
+    times = race(built, right, "right", started=started.append)
     assert set(times.blocks) == {"right", "formed"}
     assert times.dropped["leaks"].status == "raised"
     assert times.dropped["leaks"].cause.startswith("while timed: ValueError: no handles left")
-    assert set(began) == set(built)
+    assert set(started) == set(built)

@@ -9,9 +9,10 @@ import torch
 
 from harness.errors import CannotRunHere
 from harness.registry import load_registry
-from harness_plugins.speed import gate
-from harness_plugins.speed import race as races
-from harness_plugins.speed.gate import Examined, Fault
+from harness_plugins.speed import race as cells
+from harness_plugins.speed.comparison import Fault
+from harness_plugins.speed.gate import Examined, examine_family
+from harness_plugins.speed.inputs import Inputs
 from harness_plugins.speed.timing import Times
 
 DEFAULTS = {
@@ -24,11 +25,11 @@ DEFAULTS = {
 }
 
 
-def race(role, method, built=None, **options):
+def race(role, method, **options):
     """The metrics of one cell; options of the method among the task's."""
     registry = load_registry()
-    found = registry.methods[method]
-    own = {name: value for name, value in options.items() if name in found.options}
+    declared = registry.methods[method]
+    own = {name: value for name, value in options.items() if name in declared.options}
     task = f"speed/{role}"
     cell = types.SimpleNamespace(task=task, method=method, options={**DEFAULTS, **options})
     run = types.SimpleNamespace(
@@ -39,60 +40,59 @@ def race(role, method, built=None, **options):
         seed=0,
         named=registry.named(method, task, cell.options),
     )
-    return races.race(found.create(**own) if built is None else built, run)
+    return cells.race(declared.create(**own), run)
 
 
 @pytest.fixture
 def watched(monkeypatch):
     """What is examined and what is raced, while no clock runs."""
     seen = {"examined": [], "raced": {}, "control": [1.0, 1.0, 1.0], "budgets": []}
-    real = gate.examine_all
 
-    def examine(methods, workload, size, device, dtype, seed, reference, **more):
-        (method,) = methods
-        seen["examined"].append((method.name, method.create(), reference.create()))
+    def examine(family, inputs):
+        (method,) = family.methods
+        seen["examined"].append((method.name, method.create(), family.reference.create()))
         if seen.get("really"):
-            return real(methods, workload, size, device, dtype, seed, reference, **more)
+            return examine_family(family, inputs)
         return Examined({method.name: list(seen.get("faults", {}).get(method.name, ()))}, ())
 
-    def race_them(built, twin, controlled, *rest):
-        *_, budget, _, truths = rest
-        seen["raced"] = {**built, "twin": twin}
-        seen["truths"] = truths
-        seen["budgets"].append(budget)
-        return Times({"mine": [0.5, 0.5, 0.5], "theirs": [1.0, 1.0, 1.0]}, seen["control"], controlled, {})
+    def time_nothing(race):
+        seen["raced"] = {**race.methods, "copy": race.copy}
+        seen["truths"] = race.truths
+        seen["budgets"].append(race.budget)
+        return Times({"method": [0.5, 0.5, 0.5], "against": [1.0, 1.0, 1.0]}, seen["control"], {})
 
-    monkeypatch.setattr(races, "examine_all", examine)
-    monkeypatch.setattr(races, "time_methods", race_them)
+    monkeypatch.setattr(cells, "examine_family", examine)
+    monkeypatch.setattr(cells, "time_methods", time_nothing)
     return seen
 
 
 def test_an_option_that_both_have_is_set_on_both_sides_and_on_their_references(watched):
-    found = race("contrastive-loss", "infonce", against="infonce-cross-entropy", temperature=0.03)
-    assert found["times_baseline"] == pytest.approx(2.0)
-    assert {name: one.temperature for name, one in watched["raced"].items()} == {
-        "mine": 0.03,
-        "theirs": 0.03,
-        "twin": 0.03,
+    metrics = race("contrastive-loss", "infonce", against="infonce-cross-entropy", temperature=0.03)
+    assert metrics["times_baseline"] == pytest.approx(2.0)
+    assert {name: built.temperature for name, built in watched["raced"].items()} == {
+        "method": 0.03,
+        "against": 0.03,
+        "copy": 0.03,
     }
     assert [reference.temperature for _, _, reference in watched["examined"]] == [0.03, 0.03]
 
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_both_objects_that_are_raced_are_examined_as_compiled(watched, monkeypatch, compiled):
-    made = []
+    compiled_methods = []
 
     def compile_nothing(method, dynamic):
         assert dynamic is False
-        made.append(lambda x: method(x))
-        return made[-1]
+        compiled_methods.append(lambda x: method(x))
+        return compiled_methods[-1]
 
     monkeypatch.setattr(torch, "compile", compile_nothing)
     race("activation", "squareplus-plain", against="softplus", compiled=compiled)
     examined = {name: built for name, built, _ in watched["examined"]}
-    assert examined["squareplus-plain"] is watched["raced"]["mine"]
-    assert examined["softplus"] is watched["raced"]["theirs"]
-    assert (examined["squareplus-plain"] in made) == (watched["raced"]["twin"] in made) == compiled
+    assert examined["squareplus-plain"] is watched["raced"]["method"]
+    assert examined["softplus"] is watched["raced"]["against"]
+    assert (examined["squareplus-plain"] in compiled_methods) == compiled
+    assert (watched["raced"]["copy"] in compiled_methods) == compiled
 
 
 @pytest.mark.parametrize("name", ["squareplus-plain", "softplus"])
@@ -106,14 +106,15 @@ def test_alone_a_race_must_find_what_the_reference_gives_when_nothing_stands_aro
     watched["really"] = True
     race("activation", "relu", against="softplus", direction="alone", workload_size="elements=1000")
     workload = load_registry().workloads["activation/elements"]
-    for number, ((exact, allowed),) in enumerate(watched["truths"]["theirs"]):
-        (x,) = gate.draw(workload.inputs, {"elements": 1000}, torch.device("cpu"), torch.float32, number)
+    inputs = Inputs(workload, {"elements": 1000}, torch.device("cpu"), torch.float32)
+    for number, ((exact, allowed),) in enumerate(watched["truths"]["against"]):
+        (x,) = inputs.draw(number)
         norm = float(torch.nn.functional.softplus(x.detach().double()).norm())
         assert exact == pytest.approx(norm, rel=1e-12)
         assert 0 < allowed < 1e-4 * norm
 
 
-def test_a_machine_that_is_too_noisy_is_tried_with_twice_the_blocks_and_then_told(watched):
+def test_a_machine_that_is_too_noisy_is_tried_with_twice_the_blocks_and_then_reported(watched):
     watched["control"] = [1.2, 1.2, 1.2]
     with pytest.raises(CannotRunHere, match=r"too noisy to judge: softplus was 0\.833 \[0\.833, 0\.833\] times"):
         race("activation", "relu", against="softplus")
@@ -121,8 +122,8 @@ def test_a_machine_that_is_too_noisy_is_tried_with_twice_the_blocks_and_then_tol
 
 
 def test_a_race_by_the_clock_gives_every_metric_that_is_promised(monkeypatch):
-    monkeypatch.setattr(races, "no_difference", lambda *_: True)
-    monkeypatch.setattr(races, "BUDGETS", (0.01,))
-    found = race("activation", "relu", against="softplus", workload_size="elements=10000", direction="alone")
-    assert set(found) == set(load_registry().tasks["speed/activation"].metrics)
-    assert found["extremes_failed"] == 0
+    monkeypatch.setattr(cells, "no_difference", lambda *_: True)
+    monkeypatch.setattr(cells, "BUDGETS", (0.01,))
+    metrics = race("activation", "relu", against="softplus", workload_size="elements=10000", direction="alone")
+    assert set(metrics) == set(load_registry().tasks["speed/activation"].metrics)
+    assert metrics["extremes_failed"] == 0

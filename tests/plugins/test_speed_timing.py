@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from harness_plugins.speed import clock
+from harness_plugins.speed.blocks import LEAST_BLOCKS, MOST_BLOCKS, interleave
 from harness_plugins.speed.growth import exponents
-from harness_plugins.speed.timing import LEAST_BLOCKS, MOST_BLOCKS, Ratio, interleave, no_difference, ratio
+from harness_plugins.speed.ratios import Ratio, no_difference, ratio
 
 
 class Machine:
@@ -34,20 +35,20 @@ def test_a_known_ratio_is_covered_as_often_as_the_interval_says(truth):
     covered = 0
     for seed in range(200):
         machine = Machine(seed)
-        blocks = interleave({"base": machine.call(1e-3 * truth), "mine": machine.call(1e-3)}, 0.03, seed=seed)
-        found = ratio(blocks["base"], blocks["mine"])
-        covered += found.low <= truth <= found.high
+        blocks = interleave({"base": machine.call(1e-3 * truth), "method": machine.call(1e-3)}, 0.03, seed=seed)
+        estimate = ratio(blocks["base"], blocks["method"])
+        covered += estimate.low <= truth <= estimate.high
     # 180 are expected; 165 or fewer happens once in 500 such tests.
     assert covered >= 165
 
 
 def test_the_same_thing_twice_is_rarely_called_different():
-    told = []
+    outcomes = []
     for seed in range(200):
         machine = Machine(seed)
         blocks = interleave({"base": machine.call(1e-3), "again": machine.call(1e-3)}, 0.03, seed=seed)
-        told.append(ratio(blocks["base"], blocks["again"]).told)
-    assert told.count("no difference") >= 165
+        outcomes.append(ratio(blocks["base"], blocks["again"]).outcome)
+    assert outcomes.count("no difference") >= 165
 
 
 def test_a_noisy_machine_fails_the_control_and_a_quiet_one_passes_it():
@@ -78,7 +79,7 @@ def test_blocks_follow_the_budget_and_double_where_they_settle_nothing():
 
 
 def test_ratios_say_faster_only_where_the_interval_does():
-    assert [Ratio(*x).told for x in ((2, 1.5, 3), (0.5, 0.4, 0.9), (1.2, 0.9, 1.5))] == [
+    assert [Ratio(*x).outcome for x in ((2, 1.5, 3), (0.5, 0.4, 0.9), (1.2, 0.9, 1.5))] == [
         "faster",
         "slower",
         "no difference",
@@ -87,8 +88,8 @@ def test_ratios_say_faster_only_where_the_interval_does():
 
 def test_exponents_of_two_dimensions_are_recovered_and_undetermined_ones_left_out():
     sizes = [{"n": n, "d": d} for n in (10, 100, 1000) for d in (4, 16)]
-    found = exponents(sizes, [3e-6 * size["n"] ** 2 * size["d"] ** 0.5 for size in sizes])
-    assert found == pytest.approx({"n": 2.0, "d": 0.5})
+    fitted = exponents(sizes, [3e-6 * size["n"] ** 2 * size["d"] ** 0.5 for size in sizes])
+    assert fitted == pytest.approx({"n": 2.0, "d": 0.5})
     assert exponents([{"n": 10, "d": 4}, {"n": 20, "d": 8}, {"n": 40, "d": 16}], [1, 2, 4]) == {}
     assert exponents([{"n": 10}, {"n": 20}], [1.0, 0.0]) == {}
 

@@ -1,57 +1,58 @@
-"""Options of methods that a command line sets, as NAME=VALUE."""
+"""Values of methods' options from the command line, as NAME=VALUE."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from harness.errors import UnknownName, UsageError
-from harness.spec import Method, Option
+from harness.spec import Method, Option, Scalar
 
 #: (option, value) pairs as they were typed.
-Settings = tuple[tuple[str, str], ...]
+OptionValues = tuple[tuple[str, str], ...]
 
 
-def read_settings(texts: Sequence[str], methods: Sequence[Method]) -> Settings:
-    """The pairs in ``temperature=0.05``. Raises UsageError for one that no method has or that one cannot take.
+def read_option_values(texts: Sequence[str], methods: Sequence[Method]) -> OptionValues:
+    """The pairs in ``temperature=0.05``.
 
-    >>> read_settings(["b=2"], [Method(name="m", role="r", build=abs, options={"b": 4.0})])
+    Raises UsageError for an option that no method has, and for a value that a method cannot take.
+
+    >>> read_option_values(["b=2"], [Method(name="m", role="r", build=abs, options={"b": 4.0})])
     (('b', '2'),)
     """
-    found = []
+    known = {option for method in methods for option in method.options}
+    pairs = []
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not value:
             raise UsageError(f"--option {text}: NAME=VALUE is needed, such as temperature=0.05")
-        known = {option for method in methods for option in method.options}
         if name not in known:
             raise UnknownName("option of the methods that are measured", name, known, where=f"--option {text}")
-        found.append((name, value))
+        pairs.append((name, value))
     for method in methods:
-        configured(method, tuple(found))
-    return tuple(found)
+        with_values(method, tuple(pairs))
+    return tuple(pairs)
 
 
-def configured(method: Method, settings: Settings) -> Method:
-    """The method with these values as defaults; those it has no option for are others'.
+def with_values(method: Method, values: OptionValues) -> Method:
+    """The method with these values as its options' defaults; values of options that it lacks are left out.
 
     >>> relu = Method(name="m", role="r", build=abs, options={"b": 4.0})
-    >>> configured(relu, (("b", "2"), ("c", "x"))).options["b"].default
+    >>> with_values(relu, (("b", "2"), ("c", "x"))).options["b"].default
     2.0
     """
     options = dict(method.options)
-    for name, text in settings:
+    for name, text in values:
         if name in options:
             option = options[name]
-            value = option.read(_typed(text, option), f"--option {name} for {method.name}")
+            value = option.read(_in_type_of(option, text), f"--option {name} for {method.name}")
             options[name] = replace(option, default=value)
     return replace(method, options=options)
 
 
-def _typed(text: str, option: Option) -> Any:
-    """The value in the option's type where the text is one; else the text, which the option refuses in its words."""
+def _in_type_of(option: Option, text: str) -> Scalar:
+    """The value in the option's type where the text is one; else the text, which the option refuses."""
     if isinstance(option.default, bool):
         return {"true": True, "false": False}.get(text.lower(), text)
     for kind in (int, float):
