@@ -1,9 +1,9 @@
-"""An asv environment that borrows all packages from the one asv runs in and brings only the commit's own code.
+"""An asv environment that borrows all packages from the one asv runs in, and adds only the commit's own code.
 
-asv would else download and install torch for each commit. Here an environment is an empty virtual one whose
+asv would otherwise download and install torch for each commit. Here an environment is an empty virtual one whose
 ``.pth`` file names, in this order, a folder with the checked-out commit's packages, the folders of the calling
-environment, and what ``.pth`` files in these add: packages that are installed in place, such as a plugin that is being
-written. The project's own such file is left out, as it would bring the working tree's packages.
+environment, and what ``.pth`` files in these add: packages that are installed in place, such as a plugin under
+development. The project's own ``.pth`` file is left out, as it would add the working tree's packages.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from asv.environment import Environment
 
-#: Everything about this kind of environment that is written into it.
+#: The file that lends packages to an environment.
 _PTH = "borrowed.pth"
 
 
@@ -40,16 +40,16 @@ class Borrowed(Environment):  # type: ignore[misc]  asv has no types
         return python == f"{sys.version_info.major}.{sys.version_info.minor}"
 
     def check_presence(self) -> bool:
-        """Whether it is there and lends from this calling environment."""
-        written = self._site / _PTH
-        return (Path(self._path) / "bin/python").exists() and written.is_file() and written.read_text() == self._lent()
+        """Whether it exists and borrows from this calling environment."""
+        file = self._site / _PTH
+        return (Path(self._path) / "bin/python").exists() and file.is_file() and file.read_text() == self._pth_text()
 
     def _setup(self) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", self._path], check=True)
-        (self._site / _PTH).write_text(self._lent())
+        (self._site / _PTH).write_text(self._pth_text())
 
     def run(self, args: list[str], **kwargs: Any) -> Any:
-        """Start its Python with these arguments."""
+        """Run its Python with these arguments."""
         return self.run_executable("python", args, **kwargs)
 
     def _uninstall_project(self) -> None:
@@ -69,21 +69,21 @@ class Borrowed(Environment):  # type: ignore[misc]  asv has no types
     def _own(self) -> Path:
         return Path(self._path) / "own"
 
-    def _lent(self) -> str:
+    def _pth_text(self) -> str:
         folders = [Path(p) for p in sys.path if re.fullmatch(r"(site|dist)-packages", Path(p).name)]
         project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["name"]
         return "\n".join([str(self._own), *lent_lines(folders, without=project)]) + "\n"
 
 
 def lent_lines(folders: Sequence[Path], without: str) -> list[str]:
-    """Lines of a ``.pth`` file that add site folders, with what their own such files add; ``without`` a project's.
+    """Lines of a ``.pth`` file that add site folders, and what ``.pth`` files in these add, ``without`` a project's.
 
-    A ``.pth`` file is read in a folder of the interpreter's own alone, not in one that another such file names.
+    Python reads ``.pth`` files in its own site folders only, not in folders that another ``.pth`` file names.
     """
     left_out = {
         Path(str(file.locate())).resolve()
-        for found in importlib.metadata.distributions(name=without, path=[str(f) for f in folders])
-        for file in found.files or ()
+        for distribution in importlib.metadata.distributions(name=without, path=[str(f) for f in folders])
+        for file in distribution.files or ()
         if file.suffix == ".pth"
     }
     lines = [str(folder) for folder in folders]

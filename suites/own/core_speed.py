@@ -1,6 +1,6 @@
-"""What the harness itself costs: start-up, planning, skipping, and cells against the same loops in a bare script.
+"""What the harness itself costs: start-up, planning, skipping, and cells beside the same loops in a bare script.
 
-Run it on an idle machine: ``python suites/kernels/core_speed.py``. It prints a table in Markdown.
+Run it on an idle machine: ``python suites/own/core_speed.py``. It prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -42,7 +41,7 @@ methods = ["flatnce", "infonce"]
 seeds = 1000
 options = { k = [1, 2, 3, 4, 5] }
 """
-#: The same cells without the harness: one process, one loop, what a person would write.
+#: The same cells without the harness: one process and one loop, as a person would write it.
 BARE = """
 import sys, time
 from harness.registry.datasets import load
@@ -99,14 +98,14 @@ def command_seconds(*arguments: str) -> float:
 
 
 def planning_seconds(folder: Path) -> tuple[float, float]:
-    """Seconds to plan 10,000 cells, and to skip as many that are recorded."""
+    """Seconds to plan 10,000 cells, and to skip 10,000 recorded ones."""
     path = folder / "many.toml"
     path.write_text(MANY)
     registry, request = load_registry(), Request(suite=str(path), results=folder / "many")
     plan: list[Plan] = []
     planning = _seconds(lambda: plan.append(make_plan(request, registry)))
     file = RecordsFile(request.folder)
-    file.make_plan()
+    file.prepare()
     metrics = dict.fromkeys(registry.tasks["contrastive/rounding"].metrics, 0.5)
     lines = [record_of(cell, "done", None, metrics=metrics).to_line() for cell in plan[0].cells]
     file.path.write_text("\n".join(lines) + "\n")
@@ -115,7 +114,7 @@ def planning_seconds(folder: Path) -> tuple[float, float]:
 
 
 def suite_seconds(path: Path, results: Path, jobs: int, mlflow: bool) -> float:
-    """Wall time of the suite's cells at so many jobs."""
+    """Wall time of the suite's cells with this number of jobs."""
     watch = Stopwatch()
     os.environ["HARNESS_TRACKING"] = f"sqlite:///{results}.db" if mlflow else "off"
     result = run_suite(Request(suite=str(path), results=results, jobs=jobs, watchers=(watch,)))
@@ -123,48 +122,51 @@ def suite_seconds(path: Path, results: Path, jobs: int, mlflow: bool) -> float:
     return watch.seconds
 
 
+def cell_seconds(folder: Path, rounds: int, seeds: int) -> dict[str, list[float]]:
+    """Seconds that the same cells take in each round: in a bare script, and in the harness with one job and two."""
+    path = folder / "cells.toml"
+    path.write_text(SUITE.format(seeds=seeds))
+    seconds: dict[str, list[float]] = {}
+    # Interleaved, so that a machine that slows down slows all of them.
+    for number in range(rounds):
+        bare = subprocess.run([sys.executable, "-c", BARE, str(path)], check=True, capture_output=True, text=True)
+        seconds.setdefault("bare script", []).append(float(bare.stdout))
+        for name, jobs, mlflow in (("1 job", 1, False), ("1 job with MLflow", 1, True), ("2 jobs", 2, False)):
+            results = folder / f"{name}-{number}"
+            seconds.setdefault(name, []).append(suite_seconds(path, results, jobs, mlflow))
+    return seconds
+
+
 def main() -> None:
     """Measure everything and print the table."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--seeds", type=int, default=2)
-    chosen = arguments.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
+    arguments = parser.parse_args()
     rows = [(f"`harness {name}`", f"{command_seconds(name):.2f} s") for name in ("--help", "list")]
     warm_up()
-    with _folder() as folder:
-        planning, skipping = planning_seconds(folder)
+    with tempfile.TemporaryDirectory() as name:
+        planning, skipping = planning_seconds(Path(name))
         rows += [("plan 10,000 cells", f"{planning:.2f} s"), ("skip 10,000 recorded cells", f"{skipping:.2f} s")]
-        path = folder / "cells.toml"
-        path.write_text(SUITE.format(seeds=chosen.seeds))
-        found: dict[str, list[float]] = {}
-        # Interleaved, so that a machine that slows down slows all of them.
-        for number in range(chosen.rounds):
-            bare = subprocess.run([sys.executable, "-c", BARE, str(path)], check=True, capture_output=True, text=True)
-            found.setdefault("bare script", []).append(float(bare.stdout))
-            for name, jobs, mlflow in (("1 job", 1, False), ("1 job with MLflow", 1, True), ("2 jobs", 2, False)):
-                seconds = suite_seconds(path, folder / f"{name}-{number}", jobs, mlflow)
-                found.setdefault(name, []).append(seconds)
-    for name, seconds in found.items():
-        ratio = median(one / base for one, base in zip(seconds, found["bare script"], strict=True))
-        shown = ", ".join(f"{one:.1f}" for one in seconds)
-        rows.append((f"{6 * chosen.seeds} cells, {name}", f"{shown} s; {ratio:.3f} of the bare script"))
-    speedup = median(one / two for one, two in zip(found["1 job"], found["2 jobs"], strict=True))
-    rows.append(("2 jobs against 1", f"{speedup:.2f} times as fast"))
+        by_way = cell_seconds(Path(name), arguments.rounds, arguments.seeds)
+    for way, seconds in by_way.items():
+        text = ", ".join(f"{round_seconds:.1f}" for round_seconds in seconds)
+        share = _median_ratio(seconds, by_way["bare script"])
+        rows.append((f"{6 * arguments.seeds} cells, {way}", f"{text} s; {share:.3f} of the bare script"))
+    rows.append(("2 jobs against 1", f"{_median_ratio(by_way['1 job'], by_way['2 jobs']):.2f} times as fast"))
     print("| what | measured |\n|---|---|")  # noqa: T201
     for row in rows:
         print(f"| {row[0]} | {row[1]} |")  # noqa: T201
+
+
+def _median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
+    return median(a / b for a, b in zip(numerators, denominators, strict=True))
 
 
 def _seconds(action: Callable[[], object]) -> float:
     begin = time.perf_counter()
     action()
     return time.perf_counter() - begin
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as name:
-        yield Path(name)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What an engine costs for each cell: empty cells against a bare process pool, on one machine and through Ray.
+"""What an engine costs for each cell: empty cells beside a bare process pool, on one machine and through Ray.
 
-Run it on an idle machine: ``python suites/kernels/engine_speed.py [--ray]``. It prints a table in Markdown.
+Run it on an idle machine: ``python suites/own/engine_speed.py [--ray]``. It prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ task = "nothing/task"
 methods = ["nothing"]
 seeds = {seeds}
 """
-#: Reads as many records in a process of its own: seconds, and the most memory it held.
+#: Reads records in a process of its own: prints their number, the seconds, and the most memory held.
 READ = """
 import resource, sys, time
 from pathlib import Path
 from harness.records import RecordsFile
 begin = time.perf_counter()
-found = RecordsFile(Path(sys.argv[1])).load().by_id
-print(len(found), time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+records = RecordsFile(Path(sys.argv[1])).load().by_id
+print(len(records), time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 
 
 class Marks:
-    """When each cell ended."""
+    """The time at which each cell ended."""
 
     def __init__(self) -> None:
         self.ended: list[float] = []
@@ -72,7 +72,7 @@ class Marks:
 
 
 def engine_gap(folder: Path, engine: str, cells: int) -> float:
-    """Median seconds for each empty cell, one at a time."""
+    """Median seconds of an empty cell, one at a time."""
     (folder / "empty_cells.py").write_text(PLUGIN)
     suite = folder / f"{engine}.toml"
     suite.write_text(SUITE.format(seeds=cells))
@@ -87,7 +87,7 @@ def engine_gap(folder: Path, engine: str, cells: int) -> float:
 
 
 def pool_gap(calls: int) -> float:
-    """Median seconds for each empty call of a pool of one process."""
+    """Median seconds of an empty call of a pool with one process."""
     ended = []
     with ProcessPoolExecutor(1) as pool:
         for _ in range(calls):
@@ -97,7 +97,7 @@ def pool_gap(calls: int) -> float:
 
 
 def reading(folder: Path, records: int) -> str:
-    """How long so many records of the contrastive suite's size take to read, and in how much memory."""
+    """Time and memory of reading this number of records, each as large as the contrastive suite's."""
     from harness.cell import Record
 
     many = folder / "many"
@@ -121,17 +121,17 @@ def reading(folder: Path, records: int) -> str:
 
 def main() -> None:
     """Measure everything and print the table."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--cells", type=int, default=300)
-    arguments.add_argument("--ray", action="store_true")
-    chosen = arguments.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cells", type=int, default=300)
+    parser.add_argument("--ray", action="store_true")
+    arguments = parser.parse_args()
     os.environ["HARNESS_TRACKING"] = "off"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pool = pool_gap(chosen.cells)
+        pool = pool_gap(arguments.cells)
         rows = [("a call of a bare process pool", f"{pool * 1e3:.2f} ms")]
-        for engine in ("local", *(["ray"] if chosen.ray else [])):
-            gap = engine_gap(folder, engine, chosen.cells if engine == "local" else chosen.cells // 6)
+        for engine in ("local", *(["ray"] if arguments.ray else [])):
+            gap = engine_gap(folder, engine, arguments.cells if engine == "local" else arguments.cells // 6)
             rows.append((f"an empty cell, engine {engine}", f"{gap * 1e3:.2f} ms"))
         rows.append(("reading 100,000 records", reading(folder, 100_000)))
     print("| what | measured |\n|---|---|")  # noqa: T201
