@@ -107,12 +107,15 @@ def rerun(
         tally = ", ".join(f"{count} {word}" for word in _COLOURS if (count := counts[word]))
         head = "interrupted; " if interrupted else ""
         people().print(f"\n{head}{tally}; the second runs are in {reruns}", soft_wrap=True)
+    raise typer.Exit(_exit_code(counts, interrupted))
+
+
+def _exit_code(counts: Mapping[Word, int], interrupted: bool) -> ExitCode:
     if interrupted:
-        raise typer.Exit(ExitCode.INTERRUPTED)
-    if counts["different"]:
-        raise typer.Exit(ExitCode.NOT_HELD)
-    if counts["not-run"]:
-        raise typer.Exit(ExitCode.CELLS_FAILED)
+        return ExitCode.INTERRUPTED
+    if counts.get("different"):
+        return ExitCode.NOT_HELD
+    return ExitCode.CELLS_FAILED if counts.get("not-run") else ExitCode.OK
 
 
 def _chosen_records(ids: Sequence[str], sample: int | None, folder: Path) -> list[Record]:

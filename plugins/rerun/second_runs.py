@@ -77,23 +77,11 @@ def run_again(
     settings = replace(engine_settings(replace(request, devices=devices), request.worker_count), stop=stop)
     reruns = request.folder / RERUNS
     first = _run(list(cells.values()), reruns, registry, settings, on_finished)
-    outcomes = []
-    for item in planned:
-        again = first.get(item.cell.id) if item.cell is not None else None
-        if again is None:
-            cause = item.cause or "interrupted before it ran"
-            outcomes.append(Outcome(record=item.record, word="not-run", cause=cause, changed=item.changes))
-        else:
-            outcomes.append(_outcome(item, again, recorded, RecordsFile(reruns).environment(again), registry))
+    outcomes = [_outcome(item, first, recorded, RecordsFile(reruns), registry) for item in planned]
     doubtful = dict.fromkeys(o.again.id for o in outcomes if o.again is not None and o.word != "bit-equal")
     probes = [cells[i] for i in doubtful][:MAX_PROBES]
     second = _run([] if stop() else probes, reruns, registry, settings, on_finished)
-    return [
-        replace(o, repeatable=same_bits(o.again, second[o.again.id], _timed_metrics(o.record, registry)))
-        if o.again is not None and o.again.id in second
-        else o
-        for o in outcomes
-    ]
+    return [_with_probe(outcome, second, registry) for outcome in outcomes]
 
 
 def _run(
@@ -117,15 +105,27 @@ def _run(
 
 
 def _outcome(
-    planned: Planned, again: Record, recorded: Sequence[Record], environment: Mapping[str, Any], registry: Registry
+    planned: Planned, again: Mapping[str, Record], recorded: Sequence[Record], file: RecordsFile, registry: Registry
 ) -> Outcome:
-    """Compare a record with its second run, in whose ``environment`` the differences are looked for."""
+    """Compare a record with its second run, one of ``again``, whose environment is kept beside ``file``."""
     record = planned.record
-    outcome = compare(record, again, tolerances(record, recorded), _timed_metrics(record, registry))
+    second = again.get(planned.cell.id) if planned.cell is not None else None
+    if second is None:
+        cause = planned.cause or "interrupted before it ran"
+        return Outcome(record=record, word="not-run", cause=cause, changed=planned.changes)
+    outcome = compare(record, second, tolerances(record, recorded), _timed_metrics(record, registry))
     differences = ["its environment is not recorded"]
     if planned.environment:
-        differences = environment_changes(planned.environment, environment)
+        differences = environment_changes(planned.environment, file.environment(second))
     return replace(outcome, changed=planned.changes, differs=differences)
+
+
+def _with_probe(outcome: Outcome, probes: Mapping[str, Record], registry: Registry) -> Outcome:
+    """The outcome, and whether the cell's third run, where there is one, gave the bits of the second."""
+    if outcome.again is None or outcome.again.id not in probes:
+        return outcome
+    timed = _timed_metrics(outcome.record, registry)
+    return replace(outcome, repeatable=same_bits(outcome.again, probes[outcome.again.id], timed))
 
 
 def _timed_metrics(record: Record, registry: Registry) -> set[str]:

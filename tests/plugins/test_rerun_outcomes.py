@@ -9,6 +9,8 @@ from statistics import stdev
 import pytest
 from report_results import REGISTRY, done, toy_cells, write_results
 
+from harness.planning.plan import make_plan
+from harness.planning.request import Request
 from harness.running.execute import record_of
 from harness_plugins.rerun.changes import environment_changes, is_possible_cause
 from harness_plugins.rerun.outcome import EPSILON, Outcome, compare, same_bits, tolerances
@@ -161,3 +163,23 @@ def test_a_record_whose_method_or_option_is_gone_cannot_run(tmp_path):
     fewer = {k: v for k, v in record.options.items() if k != "lift"}
     (planned,) = plan([replace(record, options=fewer)], tmp_path, REGISTRY)
     assert "1 new option at the default: lift" in planned.changes
+
+
+def test_a_file_that_an_option_names_is_part_of_the_cell(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "scores.csv"
+    table.write_text("system,A\nHuman,1\nX,2\n")
+    block = 'task = "leaderboard/table"\nmethods = ["median"]\noptions = { table = "scores.csv" }\n'
+    (tmp_path / "own.toml").write_text('title = "Own"\n[[cross]]\n' + block)
+    (cell,) = make_plan(Request(suite="own.toml", results=tmp_path), REGISTRY).cells
+    record = record_of(cell, "done", None, metrics={"human_rank": 2.0})
+    (planned,) = plan([record], tmp_path, REGISTRY)
+    assert planned.cell.id == record.id
+    table.write_text("system,A\nHuman,3\nX,2\n")
+    (planned,) = plan([record], tmp_path, REGISTRY)
+    assert planned.cell.id != record.id
+    assert planned.changes[0].startswith("file of the option table has changed since (digest was ")
+    table.unlink()
+    (planned,) = plan([record], tmp_path, REGISTRY)
+    assert planned.cell is None
+    assert "option table of leaderboard/table = 'scores.csv': no such file" in planned.cause
