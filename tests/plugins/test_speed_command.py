@@ -16,7 +16,6 @@ from harness_plugins.speed import measurements
 from harness_plugins.speed.conditions import Conditions
 from harness_plugins.speed.gate import Examined, NotForThisWorkload, examine
 from harness_plugins.speed.inputs import smallest_size
-from harness_plugins.speed.own_process import Failure, Limits, run_in_process
 from harness_plugins.speed.selection import Selection, comparisons
 
 REGISTRY = load_registry()
@@ -194,18 +193,6 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, caps
     assert ended.value.code == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not list(tmp_path.iterdir())
-
-
-def _talks(send):
-    send("one")
-    raise RuntimeError("then fails")
-
-
-def test_what_a_process_sent_before_it_failed_is_there():
-    first, failure = run_in_process(_talks, (), Limits(30))
-    assert first == "one"
-    assert isinstance(failure, Failure)
-    assert failure.status == "raised" and failure.cause.startswith("RuntimeError: then fails (test_speed_command.py:")
 
 
 def test_one_axis_given_twice_takes_both_values():

@@ -7,8 +7,11 @@ import types
 import pytest
 import torch
 
+from harness.cell import Cell
 from harness.errors import CannotRunHere
 from harness.registry import load_registry
+from harness.running.execute import execute
+from harness.spec import read_options
 from harness_plugins.speed import race as cells
 from harness_plugins.speed.comparison import Fault
 from harness_plugins.speed.gate import Examined, examine_family
@@ -127,3 +130,85 @@ def test_a_race_by_the_clock_gives_every_metric_that_is_promised(monkeypatch):
     metrics = race("activation", "relu", against="softplus", workload_size="elements=10000", direction="alone")
     assert set(metrics) == set(load_registry().tasks["speed/activation"].metrics)
     assert metrics["extremes_failed"] == 0
+
+
+PLUGIN = """
+import harness
+
+def rows(generator, device, dtype, rows):
+    import torch
+    return (torch.randn(rows, 4, generator=generator, dtype=torch.float64).to(device, dtype).requires_grad_(),)
+
+def call(method, x):
+    return method(x).sum()
+
+def squares(x):
+    return (x * x).sum()
+
+def powers(x):
+    return (x ** 2).sum()
+
+@harness.hookimpl
+def harness_roles():
+    return [harness.Role(name="sum", help="one number for all rows", signature="f(x [N, 4])", inputs=rows)]
+
+@harness.hookimpl
+def harness_methods():
+    return [
+        harness.Method(name="squares", role="sum", build=lambda: squares),
+        harness.Method(name="powers", role="sum", build=lambda: powers, reference="squares"),
+    ]
+
+@harness.hookimpl
+def harness_workloads():
+    return [
+        harness.Workload(
+            name="sum/rows", role="sum", sizes={"rows": [1000]}, inputs=rows, call=call, baseline="squares",
+            bytes=lambda itemsize, rows: 8 * itemsize * rows, flops=lambda rows: 8 * rows,
+        )
+    ]
+"""
+SUITE = """
+title = "Sums"
+jobs = 1
+[[cross]]
+task = "speed/sum"
+methods = ["powers"]
+options = { against = "AGAINST" }
+"""
+
+
+@pytest.fixture
+def sums(harness_cli):
+    """A plugin of one file with a role of its own, and how to run its race against a method."""
+    plugin = harness_cli.write("sums.py", PLUGIN)
+    return lambda against: harness_cli(
+        "-p", plugin, "suite", harness_cli.write("sums.toml", SUITE.replace("AGAINST", against)), "--json"
+    )
+
+
+def test_methods_of_a_file_given_with_p_are_raced(sums, harness_cli):
+    ended = sums("squares")
+    assert ended.code == 0, ended.err
+    (record,) = harness_cli.records
+    # A machine that is busy with other things gives no result.
+    assert record["status"] == "done" or record["cause"].startswith("too noisy to judge: squares was")
+
+
+def test_a_race_of_a_third_partys_role_gives_every_metric(harness_cli, monkeypatch):
+    monkeypatch.setattr(cells, "no_difference", lambda *_: True)
+    monkeypatch.setattr(cells, "BUDGETS", (0.01,))
+    registry = load_registry([harness_cli.write("sums.py", PLUGIN)])
+    task = registry.tasks["speed/sum"]
+    options = read_options(task.name, task.options, {})
+    cell = Cell("tests", "powers", task.name, options, "cpu", "float32", 0, "code")
+    record = execute(cell, registry)
+    assert record.status == "done", record.cause
+    assert set(record.metrics) == set(task.metrics)
+
+
+def test_an_unknown_rival_is_refused_before_anything_runs_with_the_nearest_name(sums, harness_cli):
+    ended = sums("squars")
+    assert ended.code == 2
+    assert "option against: unknown method 'squars'; did you mean 'squares'?" in " ".join(ended.err.split())
+    assert not (harness_cli.folder / "results").exists()

@@ -36,7 +36,7 @@ class Ending:
     out_of_memory: bool = False
 
 
-def ending(exit_code: int | None, kernel_kills_before: int) -> Ending:
+def ending(exit_code: int | None, kills_before: int) -> Ending:
     """Why a process ended, by its exit code and by what the kernel has killed for want of memory since it began.
 
     >>> ending(3, 0).reason
@@ -47,7 +47,7 @@ def ending(exit_code: int | None, kernel_kills_before: int) -> Ending:
     if exit_code is None or exit_code >= 0:
         return Ending(f"its process ended with exit status {exit_code}")
     number = signal.Signals(-exit_code)
-    if number == signal.SIGKILL and kernel_kills() > kernel_kills_before:
+    if number == signal.SIGKILL and kernel_kills() > kills_before:
         return Ending("out of memory: the kernel killed its process (--memory sets a limit)", out_of_memory=True)
     outside = number in OUTSIDE
     return Ending(f"its process was killed by {number.name}{' from outside' if outside else ''}", outside)
@@ -64,7 +64,7 @@ class ChildProcess:
     #: Both ends may send and receive.
     pipe: Connection
     #: The kernel's count of processes that it killed for want of memory, when the child began what it does now.
-    kernel_kills: int = field(default_factory=kernel_kills)
+    kills_before: int = field(default_factory=kernel_kills)
 
     @property
     def pid(self) -> int:
@@ -104,7 +104,7 @@ class ChildProcess:
     def why_it_ended(self) -> Ending:
         """Why the process is gone."""
         self.process.join()
-        return ending(self.process.exitcode, self.kernel_kills)
+        return ending(self.process.exitcode, self.kills_before)
 
 
 def spawn(main: Callable[..., None], arguments: tuple[Any, ...]) -> ChildProcess:

@@ -57,7 +57,7 @@ class WorkerProcess:
     def give(self, cell: Cell) -> None:
         """Give it a cell. A worker that died while idle is noticed when its pipe is read."""
         self.cell, self.started, self.since = cell, now(), time.monotonic()
-        self.child.kernel_kills, self._saved, self._flooded = kernel_kills(), "", 0
+        self.child.kills_before, self._saved, self._flooded = kernel_kills(), "", 0
         self.base = held([self.child.pid])
         with contextlib.suppress(BrokenPipeError):
             self.child.pipe.send(cell)
