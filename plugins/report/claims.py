@@ -97,7 +97,7 @@ def untestable_section(claim: Claim) -> UntestableSection:
 def estimate_text(test: AnyTest, verdict: Verdict) -> str:
     """The estimate and its interval on the scale that a reader thinks in; "" where there is none.
 
-    A ratio is shown as such, and what is compared with a number as the metric itself.
+    The estimate of a ratio is a ratio, and that of a comparison with a number is the metric itself.
     """
     if verdict.estimate is None:
         return ""

@@ -18,6 +18,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(report)
 
 
+# One parameter for each flag.
 def report(
     context: typer.Context,
     results: Annotated[

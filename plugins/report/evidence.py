@@ -21,7 +21,7 @@ Values = Mapping[int, tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Line:
-    """The values of one seed on each side and the number that is judged; or of one setting that has no chance."""
+    """One seed, or one setting where nothing depends on chance: the value on each side, and the number judged."""
 
     name: str
     values: tuple[float, ...]
@@ -35,7 +35,7 @@ class Panel:
 
     label: str
     lines: tuple[Line, ...]
-    #: Of the judged numbers; None without chance or with too few seeds.
+    #: Of the numbers judged; None where nothing depends on chance, or with too few seeds.
     interval: Interval | None
 
 
@@ -78,14 +78,10 @@ def evidence(claim: Claim, verdict: Verdict, result: SuiteResult) -> Evidence:
         # A ratio is judged by the mean of its logarithms, which is the logarithm of the geometric mean.
         settings, names = [_average(settings, mean_of_logs if isinstance(test, Ratio) else fmean)], [""]
     rows = [(name, values, s.values) for name, values, s in zip(names, settings, series, strict=True)]
-    if verdict.deterministic:
-        panels = [Panel("", tuple(line for row in rows for line in _lines_without_chance(*row)), None)]
-    else:
-        panels = [_panel(*row, verdict.alpha) for row in rows]
     return replace(
         no_numbers,
         sides=_side_names(sides(test)),
-        panels=tuple(panels),
+        panels=_panels(rows, verdict),
         reference=getattr(test, "value", None),
         log=isinstance(test, Ratio),
         averaged=averaged,
@@ -119,6 +115,16 @@ def mean_of_logs(values: Sequence[float]) -> float:
     10.0
     """
     return math.exp(fmean(map(math.log, values)))
+
+
+#: Label of a setting, values of its seeds, and the numbers judged.
+Row = tuple[str, Values, Sequence[float]]
+
+
+def _panels(rows: Sequence[Row], verdict: Verdict) -> tuple[Panel, ...]:
+    if verdict.deterministic:
+        return (Panel("", tuple(line for row in rows for line in _lines_without_chance(*row)), None),)
+    return tuple(_panel(*row, verdict.alpha) for row in rows)
 
 
 def _panel(name: str, values: Values, judged: Sequence[float], alpha: float) -> Panel:

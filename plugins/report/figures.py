@@ -1,4 +1,4 @@
-"""Figures that plugins draw: each is drawn, checked to be harmless, and made ready to stand in a page beside others."""
+"""Figures of plugins: draw them, refuse harmful ones, and make their ids unique in the page."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def draw(figure: Figure, records: Iterable[Record]) -> Drawn:
 
 
 def harmless(text: object, name: str) -> str:
-    """One ``<svg>`` element without anything that runs, loads or restyles the page. Ids get the figure's name before.
+    """Check that an ``<svg>`` element runs, loads and restyles nothing; put the figure's name before its ids.
 
     Raises Refused, which says what is not allowed.
 

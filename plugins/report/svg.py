@@ -1,6 +1,6 @@
 """The one writer of charts: SVG elements, axes with round numbers, marks, legends, escaped text.
 
-The report draws with it, and so do the plugins that bring charts of their own. A chart names CSS classes and no
+The report draws with it, and plugins draw charts of their own with it. A chart names CSS classes and no
 colours, so that the style sheet of its page decides about light, dark and print; text stays text. A chart that is
 also a file of its own passes SVG's presentation attributes (``font_size=12``, ``fill="currentColor"``) and is written
 with ``standalone=True``.
@@ -24,7 +24,7 @@ from xml.etree import ElementTree as Tree
 
 from harness.numbers import number
 
-#: Series beyond so many share colours and are told apart by their marks and dashes.
+#: More series than this share colours; their marks and dashes differ.
 COLOURS = 8
 #: Dashes of lines: none, long, short.
 DASHES = 3

@@ -21,7 +21,7 @@ KEY = "harness.key"
 CONTENT = "harness.content"
 #: Tag with the digest of the code and data that a run's results come from.
 STATE = "harness.state"
-#: Tags that start so are deleted where the desired run does not have them any more.
+#: Beginnings of tags that are deleted where the desired run does not have them any more.
 TRANSIENT = ("claim.", "interval", "cause", "not_finite", "verdicts")
 
 Kind = Literal["summary", "seed", "claim", "report"]
