@@ -1,4 +1,4 @@
-"""Losses of the cosines of N pairs: CoSENT as published, and the direct ones that it is compared with."""
+"""Losses of the cosines of N pairs: CoSENT, fast and as published, and the direct losses it is compared with."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import torch
 from torch import Tensor
 
 from harness_plugins.cosent.ranking import ranking_loss
-
-#: Largest size of a score that the published code for joint inputs lets through (bojone/CoSENT, interact_cosent.py).
-GREATEST_SCORE = 1e6
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Cosent:
 
 @dataclass(frozen=True)
 class DenseCosent:
-    """CoSENT (kexue.fm/archives/8847) as it is published: all N x N differences in one log-sum-exp.
+    """CoSENT (kexue.fm/archives/8847) as published: all N x N differences in one log-sum-exp.
 
     log(1 + sum over label_i > label_j of exp(scale (cosine_j - cosine_i))), for ``cosine`` [N] and ``label`` [N].
 
@@ -62,11 +59,11 @@ class CosineMse:
 
 @dataclass(frozen=True)
 class CosineContrastive:
-    """The direct losses that the article on CoSENT begins with, means over the pairs, t = ``label`` from 0 to 1:
+    """The direct losses that the article on CoSENT begins with, as means over pairs, with t = ``label`` from 0 to 1:
 
     - ``linear``: t (1 - cos) + (1 - t) (1 + cos), its equation 1;
-    - ``squared``: t (1 - cos)^2 + (1 - t) cos^2, its equation 2, which is (cos - t)^2 + t - t^2, so that its gradient
-      is that of ``CosineMse``;
+    - ``squared``: t (1 - cos)^2 + (1 - t) cos^2, its equation 2, which equals (cos - t)^2 + t - t^2 and thus has the
+      gradient of ``CosineMse``;
     - ``margin``: t (1 - cos) + (1 - t) max(cos, 0.7), its equation 3.
 
     >>> CosineContrastive("margin")(torch.tensor([1.0, 0.8, 0.1]), torch.tensor([1.0, 0.0, 0.0]))
@@ -78,18 +75,18 @@ class CosineContrastive:
 
     def __call__(self, cosine: Tensor, label: Tensor) -> Tensor:
         check(cosine, label)
-        alike = label.to(cosine.dtype)
+        target = label.to(cosine.dtype)
         if self.form == "linear":
             near, far = 1 - cosine, 1 + cosine
         elif self.form == "squared":
             near, far = (1 - cosine).square(), cosine.square()
         else:
             near, far = 1 - cosine, cosine.clamp(min=self.margin)
-        return mean(alike * near + (1 - alike) * far)
+        return mean(target * near + (1 - target) * far)
 
 
 class Untrained:
-    """A loss that is always 0: what the encoder knows before it is trained. Tasks need not train with it."""
+    """A control that is not trained: always 0, so that the encoder is scored as it was before training."""
 
     trains = False
 
@@ -99,7 +96,7 @@ class Untrained:
 
 
 def mean(terms: Tensor) -> Tensor:
-    """Mean of the terms [N]; 0, as the sum is, where there are none."""
+    """Mean of the terms [N]; 0 for N = 0."""
     return terms.sum() / max(1, len(terms))
 
 

@@ -1,4 +1,4 @@
-"""Threshold searches on scores of many ranges: how much accuracy and F1 each leaves behind."""
+"""Threshold searches on scores of many ranges: how much accuracy and F1 each loses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Numbers = NDArray[np.float64]
 
-#: Where likenesses from 0 to 1 end up: usual cosines, and what other models and units give.
+#: Maps similarities from 0 to 1 to scores: usual cosines, and scores of other models and units.
 RANGES: dict[str, Callable[[Numbers], Numbers]] = {
     "cosines": lambda x: 0.2 + 0.8 * x,
     "narrow": lambda x: 0.98 + 0.02 * x,
@@ -31,16 +31,16 @@ RANGES: dict[str, Callable[[Numbers], Numbers]] = {
 def search_ranges(search: Callable[[Numbers, Numbers], float], run: Run) -> dict[str, float]:
     """The metrics of ``matching/thresholds``: what the search loses against the best threshold, on the same pairs.
 
-    Likenesses are two humps of a normal distribution that overlap, one of each label, cut to 0 and 1; with
-    ``shape = two-peaks`` a third hump of pairs labelled 0 lies above all others, so that accuracy has two peaks.
+    The similarities of each label are normally distributed and clipped to 0 and 1; the two distributions overlap. With
+    ``shape = two-peaks``, part of the pairs labelled 0 lies above all others, so that accuracy has two peaks.
     """
     options, rng = run.options, run.rng
     labels = (rng.random(options["pairs"]) < options["positive"]).astype(np.float64)
-    likeness = rng.normal(np.where(labels == 1, 0.65, 0.45), 0.12)
+    similarity = rng.normal(np.where(labels == 1, 0.65, 0.45), 0.12)
     if options["shape"] == "two-peaks":
-        lured = (labels == 0) & (rng.random(len(labels)) < 0.3)
-        likeness[lured] = rng.normal(0.9, 0.02, lured.sum())
-    scores = RANGES[options["range"]](likeness.clip(0, 1))
+        misleading = (labels == 0) & (rng.random(len(labels)) < 0.3)
+        similarity[misleading] = rng.normal(0.9, 0.02, misleading.sum())
+    scores = RANGES[options["range"]](similarity.clip(0, 1))
     threshold = float(search(scores, labels))
     best_accuracy = accuracy(scores, labels, ExactThreshold("accuracy")(scores, labels))
     best_f1 = f1(scores, labels, ExactThreshold("f1")(scores, labels))

@@ -9,8 +9,8 @@ exp(-scale c_i) over the higher labels y_i > y_j,
 
     dL / dc_k = scale / (1 + S) (exp(scale c_k) B_k - exp(-scale c_k) A_k).
 
-A and B are running sums over the scores in the order of their labels, read off where a group of equal labels begins
-and ends. They only ever add positive numbers, so that every one of them keeps its relative accuracy.
+A and B are running sums over the scores in the order of their labels, read where a group of equal labels begins and
+ends. They add positive numbers only, so each keeps its relative accuracy.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from torch import Tensor
 
 from harness_plugins.running_sums import running_sum
 
-#: Largest scale * (greatest score - least score) whose exponentials, two to a product and N^2 to a sum, stay far from
-#: both ends of float64's range when they are centred. Beyond it sums are kept as logarithms, which is slower.
+#: Largest scale * (greatest score - least score) that is computed with exponentials: if they are centred, products of
+#: two and sums of N^2 stay far from both ends of float64's range. Beyond it, sums are kept as logarithms: slower.
 WIDEST = 600.0
 
 
@@ -34,16 +34,16 @@ def ranking_loss(score: Tensor, label: Tensor, scale: float = 20.0) -> Tensor:
     """log(1 + sum over label_i > label_j of exp(scale (score_j - score_i))), a scalar of the scores' dtype.
 
     ``score`` [N] is floating, ``label`` [N] of any real dtype: binary, graded, continuous, with ties. Equal labels are
-    not compared, so that the loss is 0 where all are alike or N < 2. Computed in float64 whatever the dtype, so that
-    a small loss is not rounded to 0 and a float32 gradient is right to a rounding or two. A score that is not
-    finite makes loss and gradient NaN. On a GPU a few numbers are waited for, as labels and scores decide what is done.
+    not compared: the loss is 0 if all are equal or N < 2. Computed in float64 for every dtype, so that a small loss is
+    not rounded to 0 and a float32 gradient is right to a rounding or two. A score that is not finite makes loss and
+    gradient NaN. Labels and scores decide which code runs, so on a GPU the call waits for a few numbers.
 
-    Can be differentiated once: asking for a graph of the gradient raises RuntimeError. Raises ValueError for other
-    shapes, a score that is not floating-point, a label that is NaN, and a scale that is not positive.
+    Can be differentiated once: asking for a graph of the gradient (``create_graph=True``) raises RuntimeError. Raises
+    ValueError for other shapes, a score that is not floating-point, a NaN label, and a scale that is not positive.
 
     >>> ranking_loss(torch.tensor([0.9, 0.2, 0.4]), torch.tensor([1, 0, 0]))  # log(1 + exp(-14) + exp(-10))
     tensor(4.6230e-05)
-    >>> ranking_loss(torch.tensor([0.9, 0.2, 0.4]), torch.tensor([5.0, 1.0, 3.0]))  # and exp(-4): 0.2 is below 0.4
+    >>> ranking_loss(torch.tensor([0.9, 0.2, 0.4]), torch.tensor([5.0, 1.0, 3.0]))  # plus exp(-4): 0.2 is below 0.4
     tensor(0.0182)
     """
     if score.dim() != 1 or label.shape != score.shape:
@@ -54,86 +54,88 @@ def ranking_loss(score: Tensor, label: Tensor, scale: float = 20.0) -> Tensor:
         raise ValueError(f"score {list(score.shape)} has dtype {score.dtype}: a floating-point tensor is needed")
     if label.is_complex():
         raise ValueError(f"label {list(label.shape)} has dtype {label.dtype}: labels must have an order")
-    wanted = torch.is_grad_enabled() and score.requires_grad
-    return _RankingLoss.apply(score, label, scale, wanted)  # type: ignore[no-any-return,no-untyped-call]
+    needs_gradient = torch.is_grad_enabled() and score.requires_grad
+    return _RankingLoss.apply(score, label, scale, needs_gradient)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _RankingLoss(torch.autograd.Function):
-    """The gradient is formed together with the value, from the same sums, and kept until it is asked for."""
+    """Computes the gradient together with the value, from the same sums, and keeps it for the backward pass."""
 
     @staticmethod
-    def forward(ctx: Any, score: Tensor, label: Tensor, scale: float, wanted: bool) -> Tensor:
-        value, gradient = _value_and_gradient(score, label, scale, wanted)
+    def forward(ctx: Any, score: Tensor, label: Tensor, scale: float, needs_gradient: bool) -> Tensor:
+        value, gradient = _value_and_gradient(score, label, scale, needs_gradient)
         if gradient is not None:
-            # Not in half precision, whose small numbers a gradient scaler could then no longer save.
+            # Not in half precision: small numbers would be lost before a gradient scaler could save them.
             ctx.save_for_backward(gradient.to(torch.promote_types(score.dtype, torch.float32)))
         return value.to(score.dtype)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:
-        # torch's once_differentiable lets a second derivative pass as zero where the incoming gradient is a constant.
+        # torch's once_differentiable would give a second derivative of zero if the incoming gradient is a constant.
         if torch.is_grad_enabled():
             raise RuntimeError("ranking_loss keeps a gradient that cannot be differentiated again (create_graph=True)")
         (gradient,) = ctx.saved_tensors
         return (upstream * gradient).to(upstream.dtype), None, None, None
 
 
-def _value_and_gradient(score: Tensor, label: Tensor, scale: float, wanted: bool) -> tuple[Tensor, Tensor | None]:
-    """L and, where ``wanted``, dL / dc [N], both float64."""
+def _value_and_gradient(
+    score: Tensor, label: Tensor, scale: float, needs_gradient: bool
+) -> tuple[Tensor, Tensor | None]:
+    """L and, if needed, dL / dc [N], both float64."""
     if label.dtype in (torch.bool, torch.float16, torch.bfloat16):
         label = label.float()
-    exact = score.to(torch.float64, copy=True)
-    if not len(exact):
-        return exact.new_zeros(()), exact
+    wide = score.to(torch.float64, copy=True)
+    if not len(wide):
+        return wide.new_zeros(()), wide
     lowest, highest = label.aminmax()
     if lowest != lowest:
         row = int(label.isnan().nonzero()[0])
         raise ValueError(f"label {list(label.shape)}: row {row} is NaN, which is neither above nor below another")
-    least, greatest = (end.item() for end in exact.aminmax())
+    least, greatest = (end.item() for end in wide.aminmax())
     if not math.isfinite(greatest - least):
-        return exact.new_full((), math.nan), exact.fill_(math.nan)
-    scaled = exact.sub_((least + greatest) / 2).mul_(scale)
+        return wide.new_full((), math.nan), wide.fill_(math.nan)
+    scaled = wide.sub_((least + greatest) / 2).mul_(scale)
     if (greatest - least) * scale > WIDEST:
-        value, slope = _in_logarithms(scaled, label, wanted)
+        value, gradient = _in_logarithms(scaled, label, needs_gradient)
     else:
         below, above = label == lowest, label == highest
         if torch.equal(below, above.logical_not()):
-            value, slope = _two_groups(scaled, below.double(), above.double())
+            value, gradient = _two_groups(scaled, below.double(), above.double())
         else:
-            value, slope = _many_groups(scaled, label, wanted)
-    return value, None if slope is None else slope.mul_(scale)
+            value, gradient = _many_groups(scaled, label, needs_gradient)
+    return value, None if gradient is None else gradient.mul_(scale)
 
 
 def _two_groups(scaled: Tensor, below: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
-    """Binary labels, each group as ones among zeros: no order is needed, S is one sum times another."""
+    """Binary labels, each group given as ones among zeros: without sorting, as S is a product of two sums."""
     exponentials = scaled.mul_(below - above).exp_()
     lower, higher = exponentials.dot(below).item(), exponentials.dot(above).item()
     share = 1 / (1 + lower * higher)
-    slope = exponentials.mul_(below.mul_(higher * share).sub_(above, alpha=lower * share))
-    return slope.new_full((), math.log1p(lower * higher)), slope
+    gradient = exponentials.mul_(below.mul_(higher * share).sub_(above, alpha=lower * share))
+    return gradient.new_full((), math.log1p(lower * higher)), gradient
 
 
-def _many_groups(scaled: Tensor, label: Tensor, wanted: bool) -> tuple[Tensor, Tensor | None]:
-    """Any labels: sums over lower and higher groups are read off running sums in the order of the labels."""
+def _many_groups(scaled: Tensor, label: Tensor, needs_gradient: bool) -> tuple[Tensor, Tensor | None]:
+    """Any labels: running sums in the order of the labels give the sums over lower and over higher groups."""
     order, groups = _sorted_groups(label)
     upward = scaled.index_select(0, order).exp_()
     downward = upward.reciprocal()
     lower = groups.before(running_sum(upward), 0.0)
     total = downward.dot(lower)
-    if not wanted:
+    if not needs_gradient:
         return total.log1p(), None
     higher = groups.after(running_sum(downward.flip(0)), 0.0)
-    slope = upward.mul_(higher).sub_(downward.mul_(lower)).div_(1 + total)
-    return total.log1p(), _unsorted(slope, order)
+    gradient = upward.mul_(higher).sub_(downward.mul_(lower)).div_(1 + total)
+    return total.log1p(), _unsorted(gradient, order)
 
 
-def _in_logarithms(scaled: Tensor, label: Tensor, wanted: bool) -> tuple[Tensor, Tensor | None]:
-    """The same where the exponentials themselves do not fit into float64."""
+def _in_logarithms(scaled: Tensor, label: Tensor, needs_gradient: bool) -> tuple[Tensor, Tensor | None]:
+    """The same with sums kept as logarithms, for exponentials that do not fit into float64."""
     order, groups = _sorted_groups(label)
     ordered = scaled.index_select(0, order)
     lower = groups.before(ordered.logcumsumexp(0), -torch.inf) - ordered
     value = -F.logsigmoid(-torch.logsumexp(lower, dim=0))
-    if not wanted:
+    if not needs_gradient:
         return value, None
     higher = groups.after((-ordered).flip(0).logcumsumexp(0), -torch.inf) + ordered
     return value, _unsorted((higher - value).exp_() - (lower - value).exp_(), order)
@@ -141,31 +143,31 @@ def _in_logarithms(scaled: Tensor, label: Tensor, wanted: bool) -> tuple[Tensor,
 
 @dataclass(frozen=True, slots=True)
 class _Groups:
-    """Runs of equal labels among N sorted ones: the run of each row [N], and where each of G runs begins and ends."""
+    """The G groups of equal labels among N sorted ones: the group of each row [N]; begin and end of each group [G]."""
 
     of_row: Tensor
     begin: Tensor
     end: Tensor
 
     def before(self, running: Tensor, nothing: float) -> Tensor:
-        """For each row [N] the ``running`` sum [N] as it stood before the row's group; ``nothing`` for the first."""
-        return _with(nothing, running).index_select(0, self.begin).index_select(0, self.of_row)
+        """For each row, the ``running`` sum [N] before its group begins; ``nothing`` for the first group."""
+        return _prepend(nothing, running).index_select(0, self.begin).index_select(0, self.of_row)
 
     def after(self, running: Tensor, nothing: float) -> Tensor:
-        """The same for a sum that runs from the last row to the first: what comes after the row's group."""
-        return _with(nothing, running).index_select(0, len(running) - self.end).index_select(0, self.of_row)
+        """The same for a sum that runs from the last row to the first: the sum after the row's group."""
+        return _prepend(nothing, running).index_select(0, len(running) - self.end).index_select(0, self.of_row)
 
 
 def _sorted_groups(label: Tensor) -> tuple[Tensor, _Groups]:
-    """Which rows [N] put the labels in order, and the groups of equals in that order."""
-    # numpy sorts with the processor's vector instructions, up to ten times as fast as torch does on a CPU.
+    """The row numbers [N] that sort the labels, and the groups of equal labels in that order."""
+    # numpy sorts with vector instructions: on a CPU up to ten times as fast as torch.
     order = torch.from_numpy(label.numpy().argsort()) if label.device.type == "cpu" else label.argsort()
     _, of_row, size = torch.unique_consecutive(label.index_select(0, order), return_inverse=True, return_counts=True)
     end = size.cumsum(0)
     return order, _Groups(of_row, end - size, end)
 
 
-def _with(first: float, rest: Tensor) -> Tensor:
+def _prepend(first: float, rest: Tensor) -> Tensor:
     return torch.cat([rest.new_full((1,), first), rest])
 
 

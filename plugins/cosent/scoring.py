@@ -1,4 +1,4 @@
-"""How good scores of pairs are: rank and linear correlation with the labels, accuracy and F1 at a threshold."""
+"""Quality of the scores of pairs: rank and linear correlation with the labels, accuracy and F1 at a threshold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Numbers = NDArray[np.float64]
 
 
 def spearman(scores: Numbers, labels: Numbers) -> float:
-    """Rank correlation [N], ties at their mean rank; 0 where either is constant and nothing is ranked.
+    """Rank correlation of scores and labels [N], ties at their mean rank; 0 if either is constant.
 
     >>> round(spearman(np.array([0.1, 0.2, 0.9]), np.array([0.0, 0.0, 1.0])), 4)
     0.866
@@ -19,7 +19,7 @@ def spearman(scores: Numbers, labels: Numbers) -> float:
 
 
 def pearson(scores: Numbers, labels: Numbers) -> float:
-    """Linear correlation [N]; 0 where either is constant."""
+    """Linear correlation of scores and labels [N]; 0 if either is constant."""
     return _correlation(scores, labels)
 
 
@@ -30,17 +30,17 @@ def _correlation(first: Numbers, second: Numbers) -> float:
 
 
 def accuracy(scores: Numbers, labels: Numbers, threshold: float) -> float:
-    """Share of pairs whose score is above the threshold just where the label is above one half."""
+    """Share of pairs classified rightly: score above the threshold if and only if the label is above one half."""
     return float(np.mean((scores > threshold) == (labels > 0.5)))
 
 
 def f1(scores: Numbers, labels: Numbers, threshold: float) -> float:
-    """F1 of the pairs above the threshold; 0 where neither any is nor any label is 1.
+    """F1 of the pairs above the threshold; 0 if there are none and no label is 1.
 
     >>> f1(np.array([0.9, 0.8, 0.1]), np.array([1.0, 0.0, 1.0]), 0.5)
     0.5
     """
-    found, true = scores > threshold, labels > 0.5
-    both = int((found & true).sum())
-    total = int(found.sum()) + int(true.sum())
-    return 2 * both / total if total else 0.0
+    positive, true = scores > threshold, labels > 0.5
+    correct = int((positive & true).sum())
+    total = int(positive.sum()) + int(true.sum())
+    return 2 * correct / total if total else 0.0

@@ -1,4 +1,4 @@
-"""Where to cut scores into the same and not the same: exactly, and as the article on CoSENT does it."""
+"""Searches for the threshold that classifies pairs by their scores: exact, and as in the article on CoSENT."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness_plugins.cosent.scoring import accuracy, f1
 
 Numbers = NDArray[np.float64]
 _MEASURES = {"accuracy": accuracy, "f1": f1}
-#: Halvings of a bisection: enough to part any two float64 numbers of one size.
+#: Halvings of a bisection: enough to separate any two float64 numbers of similar size.
 HALVINGS = 60
 
 
@@ -21,17 +21,15 @@ def _check(scores: Numbers, labels: Numbers) -> None:
         raise ValueError(f"scores {list(scores.shape)} and labels {list(labels.shape)}: both must be [N], N > 0")
     if not np.isfinite(scores).all():
         row = int(np.flatnonzero(~np.isfinite(scores))[0])
-        raise ValueError(
-            f"scores {list(scores.shape)}: row {row} is {scores[row]}, which has no place among the others"
-        )
+        raise ValueError(f"scores {list(scores.shape)}: row {row} is {scores[row]}, a finite number is needed")
 
 
 @dataclass(frozen=True)
 class ExactThreshold:
-    """The best threshold of all, by sorting and running counts: O(N log N).
+    """The best of all thresholds, by sorting and running counts: O(N log N).
 
-    Nothing but the order of the scores is used, so that their range does not matter. Of thresholds that are as good
-    the highest is taken, halfway between two scores; one above all scores calls nothing the same.
+    Uses the order of the scores alone, so their range does not matter. Of equally good thresholds it takes the highest,
+    halfway between two scores. A threshold at the highest score calls no pair 1.
 
     >>> ExactThreshold()(np.array([0.9, 0.6, 0.5, 0.1]), np.array([1.0, 1.0, 0.0, 0.0]))
     0.55
@@ -42,38 +40,38 @@ class ExactThreshold:
     def __call__(self, scores: Numbers, labels: Numbers) -> float:
         _check(scores, labels)
         order = np.argsort(-scores, kind="stable")
-        ordered, true = scores[order], labels[order] > 0.5
-        # After k rows from the top are called the same: only where the next score is another can one cut.
-        called = np.arange(len(scores) + 1)
-        hits = np.concatenate([[0], np.cumsum(true)])
-        total = hits[-1]
+        descending, true = scores[order], labels[order] > 0.5
+        # Element k is for a threshold that calls the k highest scores 1. It must part two different scores.
+        positive = np.arange(len(scores) + 1)
+        correct = np.concatenate([[0], np.cumsum(true)])
+        total = correct[-1]
         if self.measure == "accuracy":
-            value = hits + (len(scores) - total) - (called - hits)
+            value = correct + (len(scores) - total) - (positive - correct)
         else:
-            value = 2 * hits / np.maximum(called + total, 1)
-        possible = np.concatenate([[True], ordered[1:] < ordered[:-1], [True]])
+            value = 2 * correct / np.maximum(positive + total, 1)
+        possible = np.concatenate([[True], descending[1:] < descending[:-1], [True]])
         best = int(np.argmax(np.where(possible, value, -1)))
-        return _between(ordered, best)
+        return _between(descending, best)
 
 
-def _between(ordered: Numbers, count: int) -> float:
-    """A threshold that just the first ``count`` of falling scores are above."""
+def _between(descending: Numbers, count: int) -> float:
+    """A threshold below the first ``count`` of the descending scores and at or above all others."""
     if count == 0:
-        return float(ordered[0])
-    if count == len(ordered):
-        return float(np.nextafter(ordered[-1], -np.inf))
-    above, below = float(ordered[count - 1]), float(ordered[count])
+        return float(descending[0])
+    if count == len(descending):
+        return float(np.nextafter(descending[-1], -np.inf))
+    above, below = float(descending[count - 1]), float(descending[count])
     middle = below + (above - below) / 2
-    # Between neighbouring floats there is no middle; the lower one then does, as it is not above itself.
+    # Neighbouring floats have no number between them; the lower one serves, as it is not above itself.
     return middle if below <= middle < above else below
 
 
 @dataclass(frozen=True)
 class BisectedThreshold:
-    """Bisection, which the article says will do for two classes (kexue.fm/archives/8860 gives no code for it).
+    """Bisection, which suffices for two classes, the article says (kexue.fm/archives/8860 gives no code for it).
 
     Read as: of the two halves of the range of scores, go to the one whose middle is the better threshold. That finds
-    the best one where the measure rises to one peak and falls, which nothing promises.
+    the best threshold if the measure has one peak, which is not guaranteed.
     """
 
     measure: str = "accuracy"
@@ -96,8 +94,7 @@ class BisectedThreshold:
 class PowellThreshold:
     """Powell's method on the hyperbolic tangent, started at 1 (bojone/CoSENT, accuracy/cosent.py).
 
-    The measure is a staircase, flat wherever the method looks between two scores, and no threshold beyond -1 to 1 can
-    be found.
+    The measure is a step function, flat between two scores. Only thresholds from -1 to 1 can be found.
     """
 
     measure: str = "accuracy"
@@ -105,5 +102,5 @@ class PowellThreshold:
     def __call__(self, scores: Numbers, labels: Numbers) -> float:
         _check(scores, labels)
         measure = _MEASURES[self.measure]
-        found = minimize(lambda t: -measure(scores, labels, float(np.tanh(t[0]))), [1.0], method="Powell")
-        return float(np.tanh(found.x[0]))
+        optimum = minimize(lambda t: -measure(scores, labels, float(np.tanh(t[0]))), [1.0], method="Powell")
+        return float(np.tanh(optimum.x[0]))

@@ -30,7 +30,8 @@ class Optimizer:
         self._clip_norm = options.get("clip_norm", 0.0)
         self._warmup_steps = math.ceil(options.get("warmup", 0.0) * steps)
         self._decays = options.get("decay", "constant") == "linear"
-        self._steps, self._done = steps, 0
+        #: Steps in all, and steps taken.
+        self.steps, self.done = steps, 0
         self._device = device
         self._precision = options.get("precision", "full")
         # float16 has few exponents: without scaling the loss up, small gradients round to zero.
@@ -51,17 +52,17 @@ class Optimizer:
 
     def rate(self) -> float:
         """Learning rate of the next step."""
-        if self._done < self._warmup_steps:
-            return float(self._learning_rate * (self._done + 1) / self._warmup_steps)
+        if self.done < self._warmup_steps:
+            return float(self._learning_rate * (self.done + 1) / self._warmup_steps)
         if not self._decays:
             return float(self._learning_rate)
-        return float(self._learning_rate * (self._steps - self._done) / max(1, self._steps - self._warmup_steps))
+        return float(self._learning_rate * (self.steps - self.done) / max(1, self.steps - self._warmup_steps))
 
     def step(self, loss: Tensor) -> None:
         """Take one step down ``loss``. Raises FloatingPointError, naming the step, for a loss that is not finite."""
         value = loss.item()
         if not math.isfinite(value):
-            raise FloatingPointError(f"the loss is {value} at step {self._done} of {self._steps}")
+            raise FloatingPointError(f"the loss is {value} at step {self.done} of {self.steps}")
         self._adam.param_groups[0]["lr"] = self.rate()
         self._adam.zero_grad()
         torch.autograd.backward(self._scaler.scale(loss))
@@ -70,7 +71,7 @@ class Optimizer:
             nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
         self._scaler.step(self._adam)
         self._scaler.update()
-        self._done += 1
+        self.done += 1
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Training on natural language inference: five sets choose the epoch and are tested, none of them is trained on."""
+"""Training on natural language inference: five other sets choose the epoch and are tested."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TASK = "matching/bert-nli"
 
 
 def pairs(rows, grades, seed):
-    """Texts of the tiny model's own words. The fewer two texts share the higher the grade: that has to be learned."""
+    """Texts of words that the tiny model knows. The fewer words two texts share, the higher the grade."""
     rng = np.random.default_rng(seed)
     words = ["cat", "dog", "the", "a", "我", "在"]
     labels = rng.integers(grades, size=rows).astype(float)
@@ -40,7 +40,7 @@ def corpus(name):
 
 @pytest.fixture
 def train(tmp_path, tiny_bert):
-    """Run the task with small sets in the place of the published ones."""
+    """Run the task with small sets in place of the published ones."""
     (tmp_path / "rows").write_text("")
     here = {"files": {"rows": ()}, "places": (Place(folder=str(tmp_path)),), "licence": "none"}
     contents = {"cnsd": lambda _: pairs(60, 3, 99), "bert-base-chinese": lambda _: {"folder": str(tiny_bert)}}
@@ -56,46 +56,46 @@ def train(tmp_path, tiny_bert):
     return trained
 
 
-def test_five_sets_are_tested_and_their_means_are_what_is_chosen_and_told(train):
-    found, run = train()
-    assert set(found) == set(TASKS[TASK].metrics)
-    assert found["spearman"] == pytest.approx(np.mean([found[f"spearman_{short}"] for short in SETS]))
-    assert len({found[f"spearman_{short}"] for short in SETS}) == 5
+def test_epoch_and_result_are_means_over_five_sets(train):
+    metrics, run = train()
+    assert set(metrics) == set(TASKS[TASK].metrics)
+    assert metrics["spearman"] == pytest.approx(np.mean([metrics[f"spearman_{short}"] for short in SETS]))
+    assert len({metrics[f"spearman_{short}"] for short in SETS}) == 5
     valid = dict(run.curves["valid_spearman"])
     assert list(valid) == [1, 2, 3]
-    assert found["valid_spearman"] == pytest.approx(max(valid.values()))
-    assert found["first_epoch_spearman"] == valid[1]
+    assert metrics["valid_spearman"] == pytest.approx(max(valid.values()))
+    assert metrics["first_epoch_spearman"] == valid[1]
     untrained, _ = train("untrained")
-    assert found["spearman"] > untrained["spearman"] + 0.1
+    assert metrics["spearman"] > untrained["spearman"] + 0.1
 
 
 def test_epoch_is_chosen_by_the_valid_parts_of_all_five_sets(train, monkeypatch):
-    given = []
+    calls = []
     fit = inference.fit
-    monkeypatch.setattr(inference, "fit", lambda *told: given.append(told) or fit(*told))
+    monkeypatch.setattr(inference, "fit", lambda *arguments: calls.append(arguments) or fit(*arguments))
     train(epochs=1, epoch_steps=1)
-    ((*_, valid, steps),) = given
-    assert [part.first for part in valid] == [corpus(name).valid.first for name in SETS.values()]
-    assert steps == 1
+    ((_, _, data),) = calls
+    assert [part.first for part in data.valid] == [corpus(name).valid.first for name in SETS.values()]
+    assert data.epoch_steps == 1
 
 
-def test_epoch_is_so_many_batches_of_one_pass_after_another(train):
-    seen = []
+def test_epochs_of_steps_cut_one_pass_after_another(train):
+    labels = []
 
     class Watching:
         def __call__(self, cosine, label):
-            seen.append(label)
+            labels.append(label)
             return (cosine * 0).sum()
 
     run = train(epochs=2, epoch_steps=6)[1]
     resolve(TASKS[TASK].run)(Watching(), run)
     # A pass over 60 pairs is four batches, the last of 12: three passes are two epochs of six.
-    assert [len(label) for label in seen] == [16, 16, 16, 12] * 3
-    assert {value.item() for label in seen for value in label} == {0, 0.5, 1}
+    assert [len(label) for label in labels] == [16, 16, 16, 12] * 3
+    assert {value.item() for label in labels for value in label} == {0, 0.5, 1}
 
 
 def test_sentence_bert_has_a_class_for_each_of_the_three_labels(train):
-    found, run = train("sentence-bert", {"classes": "grades"})
+    metrics, run = train("sentence-bert", {"classes": "grades"})
     losses = [value for _, value in run.curves["train_loss"]]
     assert losses[0] == pytest.approx(np.log(3), abs=0.3)
-    assert set(found) == set(TASKS[TASK].metrics)
+    assert set(metrics) == set(TASKS[TASK].metrics)

@@ -1,4 +1,4 @@
-"""The losses of pairs and their heads, against loops and closed forms; which of them are functions of cosines."""
+"""The losses of pairs and their heads against loops and closed forms."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def batch(pairs=12, dimension=8, grades=6, seed=0):
 
 
 def matcher(name, levels=GRADES, dimension=8, **options):
-    made = matcher_of(METHODS[name].create(**options), dimension, levels, torch.Generator().manual_seed(0))
-    return made.double()
+    generator = torch.Generator().manual_seed(0)
+    return matcher_of(METHODS[name].create(**options), dimension, levels, generator).double()
 
 
 @pytest.mark.parametrize("name", ["cosent", "cosent-dense"])
@@ -48,25 +48,25 @@ def test_direct_losses_are_their_formulas():
         "margin": [x * (1 - y) + (1 - x) * max(y, 0.7) for x, y in zip(t, c, strict=True)],
     }
     for form, terms in forms.items():
-        found = METHODS["cosine-contrastive"].create(form=form)(cosine, label)
-        assert found.item() == pytest.approx(sum(terms) / 4, rel=1e-6)
+        value = METHODS["cosine-contrastive"].create(form=form)(cosine, label)
+        assert value.item() == pytest.approx(sum(terms) / 4, rel=1e-6)
     mse = METHODS["cosine-mse"].create()(cosine, label).item()
     assert mse == pytest.approx(sum(forms["squared"]) / 4, rel=1e-6)
 
 
 def test_violations_are_counted_where_they_are_and_nowhere_else():
-    def counted(name, **options):
+    def violations(name, **options):
         run = make_run("matching/identities", dtype="float64", draws=20, grades=6)
         return count_violations(METHODS[name].create(**options), run)
 
-    assert {k: v for k, v in counted("cosent").items() if v > 1e-12} == {"mse_gradient": 20}
-    mse = counted("cosine-mse")
+    assert {k: v for k, v in violations("cosent").items() if v > 1e-12} == {"mse_gradient": 20}
+    mse = violations("cosine-mse")
     assert mse["mse_gradient"] == mse["reordered"] == 0
     assert mse["relabelled"] == mse["shifted"] == mse["unranked"] == mse["definition"] == mse["gradient"] == 20
     assert mse["bound"] > 0
-    assert counted("cosine-contrastive", form="squared")["mse_gradient"] == 0
-    assert counted("cosine-contrastive", form="linear")["mse_gradient"] == 20
-    assert counted("cosent", scale=19.99)["definition"] > 10
+    assert violations("cosine-contrastive", form="squared")["mse_gradient"] == 0
+    assert violations("cosine-contrastive", form="linear")["mse_gradient"] == 20
+    assert violations("cosent", scale=19.99)["definition"] > 10
     first = METHODS["cosent"].create()
     wrong = count_violations(
         lambda c, y: first(c[:-1], y[:-1]), make_run("matching/identities", dtype="float64", draws=20)
@@ -129,8 +129,8 @@ def test_angles_are_those_of_complex_numbers():
     torch.testing.assert_close(angles(vectors), (turned.real + turned.imag).abs())
     torch.testing.assert_close(turned.real, cosines(vectors))
     expected = by_the_definition(cosines(vectors), label, 20)[0] + 0.5 * by_the_definition(angles(vectors), label, 7)[0]
-    found = matcher("angle", angle_scale=7.0, angle_weight=0.5).loss(vectors, label)
-    assert found.item() == pytest.approx(expected, rel=1e-9)
+    value = matcher("angle", angle_scale=7.0, angle_weight=0.5).loss(vectors, label)
+    assert value.item() == pytest.approx(expected, rel=1e-9)
     # The published notebooks have cosine_tau = 20 and angle_tau = 1.0, and both losses weigh 1.
     expected = by_the_definition(cosines(vectors), label, 20)[0] + by_the_definition(angles(vectors), label, 1)[0]
     assert matcher("angle").loss(vectors, label).item() == pytest.approx(expected, rel=1e-9)
@@ -140,22 +140,22 @@ def test_angles_are_those_of_complex_numbers():
 
 def test_plain_function_of_cosines_needs_no_matcher():
     vectors, label = batch()
-    made = matcher_of(lambda cosine, label: (cosine * label).sum(), 8, GRADES, torch.Generator())
-    torch.testing.assert_close(made.loss(vectors, label), (cosines(vectors) * label).sum())
-    assert not made.joint
-    assert list(made.parameters()) == []
+    plain = matcher_of(lambda cosine, label: (cosine * label).sum(), 8, GRADES, torch.Generator())
+    torch.testing.assert_close(plain.loss(vectors, label), (cosines(vectors) * label).sum())
+    assert not plain.joint
+    assert list(plain.parameters()) == []
 
 
 def test_half_precision_vectors_are_scored_in_float32():
     vectors, label = batch()
     for name in ("cosent", "sentence-bert", "angle"):
-        made = matcher(name).to(torch.bfloat16)
-        assert made.score(vectors.bfloat16()).dtype == torch.float32
-        assert made.loss(vectors.bfloat16(), label).dtype == torch.float32
+        half = matcher(name).to(torch.bfloat16)
+        assert half.score(vectors.bfloat16()).dtype == torch.float32
+        assert half.loss(vectors.bfloat16(), label).dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", ["sentence-bert", "interaction"])
-def test_classifiers_without_their_heads_take_the_cosine_for_log_odds(name):
+def test_classifiers_without_heads_take_the_cosine_as_log_odds(name):
     cosine, label = torch.tensor([0.5, -1.0]), torch.tensor([1.0, 0.0])
     expected = (math.log1p(math.exp(-0.5)) + math.log1p(math.exp(-1.0))) / 2
     assert METHODS[name].create()(cosine, label).item() == pytest.approx(expected)
@@ -182,6 +182,6 @@ def test_no_pairs_cost_nothing(name):
 
 
 @pytest.mark.parametrize("name", ["cosent", "cosent-dense", "cosine-mse", "cosine-contrastive", "untrained"])
-def test_shapes_that_do_not_fit_are_told(name):
+def test_shapes_that_do_not_fit_are_an_error(name):
     with pytest.raises(ValueError, match=r"cosine \[3\] and label \[2\]: both must be \[N\]"):
         METHODS[name].create()(torch.zeros(3), torch.zeros(2))

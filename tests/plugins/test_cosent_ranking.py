@@ -38,9 +38,9 @@ def double_sum(score, label, scale=SCALE):
 
 def compare(score, label, scale=SCALE, rel=1e-13):
     value, slope = double_sum(score.detach(), label, scale)
-    found = ranking_loss(score, label, scale)
-    (gradient,) = torch.autograd.grad(found, score)
-    assert found.item() == pytest.approx(value, rel=rel, abs=0)
+    loss = ranking_loss(score, label, scale)
+    (gradient,) = torch.autograd.grad(loss, score)
+    assert loss.item() == pytest.approx(value, rel=rel, abs=0)
     size = max(map(abs, slope))
     assert gradient.tolist() == pytest.approx(slope, rel=rel, abs=rel * size)
 
@@ -59,7 +59,7 @@ def test_any_range_of_scores_is_the_double_sum(reach, levels):
     compare(*drawn(24, levels, reach=reach), rel=1e-11)
 
 
-def test_largest_range_that_exponentials_are_trusted_with_is_right_at_both_ends():
+def test_largest_range_of_exponentials_is_right_at_both_ends():
     # One pair in the wrong order at the full range, then one in the right order, whose loss is exp(-WIDEST).
     for label in ([0.0, 1.0, 2.0], [2.0, 1.0, 0.0]):
         score = torch.tensor([WIDEST / SCALE, WIDEST / SCALE / 2, 0.0], dtype=torch.float64, requires_grad=True)
@@ -74,11 +74,11 @@ def test_tiny_loss_is_not_rounded_to_zero():
     easy = torch.tensor([1.0, -0.21, -0.3], requires_grad=True)
     tiny, tiny_slope = double_sum(easy.detach(), label)
     assert 1e-11 < tiny < 1e-10
-    for given, expected, expected_slope in ((score, value, slope), (easy, tiny, tiny_slope)):
-        found = ranking_loss(given, label)
-        found.backward()
-        assert found.item() == pytest.approx(expected, rel=1e-6)
-        assert given.grad.tolist() == pytest.approx(expected_slope, rel=1e-6)
+    for scores, expected, expected_slope in ((score, value, slope), (easy, tiny, tiny_slope)):
+        loss = ranking_loss(scores, label)
+        loss.backward()
+        assert loss.item() == pytest.approx(expected, rel=1e-6)
+        assert scores.grad.tolist() == pytest.approx(expected_slope, rel=1e-6)
 
 
 @pytest.mark.parametrize("levels", [2, 5, None])
@@ -94,11 +94,11 @@ def test_float32_gradient_is_right_to_its_last_digits(levels):
 def test_half_precisions_are_rounded_once(dtype):
     score, label = drawn(64, 4, dtype=dtype)
     exact = score.detach().double().requires_grad_()
-    found, expected = ranking_loss(score, label), ranking_loss(exact, label)
-    found.backward()
+    loss, expected = ranking_loss(score, label), ranking_loss(exact, label)
+    loss.backward()
     expected.backward()
-    assert found.dtype == score.grad.dtype == dtype
-    assert found.item() == expected.to(dtype).item()
+    assert loss.dtype == score.grad.dtype == dtype
+    assert loss.item() == expected.to(dtype).item()
     assert torch.equal(score.grad, exact.grad.float().to(dtype))
 
 
@@ -129,7 +129,7 @@ def test_infinite_labels_are_labels_too():
     assert torch.equal(ranking_loss(score, torch.tensor([-math.inf, 1, 1, 4, math.inf])), ordered)
 
 
-def test_binary_labels_may_be_truth_values():
+def test_binary_labels_may_be_booleans():
     score, label = drawn(50, 2)
     assert torch.equal(ranking_loss(score, label.bool()), ranking_loss(score, label))
 
@@ -147,7 +147,7 @@ def test_order_of_the_rows_does_not_matter(levels):
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])
-def test_loss_is_zero_where_no_pair_has_an_order(count):
+def test_loss_is_zero_without_ordered_pairs(count):
     score, _ = drawn(count)
     value = ranking_loss(score, torch.ones(count))
     value.backward()
@@ -174,7 +174,7 @@ def test_incoming_gradient_is_passed_on():
     torch.testing.assert_close(scaled, 3 * plain)
 
 
-def test_scores_are_left_as_they_were_and_a_value_alone_costs_no_gradient():
+def test_scores_are_not_changed_and_a_value_alone_needs_no_gradient():
     score, label = drawn(20, 3)
     before = score.detach().clone()
     with torch.no_grad():
@@ -184,13 +184,13 @@ def test_scores_are_left_as_they_were_and_a_value_alone_costs_no_gradient():
     assert torch.equal(score.detach(), before)
 
 
-def test_second_derivative_is_refused_instead_of_wrong():
+def test_second_derivative_is_an_error():
     score, label = drawn(10, 3)
     with pytest.raises(RuntimeError, match="create_graph"):
         torch.autograd.grad(ranking_loss(score, label), score, create_graph=True)
 
 
-def test_a_batch_whose_pairs_would_fill_the_memory_is_no_trouble():
+def test_batch_whose_pairs_would_not_fit_into_memory_is_computed():
     score, label = drawn(400_000, None, dtype=torch.float32)
     value = ranking_loss(score, label)
     value.backward()
@@ -201,7 +201,7 @@ def test_a_batch_whose_pairs_would_fill_the_memory_is_no_trouble():
 
 
 @pytest.mark.parametrize(
-    ("score", "label", "told"),
+    ("score", "label", "message"),
     [
         (torch.ones(3), torch.ones(2), r"\[3\] and label \[2\]"),
         (torch.ones(3, 1), torch.ones(3, 1), r"\[3, 1\]"),
@@ -210,8 +210,8 @@ def test_a_batch_whose_pairs_would_fill_the_memory_is_no_trouble():
         (torch.ones(3), torch.tensor([0.0, 1.0, math.nan]), r"label \[3\]: row 2 is NaN"),
     ],
 )
-def test_wrong_input_is_told_with_what_was_found(score, label, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_input_is_an_error_that_says_what_was_found(score, label, message):
+    with pytest.raises(ValueError, match=message):
         ranking_loss(score, label)
 
 

@@ -1,4 +1,4 @@
-"""The readers of sentence pairs: each format with its quotes and blanks, what leaks, what is told about bad files."""
+"""The readers of sentence pairs: each format with its quotes and blanks, leaks between parts, errors in bad files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def stsb_zh(folder, train="一\t二\t5\n", valid="三\t四\t0\n", test="五\t六
     return write(folder, {f"STS-B.{part}.data": content for part, content in parts.items()})
 
 
-def test_marks_of_quotation_are_characters(tmp_path):
+def test_quotation_marks_are_ordinary_characters(tmp_path):
     rows = [("train", "2.5", 'He said "no', 'She "did"'), ("dev", "0", "a", "b"), ("test", "5.000", "c", "d")]
     corpus = readers.load_stsb(stsb(tmp_path, *rows))
     assert corpus.train.first == ['He said "no']
@@ -68,7 +68,7 @@ def test_line_separators_within_a_text_stay(tmp_path):
     assert corpus.train.second == ["二\x0b"]
 
 
-def test_untranslated_pairs_of_paws_are_left_out_and_a_fifth_of_dev_is_kept_to_choose_by(tmp_path):
+def test_untranslated_pairs_of_paws_are_left_out_and_a_fifth_of_dev_is_held_out(tmp_path):
     rows = "".join(f"{n}\tsentence {n}\tother {n}\t{n % 2}\n" for n in range(50))
     files = {
         "csts_dev_2k.tsv": PAWS + rows + "51\tNS\tx\t0\n52\t\tx\t0\n",
@@ -105,14 +105,14 @@ def test_published_sets_keep_the_lines_that_the_published_code_keeps(tmp_path):
     content = "a\tb\t1\n\tb\t0\n \tb\t0\na\t\t0\n\n  \nc\td\t \n x\ty\t1 \nc\td\t0\n"
     files = {f"PAWSX.{part}.data": content for part in ("train", "valid", "test")}
     train = readers.load_published(write(tmp_path, files)).train
-    kept = list(zip(train.first, train.second, train.labels.tolist(), strict=True))
-    assert kept == by_the_published_code(content)
-    assert kept == [("a", "b", 1), ("a", "", 0), ("x", "y", 1), ("c", "d", 0)]
+    rows = list(zip(train.first, train.second, train.labels.tolist(), strict=True))
+    assert rows == by_the_published_code(content)
+    assert rows == [("a", "b", 1), ("a", "", 0), ("x", "y", 1), ("c", "d", 0)]
 
 
 def test_published_sets_must_be_complete_and_have_three_columns(tmp_path):
     files = {f"BQ.{part}.data": "a\tb\t1\nc\t1\n" for part in ("train", "valid", "test")}
-    with pytest.raises(DatasetError, match=r"BQ.train.data: line 2: 3 columns with tabs between are needed, found 2"):
+    with pytest.raises(DatasetError, match=r"BQ.train.data: line 2: 3 tab-separated columns are needed, found 2"):
         readers.load_published(write(tmp_path, files))
     files = {f"LCQMC.{part}.data": "a\tb\t1\n" for part in ("train", "valid", "test")}
     with pytest.raises(DatasetError, match=r"LCQMC.train.data: the official training part has 238,766 pairs, found 1"):
@@ -120,59 +120,59 @@ def test_published_sets_must_be_complete_and_have_three_columns(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("train", "told"),
+    ("train", "message"),
     [
-        ("一\t二\t5\n三\t四\n", r"STS-B.train.data: line 2: 3 columns with tabs between are needed, found 2"),
-        ("一\t二\t5\n三\t四\t1\t2\n", "line 2: 3 columns with tabs between are needed, found 4"),
-        ("一\t二\t6\n", "line 1: a whole label from 0 to 5 is needed, found '6'"),
-        ("一\t二\t-1\n", "line 1: a whole label from 0 to 5 is needed, found '-1'"),
-        ("一\t二\t2.5\n", "line 1: a whole label from 0 to 5 is needed, found '2.5'"),
-        ("一\t二\tnan\n", "line 1: a whole label from 0 to 5 is needed, found 'nan'"),
-        ("一\t二\tyes\n", "line 1: a whole label from 0 to 5 is needed, found 'yes'"),
+        ("一\t二\t5\n三\t四\n", r"STS-B.train.data: line 2: 3 tab-separated columns are needed, found 2"),
+        ("一\t二\t5\n三\t四\t1\t2\n", "line 2: 3 tab-separated columns are needed, found 4"),
+        ("一\t二\t6\n", "line 1: a whole number from 0 to 5 is needed, found '6'"),
+        ("一\t二\t-1\n", "line 1: a whole number from 0 to 5 is needed, found '-1'"),
+        ("一\t二\t2.5\n", "line 1: a whole number from 0 to 5 is needed, found '2.5'"),
+        ("一\t二\tnan\n", "line 1: a whole number from 0 to 5 is needed, found 'nan'"),
+        ("一\t二\tyes\n", "line 1: a whole number from 0 to 5 is needed, found 'yes'"),
         ("一\t \t5\n", "line 1: column 2 is empty"),
-        ("一\t二\t5\n\n三\t四\t1\n", "line 2: 3 columns with tabs between are needed, found 1"),
-        ("", r"STS-B.train.data: it needs at least one pair, found none"),
+        ("一\t二\t5\n\n三\t四\t1\n", "line 2: 3 tab-separated columns are needed, found 1"),
+        ("", r"STS-B.train.data: at least one pair is needed, found none"),
         (
             "一\t二\t5\n".encode() + "三\t四\t1\n".encode("gb18030"),
-            "line 2: text in UTF-8 is needed, byte 1 of it is c8",
+            "line 2: UTF-8 is needed, found c8 as byte 1",
         ),
-        ("一\t二\t5\n".encode("utf-16"), "line 1: text in UTF-8 is needed, byte 1 of it is ff"),
-        ("三\t四\t1\n".encode("gb18030"), "line 1: text in UTF-8 is needed, byte 1 of it is c8"),
-        ("一\t二\t0_1\n", "line 1: a whole label from 0 to 5 is needed, found '0_1'"),
-        ("一\t二\t５\n", "line 1: a whole label from 0 to 5 is needed, found '５'"),
-        ("一\t二\t" + "9" * 400 + "\n", "line 1: a whole label from 0 to 5 is needed, found '999"),
+        ("一\t二\t5\n".encode("utf-16"), "line 1: UTF-8 is needed, found ff as byte 1"),
+        ("三\t四\t1\n".encode("gb18030"), "line 1: UTF-8 is needed, found c8 as byte 1"),
+        ("一\t二\t0_1\n", "line 1: a whole number from 0 to 5 is needed, found '0_1'"),
+        ("一\t二\t５\n", "line 1: a whole number from 0 to 5 is needed, found '５'"),
+        ("一\t二\t" + "9" * 400 + "\n", "line 1: a whole number from 0 to 5 is needed, found '999"),
     ],
 )
-def test_bad_line_is_told_with_file_and_line(train, told, tmp_path):
-    with pytest.raises(DatasetError, match=told):
+def test_error_in_a_line_names_file_and_line(train, message, tmp_path):
+    with pytest.raises(DatasetError, match=message):
         readers.load_stsb_zh(stsb_zh(tmp_path, train=train))
 
 
-def test_bad_tables_are_told(tmp_path):
+def test_errors_in_tables_are_named(tmp_path):
     paths = write(tmp_path, {"stsbenchmark.tsv.gz": gzip.compress(STSB.encode())[:-9]})
-    with pytest.raises(DatasetError, match="not a whole gzip file"):
+    with pytest.raises(DatasetError, match="not a complete gzip file"):
         readers.load_stsb(paths)
     paths = write(tmp_path, {"stsbenchmark.tsv.gz": STSB})
-    with pytest.raises(DatasetError, match="not a whole gzip file: not a gzipped file"):
+    with pytest.raises(DatasetError, match="not a complete gzip file: not a gzipped file"):
         readers.load_stsb(paths)
     paths = write(tmp_path, {"stsbenchmark.tsv.gz": gzip.compress(STSB.replace("score", "grade").encode())})
     with pytest.raises(DatasetError, match=r"line 1: the columns split, .*score.* are needed, found 'split.*grade"):
         readers.load_stsb(paths)
     with pytest.raises(DatasetError, match="line 3: split train, dev or test is needed, found 'devel'"):
         readers.load_stsb(stsb(tmp_path, ("train", "1", "a", "b"), ("devel", "1", "a", "b")))
-    with pytest.raises(DatasetError, match=r"split dev needs at least one pair, found none"):
+    with pytest.raises(DatasetError, match=r"split dev: at least one pair is needed, found none"):
         readers.load_stsb(stsb(tmp_path, ("train", "1", "a", "b"), ("test", "1", "c", "d")))
-    with pytest.raises(DatasetError, match=r"line 2: a score from 0 to 5 is needed, found '5.01'"):
+    with pytest.raises(DatasetError, match=r"line 2: a number from 0 to 5 is needed, found '5.01'"):
         readers.load_stsb(stsb(tmp_path, ("train", "5.01", "a", "b")))
 
 
-def test_file_that_cannot_be_read_is_told(tmp_path):
+def test_file_that_cannot_be_read_is_an_error(tmp_path):
     paths = stsb_zh(tmp_path)
     paths["STS-B.valid.data"] = tmp_path / "nowhere.data"
-    with pytest.raises(DatasetError, match=r"nowhere.data: a file that can be read is needed: no such file"):
+    with pytest.raises(DatasetError, match=r"nowhere.data: cannot be read: no such file"):
         readers.load_stsb_zh(paths)
     paths["STS-B.valid.data"] = tmp_path
-    with pytest.raises(DatasetError, match=r"a file that can be read is needed: is a directory"):
+    with pytest.raises(DatasetError, match=r"cannot be read: is a directory"):
         readers.load_stsb_zh(paths)
 
 
@@ -190,11 +190,11 @@ def test_inference_has_three_grades_and_lines_without_agreement_are_left_out(tmp
             DatasetError, match=r"cnsd.jsonl: line 2: a JSON object with the texts sentence1, sentence2"
         ):
             readers.load_inference(write(tmp_path, {"cnsd.jsonl": line("neutral") + bad}))
-    with pytest.raises(DatasetError, match=r"cnsd.jsonl: it needs at least one pair, found none"):
+    with pytest.raises(DatasetError, match=r"cnsd.jsonl: at least one pair is needed, found none"):
         readers.load_inference(write(tmp_path, {"cnsd.jsonl": line("-")}))
 
 
-def test_sets_of_no_known_digest_are_read_when_data_is_checked(tmp_path, monkeypatch, harness_cli):
+def test_sets_without_known_digests_are_read_when_data_is_checked(tmp_path, monkeypatch, harness_cli):
     monkeypatch.setenv("HARNESS_DATA", str(tmp_path))
     (tmp_path / "paws-x-zh-full").mkdir()
     write(tmp_path / "paws-x-zh-full", {f"PAWSX.{part}.data": "a\tb\n" for part in ("train", "valid", "test")})
@@ -203,7 +203,7 @@ def test_sets_of_no_known_digest_are_read_when_data_is_checked(tmp_path, monkeyp
         (row,) = [row for row in ended.document if row["name"] == "paws-x-zh-full"]
         assert row["status"] == status
         assert ended.code == (2 if action == "check" else 0)
-    assert "line 1: 3 columns with tabs between are needed, found 2" in row["where"]
+    assert "line 1: 3 tab-separated columns are needed, found 2" in row["where"]
 
 
 @NEEDS_OWN_DATA
@@ -219,7 +219,7 @@ def test_sets_of_no_known_digest_are_read_when_data_is_checked(tmp_path, monkeyp
         ("mrpc", (3576, 500, 1725), 0),
     ],
 )
-def test_own_copy_of_a_set_is_read(name, rows, leaked):
+def test_local_copy_of_a_set_is_read(name, rows, leaked):
     corpus = load(DATASETS[name])
     assert (len(corpus.train), len(corpus.valid), len(corpus.test)) == rows
     assert corpus.leaked == leaked

@@ -1,4 +1,4 @@
-"""Threshold searches against brute force, on ties, on every range, and the scores they are judged by."""
+"""Threshold searches against brute force, on ties and on every range; and the measures that judge them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from plugin_run import METHODS, make_run
 from sklearn.metrics import accuracy_score, f1_score
 
-from harness_plugins.cosent.fitting import wrong_orders
+from harness_plugins.cosent.free_vectors import wrong_orders
 from harness_plugins.cosent.ranges import RANGES, search_ranges
 from harness_plugins.cosent.scoring import accuracy, f1, pearson, spearman
 
@@ -23,9 +23,8 @@ def exact(measure="accuracy"):
 
 def best_by_trying_all(scores, labels, measure):
     """The best value over every threshold that makes a difference."""
-    ends = np.unique(scores)
-    tried = [-np.inf, *ends]
-    return max(MEASURES[measure](scores, labels, threshold) for threshold in tried)
+    thresholds = [-np.inf, *np.unique(scores)]
+    return max(MEASURES[measure](scores, labels, threshold) for threshold in thresholds)
 
 
 pairs = st.lists(
@@ -38,24 +37,24 @@ pairs = st.lists(
 def test_exact_search_is_as_good_as_trying_all(drawn, measure):
     scores = np.array([float(score) for score, _ in drawn])
     labels = np.array([float(label) for _, label in drawn])
-    found = exact(measure)(scores, labels)
-    assert MEASURES[measure](scores, labels, found) == pytest.approx(best_by_trying_all(scores, labels, measure))
+    threshold = exact(measure)(scores, labels)
+    assert MEASURES[measure](scores, labels, threshold) == pytest.approx(best_by_trying_all(scores, labels, measure))
 
 
 def test_exact_search_parts_neighbouring_floats():
     low = 1.0
     high = np.nextafter(low, 2)
-    found = exact()(np.array([low, high]), np.array([0.0, 1.0]))
-    assert low <= found < high
+    threshold = exact()(np.array([low, high]), np.array([0.0, 1.0]))
+    assert low <= threshold < high
 
 
 @pytest.mark.parametrize("labels", [np.zeros(5), np.ones(5)])
-def test_one_class_alone_is_decided_wholly(labels):
+def test_labels_of_one_class_are_all_classified_rightly(labels):
     scores = np.arange(5.0)
     assert accuracy(scores, labels, exact()(scores, labels)) == 1.0
 
 
-def test_a_million_pairs_are_no_matter():
+def test_a_million_pairs_are_searched_quickly():
     rng = np.random.default_rng(0)
     labels = (rng.random(1_000_000) < 0.3).astype(float)
     scores = rng.normal(labels, 1.0)
@@ -63,13 +62,13 @@ def test_a_million_pairs_are_no_matter():
 
 
 @pytest.mark.parametrize("name", ["threshold-exact", "threshold-bisection", "threshold-powell"])
-def test_bad_scores_are_told(name):
+def test_bad_scores_are_an_error(name):
     search = METHODS[name].create()
     with pytest.raises(ValueError, match=r"scores \[2\] and labels \[3\]"):
         search(np.zeros(2), np.zeros(3))
     with pytest.raises(ValueError, match=r"N > 0"):
         search(np.zeros(0), np.zeros(0))
-    with pytest.raises(ValueError, match="row 1 is nan"):
+    with pytest.raises(ValueError, match="row 1 is nan, a finite number is needed"):
         search(np.array([0.0, np.nan]), np.zeros(2))
 
 
@@ -78,12 +77,12 @@ def test_bisection_and_powell_find_what_is_easy_and_bisection_misses_the_higher_
     for name in ("threshold-bisection", "threshold-powell"):
         assert accuracy(scores, labels, METHODS[name].create()(scores, labels)) == 1.0
     # Accuracy has a peak on either side of the middle of the range.
-    lured = np.concatenate(
+    misleading = np.concatenate(
         [np.linspace(0.00, 0.20, 30), np.linspace(0.30, 0.36, 20), np.linspace(0.45, 0.85, 25), [0.95] * 9]
     )
     truth = np.concatenate([np.zeros(30), np.ones(20), np.zeros(25), np.ones(9)])
-    found = METHODS["threshold-bisection"].create()(lured, truth)
-    assert accuracy(lured, truth, found) < best_by_trying_all(lured, truth, "accuracy")
+    threshold = METHODS["threshold-bisection"].create()(misleading, truth)
+    assert accuracy(misleading, truth, threshold) < best_by_trying_all(misleading, truth, "accuracy")
 
 
 def test_powell_cannot_leave_the_range_of_the_tangent():

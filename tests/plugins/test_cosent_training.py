@@ -11,12 +11,12 @@ from harness.cell import Cell
 from harness.errors import UsageError
 from harness.running.run import Run
 from harness.spec import Dataset, Place, read_options
-from harness_plugins.cosent.fitting import fit_free_vectors
+from harness_plugins.cosent.free_vectors import fit_free_vectors
 from harness_plugins.cosent.readers import Corpus, Pairs
-from harness_plugins.cosent.training import on, training_part
+from harness_plugins.cosent.sentence_pairs import on, training_part
 
 SMALL = {"dimension": 32, "layers": 1, "epochs": 2, "learning_rate": 1e-2, "dropout": 0.1, "batch_size": 16}
-#: Words that mean the same in pairs: only what is learned tells them from those that do not.
+#: Pairs of words with the same meaning, which can only be learned.
 SYNONYMS = [
     ("big", "large"),
     ("small", "tiny"),
@@ -31,11 +31,11 @@ def pairs(rows, seed, highest=1):
     rng = np.random.default_rng(seed)
     first, second, labels = [], [], []
     for _ in range(rows):
-        one, other, noun = rng.integers(6), rng.integers(6), rng.choice(["cat", "dog", "house", "idea"])
+        word, other, noun = rng.integers(6), rng.integers(6), rng.choice(["cat", "dog", "house", "idea"])
         same = rng.random() < 0.5
-        first.append(f"the {SYNONYMS[one][0]} {noun} is here")
-        second.append(f"a {SYNONYMS[one if same else other][1]} {noun} is here")
-        labels.append(float(highest * (same or one == other)))
+        first.append(f"the {SYNONYMS[word][0]} {noun} is here")
+        second.append(f"a {SYNONYMS[word if same else other][1]} {noun} is here")
+        labels.append(float(highest * (same or word == other)))
     return Pairs(first, second, np.array(labels))
 
 
@@ -48,7 +48,7 @@ def make(tmp_path):
     """A run of a task whose data set is the small corpus above."""
     (tmp_path / "rows").write_text("")
 
-    def made(task="matching/lcqmc", seed=0, dtype="float32", **options):
+    def make_run(task="matching/lcqmc", seed=0, dtype="float32", **options):
         complete = read_options(task, TASKS[task].options, {**SMALL, "leaks": "keep", **options})
         cell = Cell("tests", "any", task, complete, "cpu", dtype, seed, "code")
         highest = 5 if "stsb" in task else 1
@@ -62,7 +62,7 @@ def make(tmp_path):
         )
         return Run(cell, complete, {name: dataset})
 
-    return made
+    return make_run
 
 
 def train(run, method="cosent", **options):
@@ -70,13 +70,12 @@ def train(run, method="cosent", **options):
 
 
 def test_same_run_gives_the_same_result_bit_for_bit(make):
-    one, other = make(), make()
-    first = train(one)
+    run, again = make(), make()
+    metrics = train(run)
     torch.manual_seed(99)
-    assert train(other) == first
-    assert one.curves == other.curves
-    third = make(seed=1)
-    assert train(third) != first
+    assert train(again) == metrics
+    assert run.curves == again.curves
+    assert train(make(seed=1)) != metrics
 
 
 @pytest.mark.parametrize(
@@ -92,12 +91,12 @@ def test_same_run_gives_the_same_result_bit_for_bit(make):
         "interaction-cosent",
     ],
 )
-def test_every_method_learns_what_words_alone_do_not_tell(method, make):
+def test_every_method_learns_synonyms(method, make):
     options = {"encoder": "char-transformer", "epochs": 12} if "interaction" in method else {"epochs": 8}
     before = train(make(**options), "untrained")
     after = train(make(**options), method)
     assert set(after) == set(TASKS["matching/lcqmc"].metrics)
-    # Its cosine is not what Sentence-BERT trains, and follows slowly.
+    # Sentence-BERT trains a classifier, not the cosine that scores it, which follows slowly.
     gain, accuracy = (0.1, 0.6) if method == "sentence-bert" else (0.15, 0.75)
     assert after["spearman"] > before["spearman"] + gain
     assert after["accuracy"] > accuracy
@@ -106,16 +105,16 @@ def test_every_method_learns_what_words_alone_do_not_tell(method, make):
 
 @pytest.mark.parametrize("method", ["cosent", "sentence-bert", "interaction"])
 def test_grades_are_learned_too_and_have_no_accuracy(method, make):
-    found = train(make("matching/stsb-zh", epochs=3), method)
-    assert set(found) == set(TASKS["matching/stsb-zh"].metrics)
-    assert "accuracy" not in found
+    metrics = train(make("matching/stsb-zh", epochs=3), method)
+    assert set(metrics) == set(TASKS["matching/stsb-zh"].metrics)
+    assert "accuracy" not in metrics
 
 
 def test_methods_start_from_one_encoder_and_see_the_same_batches(make):
     seen = {}
 
     class Watching:
-        """A loss that notes what it is given."""
+        """A loss that records its arguments."""
 
         def __init__(self, name, pull):
             self.name, self.pull = name, pull
@@ -123,7 +122,7 @@ def test_methods_start_from_one_encoder_and_see_the_same_batches(make):
 
         def __call__(self, cosine, label):
             seen[self.name].append((cosine.detach().clone(), label.clone()))
-            # Draws that must not disturb the encoder's dropout.
+            # These draws must not change the encoder's dropout.
             torch.rand(7 * self.pull + 1)
             return (cosine * 0).sum()
 
@@ -144,25 +143,25 @@ def test_methods_start_from_one_encoder_and_see_the_same_batches(make):
 
 def test_best_epoch_on_valid_is_the_one_that_is_scored(make):
     run = make(epochs=6, learning_rate=0.05)
-    found = train(run)
+    metrics = train(run)
     valid = dict(run.curves["valid_spearman"])
-    assert found["valid_spearman"] == max(valid.values())
-    assert found["first_epoch_spearman"] == valid[1]
-    assert found["train_spearman"] == run.curves["train_spearman"][-1][1]
-    assert found["train_fall"] == pytest.approx(
-        max(v for _, v in run.curves["train_spearman"]) - found["train_spearman"]
+    assert metrics["valid_spearman"] == max(valid.values())
+    assert metrics["first_epoch_spearman"] == valid[1]
+    assert metrics["train_spearman"] == run.curves["train_spearman"][-1][1]
+    assert metrics["train_fall"] == pytest.approx(
+        max(v for _, v in run.curves["train_spearman"]) - metrics["train_spearman"]
     )
 
 
 def test_untrained_encoder_is_left_alone(make):
     run = make()
-    found = train(run, "untrained")
-    assert found["train_spearman"] == found["untrained_spearman"]
-    assert found["first_epoch_spearman"] == found["valid_spearman"]
+    metrics = train(run, "untrained")
+    assert metrics["train_spearman"] == metrics["untrained_spearman"]
+    assert metrics["first_epoch_spearman"] == metrics["valid_spearman"]
     assert "valid_spearman" not in run.curves
 
 
-def test_every_option_takes_part(make):
+def test_every_option_changes_the_training(make):
     plain = make(epochs=1)
     train(plain)
     changes = [
@@ -184,10 +183,10 @@ def test_every_option_takes_part(make):
         {"train_rows": 100},
         {"negatives": "random"},
     ]
-    for changed in changes:
-        run = make(epochs=1, **changed)
+    for change in changes:
+        run = make(epochs=1, **change)
         train(run)
-        assert run.curves["train_loss"] != plain.curves["train_loss"], changed
+        assert run.curves["train_loss"] != plain.curves["train_loss"], change
     decayed = [make(weight_decay=0.1, optimizer=name) for name in ("adam", "adamw")]
     for run in decayed:
         train(run)
@@ -205,7 +204,7 @@ def test_epoch_can_be_chosen_by_accuracy(make):
     assert by_rank["valid_spearman"] >= by_accuracy["valid_spearman"]
 
 
-def test_leaks_are_dropped_before_training_unless_they_are_to_be_kept(make):
+def test_leaks_are_counted_whether_they_are_dropped_or_kept(make):
     counts = {}
     for name in ("keep", "drop"):
         run = make(leaks=name, epochs=1, batch_size=2)
@@ -215,7 +214,7 @@ def test_leaks_are_dropped_before_training_unless_they_are_to_be_kept(make):
     assert leaked > 0
 
 
-def test_random_negatives_replace_just_the_pairs_labelled_0(make):
+def test_random_negatives_replace_pairs_labelled_0_alone(make):
     whole = corpus()
     part = training_part(whole, make(negatives="random"))
     assert part.first == whole.train.first
@@ -228,15 +227,15 @@ def test_random_negatives_replace_just_the_pairs_labelled_0(make):
 
 @pytest.mark.parametrize("task", ["matching/stsb", "matching/stsb-zh", "matching/bert-stsb-zh", "matching/minilm-stsb"])
 @pytest.mark.parametrize("option", [{"negatives": "random"}, {"choose": "accuracy"}])
-def test_what_grades_do_not_have_is_refused_when_a_suite_is_planned(task, option):
+def test_options_that_grades_do_not_have_are_refused_when_a_suite_is_planned(task, option):
     with pytest.raises(UsageError, match=f"unknown value for {task}: option {next(iter(option))}"):
         read_options(task, TASKS[task].options, option)
 
 
 def test_some_rows_are_drawn_by_the_seed(make):
-    one, other = (training_part(corpus(), make(train_rows=50, seed=seed)) for seed in (0, 1))
-    assert len(one) == len(other) == 50
-    assert one.first != other.first
+    first, second = (training_part(corpus(), make(train_rows=50, seed=seed)) for seed in (0, 1))
+    assert len(first) == len(second) == 50
+    assert first.first != second.first
 
 
 def test_pretrained_model_is_fine_tuned_by_its_weights_file(make, tiny_bert):
@@ -254,9 +253,9 @@ def test_pretrained_model_is_fine_tuned_by_its_weights_file(make, tiny_bert):
     assert run.curves["train_spearman"][0] != joint.curves["train_spearman"][0]
 
 
-def test_score_that_is_not_finite_is_told(make):
+def test_score_that_is_not_finite_is_an_error(make):
     class Bad:
-        def matcher(self, dimension, levels, generator):  # noqa: ARG002  as the role has it
+        def matcher(self, dimension, levels, generator):  # noqa: ARG002  the role's signature
             class Head(torch.nn.Module):
                 joint = False
 

@@ -1,4 +1,4 @@
-"""The sets of sentence pairs: files, digests, licences, where they are published; and the models that read them."""
+"""The sets of sentence pairs: files, digests, licences and where they are published."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from harness.spec import Dataset, Place
 _READERS = "harness_plugins.cosent.readers"
 _RAW = "https://raw.githubusercontent.com"
 _PAWS_TERMS = "may be freely used for any purpose (PAWS-X)"
-_ASKED = "none stated; given to those who ask its authors"
+_ON_REQUEST = "none stated; on request from its authors"
 
-CORPORA = (
+#: Public sets, in full or in part.
+PUBLIC = (
     Dataset(
         name="stsb",
         licence="CC BY-SA 4.0 for the scores; the sentences have their sources' terms",
@@ -32,18 +33,18 @@ CORPORA = (
             "STS-B.test.data": ("a22c0e4dba5d589b8f68feca2c11329031fdaee084c37c30ebea7feea12a3545",),
         },
         places=(Place(url=f"{_RAW}/shawroad/CoSENT_Pytorch/ddb08479cc8d9a472b131cfd4160ddd86f905c22/data/STS-B/"),),
-        help="Chinese STS-B: 8,050 pairs, whole grades 0 to 5; the one set of the article that is public in full",
+        help="Chinese STS-B: 8,050 pairs, whole grades 0 to 5; the only set of the article that is public in full",
     ),
     Dataset(
         name="lcqmc",
-        licence="none stated; the full set is given to those who ask its authors",
+        licence="none stated; the full set on request from its authors",
         load=f"{_READERS}:load_lcqmc",
         files={
             "LCQMC.valid.data": ("d3cd41ed89b8f6196a76ebff2aa03d5ecf42edcd12942aa865d34f7e570af7c2",),
             "LCQMC.test.data": ("8969f9c16050f40df9da6f591443a47bc14c17a504a354ee4cc4ab5b9aa303d9",),
         },
         places=(Place(url=f"{_RAW}/shawroad/CoSENT_Pytorch/ddb08479cc8d9a472b131cfd4160ddd86f905c22/data/LCQMC/"),),
-        help="Chinese questions, same or not: valid and test parts; a fifth of the former is kept to choose by",
+        help="Chinese questions, same or not: valid and test parts; a fifth of the former is the valid part here",
     ),
     Dataset(
         name="atec",
@@ -54,8 +55,8 @@ CORPORA = (
             "ATEC.test.data": ("24c56edf6289a7f337af75553c360ece41a1e17e500cdb563f020ad25ece8319",),
             "derived_train_minus_valid_test.tsv": ("e98410f5493fb070d86b95e3b8b9c944cc6fb6fdad3dbbc6f457d71b3cdfe48c",),
         },
-        help="Chinese questions to a bank, same or not; ATEC.*.data of shawroad/CoSENT_Pytorch, and as a training part "
-        "the pairs of atec_nlp_sim_train.csv of IceFlameWorm/NLP_Datasets that are in neither",
+        help="Chinese questions to a bank, same or not; valid and test of shawroad/CoSENT_Pytorch; train: the pairs of "
+        "atec_nlp_sim_train.csv of IceFlameWorm/NLP_Datasets that are in neither",
     ),
     Dataset(
         name="afqmc",
@@ -66,7 +67,7 @@ CORPORA = (
             "dev.txt": ("bd5136527078950a4d624a3d903ce86950cafb26b5092559b64c418e015f0df3",),
         },
         places=(Place(url=f"{_RAW}/zejunwang1/CSTS/2e7eeedf505c78bf39d34f836773081cfc98af0c/AFQMC/"),),
-        help="Chinese questions to a bank, same or not; dev is the test part, a tenth of train is kept to choose by",
+        help="Chinese questions to a bank, same or not; dev is the test part, a tenth of train the valid part",
     ),
     Dataset(
         name="paws-x-zh",
@@ -76,8 +77,8 @@ CORPORA = (
             "csts_dev_2k.tsv": ("56fb229726a56de26275945020dee87fa6465b1b9903701f498c8d431d0150dd",),
             "csts_test_2k.tsv": ("293bbf383c1c43874518abae837232cf3859b84a8a416975d9c7fe086867f762",),
         },
-        help="adversarial Chinese paraphrases, dev and test parts; PAWS-X/dev_2k.tsv and test_2k.tsv of "
-        "zejunwang1/CSTS, as csts_*.tsv; a fifth of the former is kept to choose by",
+        help="adversarial Chinese paraphrases, dev and test parts: PAWS-X/dev_2k.tsv and test_2k.tsv of "
+        "zejunwang1/CSTS, as csts_*.tsv; a fifth of dev is the valid part",
     ),
     Dataset(
         name="mrpc",
@@ -94,19 +95,19 @@ CORPORA = (
 )
 
 
-def _full(name: str, label: str, pairs: str, licence: str = _ASKED, **known: str) -> Dataset:
+def _full(name: str, label: str, pairs: str, licence: str = _ON_REQUEST, **known: str) -> Dataset:
     parts = ("train", "valid", "test")
     return Dataset(
         name=name,
         licence=licence,
         load=f"{_READERS}:load_published",
         files={f"{label}.{part}.data": (known[part],) if part in known else () for part in parts},
-        help=f"{label} in full as the article on CoSENT split it, {pairs} pairs: text, text, label, tabs between",
+        help=f"{label} in full, in the parts of the article on CoSENT, {pairs} pairs; columns: text, text, label",
     )
 
 
-#: What only those have who asked for it: of most files no digest is known here.
-FULL_CORPORA = (
+#: Sets that their authors give on request. The digests of most files are unknown here.
+FULL = (
     _full(
         "atec-full",
         "ATEC",
@@ -125,10 +126,12 @@ FULL_CORPORA = (
     _full("paws-x-zh-full", "PAWSX", "49,401 / 2,000 / 2,000", _PAWS_TERMS),
     Dataset(
         name="cnsd",
-        licence="none stated; SNLI and MultiNLI, which it is translated from, have terms of their own",
+        licence="none stated; translated from SNLI and MultiNLI, which have terms of their own",
         load=f"{_READERS}:load_inference",
         files={"cnsd.jsonl": ()},
-        help="Chinese natural language inference, translated: all lines of the release CNSD, its own test parts among "
-        "them, as the article used it: cat cnsd-*/*.jsonl > cnsd.jsonl",
+        help="Chinese natural language inference, translated; all lines of the release CNSD, test parts included, as "
+        "in the article: cat cnsd-*/*.jsonl > cnsd.jsonl",
     ),
 )
+
+DATASETS = (*PUBLIC, *FULL)

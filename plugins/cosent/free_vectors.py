@@ -1,4 +1,4 @@
-"""Do vectors of few dimensions come to have any likeness that labels ask for? Free ones, trained on all pairs."""
+"""Can vectors of few dimensions have any similarities that labels ask for? Free vectors, trained on all pairs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def fit_free_vectors(loss: Callable[[Tensor, Tensor], Tensor], run: Run) -> dict[str, float]:
     """The metrics of ``matching/free-vectors``: orders of pairs that are still wrong after training.
 
-    ``items`` vectors of ceil(factor ln items) dimensions, all theirs to move, on labels of all their pairs: ``random``
-    ones, or 1 within random ``groups`` of about eight and 0 between them. No encoder, no text: an encoder cannot do
-    better than the best such vectors. These are what ``steps`` of Adam find; better ones may exist.
+    Fits ``items`` vectors of ceil(factor ln items) dimensions to labels of all their pairs: ``random`` labels, or 1
+    within random ``groups`` of about eight and 0 between them. The best such vectors bound what an encoder can do.
+    ``steps`` of Adam may not find the best ones.
     """
     options = run.options
     items, steps = options["items"], options["steps"]
@@ -54,13 +54,13 @@ def fit_free_vectors(loss: Callable[[Tensor, Tensor], Tensor], run: Run) -> dict
 
 
 def wrong_orders(cosine: Tensor, label: Tensor) -> float:
-    """Share of the pairs of a 1 and a 0 whose cosines are in the wrong order or equal; O(N log N).
+    """Share of the combinations of a 1 and a 0 whose cosines are in the wrong order or equal; O(N log N).
 
     >>> wrong_orders(torch.tensor([0.9, 0.5, 0.6, 0.1]), torch.tensor([1.0, 1.0, 0.0, 0.0]))
     0.25
     """
-    alike, apart = cosine[label > 0.5], cosine[label <= 0.5].sort().values
-    if not len(alike) or not len(apart):
+    ones, zeros = cosine[label > 0.5], cosine[label <= 0.5].sort().values
+    if not len(ones) or not len(zeros):
         return 0.0
-    below = torch.searchsorted(apart, alike.contiguous(), right=False)
-    return 1 - float(below.double().mean()) / len(apart)
+    below = torch.searchsorted(zeros, ones.contiguous(), right=False)
+    return 1 - float(below.double().mean()) / len(zeros)
