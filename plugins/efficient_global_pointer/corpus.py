@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-#: Fixes which rows are held out for validation where a corpus has no split for it.
+#: Seed of the rows that are held out for validation if a corpus has no split for it.
 SPLIT_SEED = 20220125
 
 
@@ -30,10 +30,10 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Corpus(Mapping[str, tuple[Sentence, ...]]):
-    """Sentences to train on, to choose the best epoch and threshold by, and to test with; the types that occur.
+    """A corpus in three splits, and its types of entities. ``valid`` chooses the best epoch and threshold.
 
-    >>> one = (Sentence("Ada", (Entity(0, 2, "person"),)),)
-    >>> len(Corpus(train=one, valid=one, test=one, types=("person",))["test"])
+    >>> sentences = (Sentence("Ada", (Entity(0, 2, "person"),)),)
+    >>> len(Corpus(train=sentences, valid=sentences, test=sentences, types=("person",))["test"])
     1
     """
 
@@ -45,8 +45,8 @@ class Corpus(Mapping[str, tuple[Sentence, ...]]):
     def __getitem__(self, split: str) -> tuple[Sentence, ...]:
         if split not in self:
             raise KeyError(split)
-        found: tuple[Sentence, ...] = getattr(self, split)
-        return found
+        sentences: tuple[Sentence, ...] = getattr(self, split)
+        return sentences
 
     def __iter__(self) -> Iterator[str]:
         return iter(("train", "valid", "test"))
@@ -59,27 +59,27 @@ class Corpus(Mapping[str, tuple[Sentence, ...]]):
 
 
 def hold_out(rows: tuple[Sentence, ...], share: float = 0.1) -> tuple[tuple[Sentence, ...], tuple[Sentence, ...]]:
-    """What is left, and a fixed random ``share`` of the rows (rounded up) for validation.
+    """Split off a fixed random ``share`` of the rows (rounded up): the other rows, and those held out.
 
-    >>> left, held_out = hold_out(tuple(Sentence(str(n), ()) for n in range(20)))
-    >>> len(left), len(held_out)
+    >>> rest, held_out = hold_out(tuple(Sentence(str(n), ()) for n in range(20)))
+    >>> len(rest), len(held_out)
     (18, 2)
     """
     count = int(np.ceil(share * len(rows)))
     chosen = set(np.random.default_rng(SPLIT_SEED).permutation(len(rows))[:count].tolist())
-    left = tuple(row for number, row in enumerate(rows) if number not in chosen)
-    return left, tuple(rows[number] for number in sorted(chosen))
+    rest = tuple(row for number, row in enumerate(rows) if number not in chosen)
+    return rest, tuple(rows[number] for number in sorted(chosen))
 
 
-def nested(entities: tuple[Entity, ...] | list[Entity] | set[Entity]) -> set[Entity]:
-    """Those that lie inside another one or contain one; two of the same offsets do both.
+def nested(entities: Collection[Entity]) -> set[Entity]:
+    """The entities that lie inside another one or contain one; two with equal offsets do both.
 
     >>> sorted(e.type for e in nested([Entity(0, 5, "a"), Entity(2, 3, "b"), Entity(5, 7, "c")]))
     ['a', 'b']
     """
-    found: set[Entity] = set()
-    for one in entities:
-        for other in entities:
-            if one != other and other.start <= one.start and one.end <= other.end:
-                found |= {one, other}
-    return found
+    result: set[Entity] = set()
+    for inner in entities:
+        for outer in entities:
+            if inner != outer and outer.start <= inner.start and inner.end <= outer.end:
+                result |= {inner, outer}
+    return result

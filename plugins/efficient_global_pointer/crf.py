@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 
 class LinearChain(nn.Module):
-    """Scores of tag sequences: emissions of each token, transitions between neighbours, a first and a last tag.
+    """Scores of tag sequences (paths): emissions of each token, transitions between neighbours, first and last tag.
 
-    All methods take emissions [B, L, K] and a mask bool [B, L] that begins with True and has no gaps; what is past it
-    does not count. What they give for a text whose mask is False throughout means nothing.
-    Lafferty, McCallum and Pereira 2001; parameters start at zero, so that all paths are alike.
+    All methods take emissions [B, L, K] and a mask bool [B, L] that begins with True and has no gaps; tokens past it do
+    not count. For a text whose mask is all False the results are meaningless.
+    Lafferty, McCallum and Pereira 2001. Parameters start at zero, so all paths are equally likely.
 
     >>> chain = LinearChain(2)
     >>> chain.log_partition(torch.zeros(1, 3, 2), torch.ones(1, 3, dtype=torch.bool))  # eight paths
@@ -26,19 +26,19 @@ class LinearChain(nn.Module):
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Log of the sum of e^score over all paths, [B]."""
-        reached = self.first + emissions[:, 0]
+        forward = self.first + emissions[:, 0]
         for step in range(1, emissions.shape[1]):
-            onward = torch.logsumexp(reached[:, :, None] + self.transitions, dim=1) + emissions[:, step]
-            reached = torch.where(mask[:, step, None], onward, reached)
-        return torch.logsumexp(reached + self.last, dim=-1)
+            onward = torch.logsumexp(forward[:, :, None] + self.transitions, dim=1) + emissions[:, step]
+            forward = torch.where(mask[:, step, None], onward, forward)
+        return torch.logsumexp(forward + self.last, dim=-1)
 
     def score(self, emissions: Tensor, mask: Tensor, tags: Tensor) -> Tensor:
         """Score of the paths ``tags`` int64 [B, L], [B]."""
-        emitted = emissions.gather(-1, tags[..., None]).squeeze(-1)
-        moved = self.transitions[tags[:, :-1], tags[:, 1:]]
-        # A text without a token has no last one: its number, -1, would be outside of the row.
+        emission = emissions.gather(-1, tags[..., None]).squeeze(-1)
+        transition = self.transitions[tags[:, :-1], tags[:, 1:]]
+        # A text without a token would have its last one at -1, outside the row.
         final = tags.gather(1, (mask.sum(dim=1, keepdim=True) - 1).clamp(min=0)).squeeze(1)
-        inner = (emitted * mask).sum(dim=1) + (moved * mask[:, 1:]).sum(dim=1)
+        inner = (emission * mask).sum(dim=1) + (transition * mask[:, 1:]).sum(dim=1)
         return self.first[tags[:, 0]] + inner + self.last[final]
 
     def negative_log_likelihood(self, emissions: Tensor, mask: Tensor, tags: Tensor) -> Tensor:
@@ -48,15 +48,15 @@ class LinearChain(nn.Module):
     @torch.no_grad()
     def best_path(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """The path of the highest score (Viterbi), int64 [B, L]; 0 past the mask."""
-        reached = self.first + emissions[:, 0]
-        stay = torch.arange(reached.shape[1], device=reached.device)[None].expand_as(reached)
+        best = self.first + emissions[:, 0]
+        stay = torch.arange(best.shape[1], device=best.device)[None].expand_as(best)
         origins = []
         for step in range(1, emissions.shape[1]):
-            best, origin = (reached[:, :, None] + self.transitions).max(dim=1)
-            here = mask[:, step, None]
-            reached = torch.where(here, best + emissions[:, step], reached)
-            origins.append(torch.where(here, origin, stay))
-        tag = (reached + self.last).argmax(dim=-1, keepdim=True)
+            onward, origin = (best[:, :, None] + self.transitions).max(dim=1)
+            is_token = mask[:, step, None]
+            best = torch.where(is_token, onward + emissions[:, step], best)
+            origins.append(torch.where(is_token, origin, stay))
+        tag = (best + self.last).argmax(dim=-1, keepdim=True)
         path = [tag]
         for origin in reversed(origins):
             tag = origin.gather(1, tag)

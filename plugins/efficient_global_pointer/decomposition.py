@@ -1,4 +1,4 @@
-"""What types share in a span scorer: the rank of the difference between two types' score matrices."""
+"""The task ner/type-ranks: what the types of a span scorer share, by the rank of differences of score matrices."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ NEGLIGIBLE = 1e-10
 
 @torch.no_grad()
 def difference_rank(scorer: SpanScorer, run: Run) -> dict[str, float]:
-    """Rank of s_a - s_b over all pairs of tokens, the largest over all pairs of types, for random states and weights.
+    """The largest rank of s_a - s_b over all pairs of types, for random states and weights.
 
-    Scores are taken before the mask (``scores(hidden)``), so that the matrices are whole. Efficient GlobalPointer adds
-    the same extraction score to every type: what is left is a column plus a row, whose rank is at most 2. It is all
-    computed in float64, whatever the run's dtype: in float32 rounding alone has a rank above 2.
+    Scores are taken before the mask (``scores(hidden)``), so that the matrices are full. Efficient GlobalPointer has
+    one extraction score for all types: the difference is a column plus a row, whose rank is at most 2. Computed in
+    float64, whatever the run's dtype: in float32 the rounding errors alone have a rank above 2.
     """
     length, types = run.options["length"], run.options["kinds"]
     hidden = torch.randn(1, length, scorer.width, generator=run.generator, dtype=torch.float64)
     fresh = scorer.fresh(scorer.width, types, run.generator)
     head = fresh.to(run.device, torch.float64)  # type: ignore[attr-defined]
     (scores,) = head.scores(hidden.to(run.device)).cpu()
-    one, other = torch.triu_indices(types, types, offset=1)
+    first, second = torch.triu_indices(types, types, offset=1)
     return {
-        "difference_rank": max(_rank(scores[a] - scores[b]) for a, b in zip(one, other, strict=True)),
+        "difference_rank": max(_rank(scores[a] - scores[b]) for a, b in zip(first, second, strict=True)),
         "type_rank": max(_rank(matrix) for matrix in scores),
     }
 

@@ -1,6 +1,6 @@
-"""A corpus of arithmetic expressions whose parts nest: entities with exact labels where no data set is at hand.
+"""The task ner/expressions: a random corpus of arithmetic expressions whose parts nest, with exact labels.
 
-Written anew for each seed. An entity is a part of an expression with more than one token: a ``sum`` or ``product`` of
+Drawn anew for each seed. An entity is a part of an expression with more than one token: a ``sum`` or ``product`` of
 all its operands, a ``group`` with its brackets, a ``call`` with its name.
 """
 
@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness_plugins.efficient_global_pointer.corpus import Corpus, Entity, Sentence
+from harness_plugins.efficient_global_pointer.entity_types import EXPRESSION_TYPES
 from harness_plugins.efficient_global_pointer.training import train_and_score
 
 if TYPE_CHECKING:
     from harness.running.run import Run
     from harness_plugins.efficient_global_pointer.spans import SpanScorer
 
-#: The types of entities.
-TYPES = ("call", "group", "product", "sum")
-#: Levels of brackets at most.
+#: Most levels of brackets.
 DEPTH = 2
-#: Characters of an expression at most; longer ones, and those without parts, are drawn again.
+#: Most characters of an expression. Longer ones, and those without parts, are drawn again.
 LONGEST = 100
 
 _FUNCTIONS = ("max", "min", "mean")
@@ -32,11 +31,11 @@ def on_expressions(scorer: SpanScorer, run: Run) -> dict[str, float]:
     """Train and score on expressions drawn from ``run.rng``."""
     sizes = (run.options["expressions"], run.options["expressions"] // 4, run.options["expressions"] // 2)
     train, valid, test = (tuple(expression(run.rng) for _ in range(size)) for size in sizes)
-    return train_and_score(scorer, run, Corpus(train, valid, test, TYPES), nests=True)
+    return train_and_score(scorer, run, Corpus(train, valid, test, EXPRESSION_TYPES), nested=True)
 
 
 def expression(rng: np.random.Generator) -> Sentence:
-    """One random expression with its parts.
+    """A random expression with its parts.
 
     >>> row = expression(np.random.default_rng(2))
     >>> [(row.text[e.start : e.end + 1], e.type) for e in row.entities]
@@ -48,7 +47,7 @@ def expression(rng: np.random.Generator) -> Sentence:
     return Sentence(text, tuple(sorted(entities, key=lambda e: (e.start, -e.end, e.type))))
 
 
-#: A piece of text and its entities, with offsets from the piece's beginning.
+#: A piece of text and its entities, with offsets from the begin of the piece.
 _Part = tuple[str, list[Entity]]
 
 
@@ -77,28 +76,27 @@ def _factor(rng: np.random.Generator, depth: int) -> _Part:
 
 
 def _bracketed(name: str, parts: list[_Part]) -> _Part:
-    text, entities = _strung([(f"{name}(", []), *_between(parts, ","), (")", [])])
-    return text, entities
+    return _concatenate([(f"{name}(", []), *_interleave(parts, ","), (")", [])])
 
 
 def _joined(rng: np.random.Generator, parts: list[_Part], signs: str, type_: str) -> _Part:
     if len(parts) == 1:
         return parts[0]
-    strung = parts[:1]
+    pieces = parts[:1]
     for part in parts[1:]:
-        strung += [(str(rng.choice(list(signs))), []), part]
-    text, entities = _strung(strung)
+        pieces += [(str(rng.choice(list(signs))), []), part]
+    text, entities = _concatenate(pieces)
     return text, [*entities, Entity(0, len(text) - 1, type_)]
 
 
-def _between(parts: list[_Part], separator: str) -> list[_Part]:
+def _interleave(parts: list[_Part], separator: str) -> list[_Part]:
     return [piece for part in parts for piece in ((separator, []), part)][1:]
 
 
-def _strung(parts: list[_Part]) -> _Part:
-    """Parts one after the other, their entities moved along."""
+def _concatenate(parts: list[_Part]) -> _Part:
+    """The parts one after another, with the offsets of their entities shifted."""
     text, entities = "", []
-    for piece, found in parts:
-        entities += [Entity(e.start + len(text), e.end + len(text), e.type) for e in found]
-        text += piece
+    for part_text, part_entities in parts:
+        entities += [Entity(e.start + len(text), e.end + len(text), e.type) for e in part_entities]
+        text += part_text
     return text, entities

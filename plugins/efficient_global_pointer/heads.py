@@ -1,7 +1,7 @@
 """GlobalPointer, Efficient GlobalPointer and the step between: one score for each pair (start, end) and type.
 
-Formulas from kexue.fm/archives/8373 and 8877 (arXiv 2208.03054); what the articles leave out (biases, scales, which
-part is rotated) as in bert4keras, the code that was published with them.
+Formulas from kexue.fm/archives/8373 and 8877 (arXiv 2208.03054). What the articles leave out (biases, scales, which
+part is rotated) is as in bert4keras, the code published with them.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from harness_plugins.efficient_global_pointer.spans import Scorer, allowed_cells
 
 
 class PointerHead(Scorer):
-    """A head that scores every pair of tokens; trained on the scores of all cells, [B, T, L, L].
+    """A head that scores every pair of tokens and is trained on the scores of all cells, [B, T, L, L].
 
-    ``size`` is d, the length of queries and keys, ``rope`` whether they are rotated, ``loss`` the form of the
-    multi-label loss (``harness_plugins.efficient_global_pointer.multilabel``), taken over the L^2 cells of each text
-    and type and averaged over texts and types.
+    ``size`` is d, the length of queries and keys; ``rope`` tells whether they are rotated. ``loss`` is the form of the
+    multi-label loss (``harness_plugins.efficient_global_pointer.multilabel``) over the L^2 cells of each text and type;
+    its mean over texts and types is the loss.
     """
 
+    # The parameters are the options of the methods.
     def __init__(
         self,
         types: int = 9,
@@ -39,32 +40,32 @@ class PointerHead(Scorer):
         **settings: Any,
     ) -> None:
         if size % 2:
-            raise ValueError(f"size = {size}: queries are rotated in pairs of entries, an even number is needed")
+            raise ValueError(f"size = {size}: queries are rotated in pairs of entries, so an even number is needed")
         super().__init__(types, width, size=size, rope=rope, loss=loss, **settings)
         self.size = size
         self.rope = rope
         self.form = MultilabelLoss(loss)
-        self.make(generator)
+        self.make_layers(generator)
 
-    def make(self, generator: torch.Generator | None) -> None:
+    def make_layers(self, generator: torch.Generator | None) -> None:
         """Make the layers."""
         raise NotImplementedError
 
     def scores(self, hidden: Tensor) -> Tensor:
-        """Scores of all pairs, allowed or not: [B, L, D] to [B, T, L, L], start before end."""
+        """Scores of all pairs (start, end), spans or not: [B, L, D] to [B, T, L, L]."""
         raise NotImplementedError
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Logits [B, T, L, L] of hidden [B, L, D]; minus infinity outside of the mask [B, L] and below the diagonal."""
+        """Logits [B, T, L, L] of hidden [B, L, D]; minus infinity outside the mask [B, L] and below the diagonal."""
         return _only_spans(self.scores(hidden), mask)
 
     def loss(self, hidden: Tensor, mask: Tensor, spans: Tensor) -> Tensor:
-        """Mean loss over texts and types; spans are rows (text, type, start, end). ValueError names a bad one."""
+        """Mean loss over texts and types. Raises ValueError naming the row of ``spans`` that is no span."""
         check_spans(hidden, mask, spans, self.types)
         return self.loss_of_logits(self(hidden, mask), spans)
 
     def loss_of_logits(self, logits: Tensor, spans: Tensor) -> Tensor:
-        """The same from logits [B, T, L, L] and spans that are known to be some."""
+        """The same from logits [B, T, L, L] and checked spans."""
         flat = logits.flatten(2).flatten(0, 1)
         if not self.form.sparse:
             return self.form.rows(flat, multi_hot(spans, tuple(logits.shape)).flatten(2).flatten(0, 1)).mean()
@@ -76,7 +77,7 @@ class PointerHead(Scorer):
 
 
 class GlobalPointer(PointerHead):
-    """GlobalPointer: a query and a key of each type, s_a(i, j) = (R_i W_q,a h_i) . (R_j W_k,a h_j) / sqrt(d).
+    """GlobalPointer: a query and a key for each type, s_a(i, j) = (R_i W_q,a h_i) . (R_j W_k,a h_j) / sqrt(d).
 
     A new type costs 2 D d weights (and 2 d biases).
 
@@ -90,36 +91,36 @@ class GlobalPointer(PointerHead):
     tensor(1.5890, grad_fn=<MeanBackward0>)
     """
 
-    def make(self, generator: torch.Generator | None) -> None:
+    def make_layers(self, generator: torch.Generator | None) -> None:
         self.dense = linear(self.width, 2 * self.size * self.types, generator)
 
     def scores(self, hidden: Tensor) -> Tensor:
         both = self.dense(hidden).unflatten(-1, (self.types, 2 * self.size))
         query, key = self._rotated(*both.split(self.size, dim=-1))
-        # As one product of [L, d] with [d, L] for each text and type; queries are fewer than scores to divide.
+        # One product of [L, d] with [d, L] for each text and type. Queries are divided, as there are fewer than scores.
         scores: Tensor = (query / math.sqrt(self.size)).transpose(1, 2) @ key.permute(0, 2, 3, 1)
         return scores
 
 
 class SharedPointer(PointerHead):
-    """What Efficient GlobalPointer and its first step share: one query and key for all types finds the entities.
+    """What Efficient GlobalPointer and its first step share: one query and one key for all types.
 
-    The loss is taken from the parts of the scores, without the tensor of all cells.
+    The loss is computed from the parts of the scores, without the tensor of all cells.
     """
 
-    #: Gives end and start of each type in turn; the subclasses differ in what it sees.
+    #: Scores of ends and starts, alternating, for each type. The subclasses differ in its input.
     by_type: nn.Linear
 
-    def make(self, generator: torch.Generator | None) -> None:
-        """The layer's outputs are queries at even, keys at odd places."""
+    def make_layers(self, generator: torch.Generator | None) -> None:
+        """The outputs of the shared layer are queries at even places and keys at odd places."""
         self.shared = linear(self.width, 2 * self.size, generator)
 
     def parts(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Query and key [B, L, d], and what start and end add for each type, [B, T, L] both.
+        """Query and key [B, L, d]; scores of starts and of ends for each type, both [B, T, L].
 
-        The score is query_i . key_j + start[a, i] + end[a, j]; the key has the factor 1 / sqrt(d) in it.
+        The score of a span is query_i . key_j + start[a, i] + end[a, j]; the key contains the factor 1 / sqrt(d).
         """
-        # Weights are put in order and scaled, being fewer than what they give.
+        # The weights are reordered and scaled, as there are fewer of them than of outputs.
         scale = math.sqrt(self.size)
         weight, bias = (torch.cat([p[::2], p[1::2] / scale]) for p in (self.shared.weight, self.shared.bias))
         both = F.linear(hidden, weight, bias)
@@ -129,14 +130,14 @@ class SharedPointer(PointerHead):
         return query, key, start, end
 
     def typing(self, hidden: Tensor, both: Tensor) -> Tensor:
-        """What each token adds as an end of each type, then as a start, [B, L, 2 T].
+        """The score of each token as an end of each type, then as a start, [B, L, 2 T].
 
-        ``both`` [B, L, 2 d] are the queries and then the keys of ``parts``, not rotated.
+        ``both`` [B, L, 2 d] has the queries and then the keys of ``parts``, not rotated.
         """
         raise NotImplementedError
 
     def by_side(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias of the layer for the types, whose outputs alternate, with all ends first, halved."""
+        """Weight and bias of ``by_type``, halved, with all ends before all starts."""
         weight, bias = self.by_type.weight, self.by_type.bias
         return torch.cat([weight[::2], weight[1::2]]) / 2, torch.cat([bias[::2], bias[1::2]]) / 2
 
@@ -144,13 +145,14 @@ class SharedPointer(PointerHead):
         return _sum_of_parts(*self.parts(hidden))
 
     def loss(self, hidden: Tensor, mask: Tensor, spans: Tensor) -> Tensor:
-        """Mean loss over texts and types; spans are rows (text, type, start, end). ValueError names a bad one."""
+        """Mean loss over texts and types. Raises ValueError naming the row of ``spans`` that is no span."""
         return self.loss_of_parts(*self.parts(hidden), mask, spans)
 
+    # One parameter for each tensor that ``parts`` returns.
     def loss_of_parts(
         self, query: Tensor, key: Tensor, start: Tensor, end: Tensor, mask: Tensor, spans: Tensor
     ) -> Tensor:
-        """The same from what ``parts`` gives, for any number of types."""
+        """The same from the result of ``parts``, for any number of types."""
         return span_loss(query, key, start, end, mask, spans)
 
 
@@ -164,8 +166,8 @@ class EfficientGlobalPointer(SharedPointer):
     101012
     """
 
-    def make(self, generator: torch.Generator | None) -> None:
-        super().make(generator)
+    def make_layers(self, generator: torch.Generator | None) -> None:
+        super().make_layers(generator)
         self.by_type = linear(2 * self.size, 2 * self.types, generator)
 
     def typing(self, hidden: Tensor, both: Tensor) -> Tensor:  # noqa: ARG002
@@ -174,12 +176,12 @@ class EfficientGlobalPointer(SharedPointer):
 
 
 class DenseEfficientGlobalPointer(EfficientGlobalPointer):
-    """Efficient GlobalPointer trained on the scores of all cells, as published: takes any form of the loss."""
+    """Efficient GlobalPointer trained on the scores of all cells, as published. Takes any form of the loss."""
 
     def loss_of_parts(
         self, query: Tensor, key: Tensor, start: Tensor, end: Tensor, mask: Tensor, spans: Tensor
     ) -> Tensor:
-        """The same from what ``parts`` gives, for any number of types."""
+        """The same from the result of ``parts``, for any number of types."""
         check_spans(query, mask, spans, start.shape[1])
         return self.loss_of_logits(_only_spans(_sum_of_parts(query, key, start, end), mask), spans)
 
@@ -194,15 +196,15 @@ class StepOneGlobalPointer(SharedPointer):
     113812
     """
 
-    def make(self, generator: torch.Generator | None) -> None:
-        super().make(generator)
+    def make_layers(self, generator: torch.Generator | None) -> None:
+        super().make_layers(generator)
         self.by_type = linear(self.width, 2 * self.types, generator)
 
     def typing(self, hidden: Tensor, both: Tensor) -> Tensor:  # noqa: ARG002
         return F.linear(hidden, *self.by_side())
 
 
-#: The two without rotation.
+#: The same without rotation.
 global_pointer_no_rope = partial(GlobalPointer, rope=False)
 efficient_global_pointer_no_rope = partial(EfficientGlobalPointer, rope=False)
 

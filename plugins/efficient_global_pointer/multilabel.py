@@ -1,11 +1,11 @@
-"""Multi-label losses on scores: the categorical cross-entropy in several forms, and what it is compared with.
+"""Multi-label losses on scores: the multi-label cross-entropy ZLPR in several forms, and its rivals.
 
 For one row of scores s with positive labels P and negative labels N (kexue.fm/archives/7359; arXiv 2208.02955, ZLPR),
 
     log(1 + sum_{N} e^s) + log(1 + sum_{P} e^-s),        predict s > 0.
 
-A score of minus infinity is no label at all. Every loss takes logits [N, C] and targets [N, C], bool or 0 and 1; the
-result is the mean over rows.
+A score of minus infinity is no label at all. Functions give the loss of each row, [N], from logits [N, C] and targets
+[N, C], bool or 0 and 1; ``MultilabelLoss`` is their mean over rows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 
 
 def zlpr(logits: Tensor, target: Tensor) -> Tensor:
-    """The categorical cross-entropy for several labels, dense, safe at every finite score.
+    """The loss from dense targets, exact at every finite score.
 
     ``target`` may also hold soft labels y in [0, 1] (kexue.fm/archives/9064): log(1 + sum (1-y) e^s) plus
     log(1 + sum y e^-s).
@@ -31,62 +31,63 @@ def zlpr(logits: Tensor, target: Tensor) -> Tensor:
         return _with_zero(logits.masked_fill(target, -torch.inf)) + _with_zero(
             (-logits).masked_fill(~target, -torch.inf)
         )
-    # A label that is no label has s = -inf; -s + log 0 would be inf - inf.
+    # For an entry that is no label, s = -inf, -s + log 0 would be inf - inf.
     possible = logits > -torch.inf
-    against = (logits + torch.log1p(-target)).masked_fill(~possible | (target == 1), -torch.inf)
-    shown = torch.where(possible & (target > 0), target, torch.ones_like(target))
-    favour = (torch.log(shown) - logits).masked_fill(~possible | (target == 0), -torch.inf)
-    return _with_zero(against) + _with_zero(favour)
+    negative = (logits + torch.log1p(-target)).masked_fill(~possible | (target == 1), -torch.inf)
+    weight = torch.where(possible & (target > 0), target, torch.ones_like(target))
+    positive = (torch.log(weight) - logits).masked_fill(~possible | (target == 0), -torch.inf)
+    return _with_zero(negative) + _with_zero(positive)
 
 
 def zlpr_published(logits: Tensor, target: Tensor) -> Tensor:
-    """The same as first published: labels of the other kind are pushed 1e12 away instead of left out."""
+    """The loss as first published: labels of the other kind are shifted by 1e12 instead of left out."""
     signed = torch.where(target, -logits, logits)
-    far = target.to(logits.dtype) * 1e12
-    return _with_zero(signed - far) + _with_zero(signed - (1e12 - far))
+    shift = target.to(logits.dtype) * 1e12
+    return _with_zero(signed - shift) + _with_zero(signed - (1e12 - shift))
 
 
 def zlpr_sparse_published(logits: Tensor, row: Tensor, column: Tensor, epsilon: float = 1e-7) -> Tensor:
     """The sparse form (kexue.fm/archives/8888): the negatives' sum is that of all labels less that of the positives.
 
-    Positives are given as indices ``row`` [M] and ``column`` [M]. 1 - e^(b-a) is kept at or above ``epsilon``: from
-    there on the value is too large, and the gradient is that of the sum of all, positives among them.
+    Positives are indices ``row`` [M] and ``column`` [M]. 1 - e^(b-a), with a the log of the sum of all and b that of
+    the positives, is clamped to ``epsilon`` from below. Where that happens the value is too large, and the gradient is
+    that of the sum of all labels, positives included.
     """
     positive = logits[row, column]
-    everything = _with_zero(logits)
-    among = _by_row(positive, row, len(logits), zero=False)
-    left = torch.clamp(1 - torch.exp(among - everything), epsilon, 1)
-    return everything + torch.log(left) + _by_row(-positive, row, len(logits), zero=True)
+    of_all = _with_zero(logits)
+    of_positives = _by_row(positive, row, len(logits), zero=False)
+    remaining = torch.clamp(1 - torch.exp(of_positives - of_all), epsilon, 1)
+    return of_all + torch.log(remaining) + _by_row(-positive, row, len(logits), zero=True)
 
 
 def zlpr_sparse_safe(logits: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """The sparse form without a subtraction: positives are taken out before the sum, so nothing cancels."""
+    """The sparse form without a subtraction: positives are removed before the sum, so nothing cancels."""
     positive = logits[row, column]
-    gone = torch.full_like(positive, -torch.inf).detach()
-    return _with_zero(logits.index_put((row, column), gone)) + _by_row(-positive, row, len(logits), zero=True)
+    removed = torch.full_like(positive, -torch.inf).detach()
+    return _with_zero(logits.index_put((row, column), removed)) + _by_row(-positive, row, len(logits), zero=True)
 
 
 def multilabel_softmax(logits: Tensor, target: Tensor) -> Tensor:
-    """log(1 + sum over pairs of e^(negative - positive)): before the threshold's zero score is put in.
+    """log(1 + sum over pairs of e^(negative - positive)): the loss without a zero score for the threshold.
 
-    With exactly one positive this is the softmax cross-entropy.
+    With exactly one positive it is the softmax cross-entropy.
     """
-    against = torch.logsumexp(logits.masked_fill(target, -torch.inf), dim=-1)
-    favour = torch.logsumexp((-logits).masked_fill(~target, -torch.inf), dim=-1)
-    return F.softplus(against + favour)
+    negative = torch.logsumexp(logits.masked_fill(target, -torch.inf), dim=-1)
+    positive = torch.logsumexp((-logits).masked_fill(~target, -torch.inf), dim=-1)
+    return F.softplus(negative + positive)
 
 
 def binary(logits: Tensor, target: Tensor, positive_weight: float = 1.0) -> Tensor:
-    """Binary cross-entropy, mean over the labels of a row; ``positive_weight`` multiplies the positives' part."""
+    """Binary cross-entropy, mean over the labels of a row, with the positives' part times ``positive_weight``."""
     of_label = torch.where(target, positive_weight * F.softplus(-logits), F.softplus(logits))
     return of_label.mean(dim=-1)
 
 
 @dataclass(frozen=True)
 class MultilabelLoss:
-    """A loss of the role ``multilabel-loss`` by its name: called with logits [N, C] and target [N, C], gives a scalar.
+    """A loss by the name of its form: logits [N, C] and target [N, C] to the mean over rows, a scalar.
 
-    ``rows`` gives the loss of each row [N]. Raises ValueError where shapes differ or a target is not allowed.
+    Raises ValueError if shapes differ or a target is not allowed.
 
     >>> loss = MultilabelLoss("zlpr")
     >>> loss(torch.zeros(2, 3), torch.tensor([[True, False, False], [False, False, False]]))
@@ -116,7 +117,7 @@ class MultilabelLoss:
         return self.sparse_rows(logits, *target.nonzero().T)
 
     def sparse_rows(self, logits: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """The loss of each row [N] with the positives as indices [M], for the forms that take them so."""
+        """The loss of each row [N] with the positives as indices [M], for sparse forms."""
         if self.form == "sparse-published":
             return zlpr_sparse_published(logits, row, column, self.epsilon)
         if self.form == "sparse-safe":
@@ -125,7 +126,7 @@ class MultilabelLoss:
 
     @property
     def sparse(self) -> bool:
-        """Whether it takes positives as indices."""
+        """Whether positives are given as indices."""
         return self.form.startswith("sparse")
 
 
@@ -137,12 +138,13 @@ def _checked(logits: Tensor, target: Tensor, soft: bool) -> Tensor:
     if not soft:
         if len(wrong := ((target != 0) & (target != 1)).nonzero()):
             row, column = wrong[0].tolist()
-            found = target[row, column].item()
-            raise ValueError(f"target[{row}, {column}] = {found}: this loss takes 0 and 1, zlpr takes soft labels")
+            value = target[row, column].item()
+            raise ValueError(f"target[{row}, {column}] = {value}: this loss takes 0 and 1, zlpr takes soft labels")
         return target == 1
     if len(wrong := (~((target >= 0) & (target <= 1))).nonzero()):
         row, column = wrong[0].tolist()
-        raise ValueError(f"target[{row}, {column}] = {target[row, column].item()}: a label from 0 to 1 is needed")
+        value = target[row, column].item()
+        raise ValueError(f"target[{row}, {column}] = {value}: a label from 0 to 1 is needed")
     return target.to(logits.dtype)
 
 
@@ -152,13 +154,13 @@ def _with_zero(scores: Tensor) -> Tensor:
 
 
 def _by_row(values: Tensor, row: Tensor, rows: int, zero: bool) -> Tensor:
-    """log sum e^values of each row [rows] from values [M] with their rows; ``zero`` adds a score of 0 to each.
+    """log sum e^values of each row [rows] from values [M] with their rows; ``zero`` adds a score of 0 to each row.
 
     A row without values gives -inf, or 0 with ``zero``.
     """
-    most = torch.full((rows,), 0.0 if zero else -torch.inf, dtype=values.dtype, device=values.device)
-    most = most.scatter_reduce(0, row, values.detach(), "amax")
-    shift = most.clamp_min(torch.finfo(values.dtype).min)
+    top = torch.full((rows,), 0.0 if zero else -torch.inf, dtype=values.dtype, device=values.device)
+    top = top.scatter_reduce(0, row, values.detach(), "amax")
+    shift = top.clamp_min(torch.finfo(values.dtype).min)
     start = torch.exp(-shift) if zero else torch.zeros_like(shift)
     return torch.log(start.scatter_add(0, row, torch.exp(values - shift[row]))) + shift
 

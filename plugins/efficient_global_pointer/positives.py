@@ -1,4 +1,4 @@
-"""The few cells that are positive for some type: where they stand, their scores, and what these add to gradients."""
+"""The few cells that are positive for some type: their places, their scores, and their part of the gradients."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Texts:
-    """Which tokens of the B samples are real. Samples have ranks, the longest first."""
+    """The real tokens of B samples, ranked by length, the longest first."""
 
     #: bool [B, L].
     mask: Tensor
-    #: [B]: the sample of each rank.
+    #: [B]: the sample at each rank.
     order: Tensor
-    #: Of each rank: one more than the place of its last token, and how many tokens it has.
+    #: By rank: one more than the place of the last token, and the number of tokens.
     lengths: list[int]
     tokens: list[int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """The P distinct cells that are positive for some type, in the order of their samples' ranks."""
+    """The P distinct cells that are positive for some type, ordered by the rank of their samples."""
 
-    #: [P] each: where the cell stands.
+    #: [P] each: the place of the cell.
     sample: Tensor
     rank: Tensor
     start: Tensor
     end: Tensor
-    #: [P, T]: the types it is positive for; it is negative for all others.
+    #: [P, T]: the types that the cell is positive for; it is negative for all others.
     positive: Tensor
-    #: How many cells come before each rank, and P: B + 1 numbers.
+    #: Number of cells before each rank, then P: B + 1 numbers.
     before: list[int]
 
 
@@ -50,12 +50,12 @@ def sort_texts(mask: Tensor) -> Texts:
     """Rank samples by their length. ``mask`` is bool [B, L]."""
     last = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).amax(1)
     lengths, order = last.sort(descending=True, stable=True)
-    told = torch.stack([lengths, mask.sum(1)[order]]).tolist()
-    return Texts(mask, order, *told)
+    lengths_and_tokens = torch.stack([lengths, mask.sum(1)[order]]).tolist()
+    return Texts(mask, order, *lengths_and_tokens)
 
 
 def find_cells(spans: Tensor, texts: Texts, types: int) -> Cells:
-    """The distinct cells of ``spans`` [S, 4]. Raises ValueError naming the first row that is no span."""
+    """The distinct cells of ``spans`` [S, 4]. Raises ValueError naming the first row that is not a span."""
     mask, order = texts.mask, texts.order
     samples, length = mask.shape
     if spans.dim() != 2 or spans.shape[1] != 4 or spans.is_floating_point():
@@ -64,36 +64,36 @@ def find_cells(spans: Tensor, texts: Texts, types: int) -> Cells:
     limits = (samples, types, length, length)
     inside = ((rows >= 0) & (rows < rows.new_tensor(limits))).all(1) & (rows[:, 2] <= rows[:, 3])
     sample, kind, start, end = rows.where(inside[:, None], 0).unbind(1)
-    sound = inside & mask[sample, start] & mask[sample, end]
-    if not sound.all():
-        row = int((~sound).nonzero()[0])
+    valid = inside & mask[sample, start] & mask[sample, end]
+    if not valid.all():
+        row = int((~valid).nonzero()[0])
         raise ValueError(
-            f"spans {list(spans.shape)}: row {row} is {spans[row].tolist()}, but (sample, type, start, end) must lie"
-            f" below {limits}, start <= end, and begin and end at tokens of the mask"
+            f"spans {list(spans.shape)}: row {row} is {spans[row].tolist()}; (sample, type, start, end) below"
+            f" {limits} with start <= end, both tokens in the mask, is needed"
         )
     ranks = torch.arange(samples + 1, device=order.device)
     rank = torch.empty_like(order).index_copy_(0, order, ranks[:-1])
-    cell, which = torch.unique((rank[sample] * length + start) * length + end, return_inverse=True)
+    cell, inverse = torch.unique((rank[sample] * length + start) * length + end, return_inverse=True)
     positive = torch.zeros(len(cell), types, dtype=torch.bool, device=mask.device)
-    positive[which, kind] = True
-    of = cell // length**2
-    before = torch.searchsorted(of, ranks).tolist()
-    return Cells(order[of], of, cell // length % length, cell % length, positive, before)
+    positive[inverse, kind] = True
+    cell_rank = cell // length**2
+    before = torch.searchsorted(cell_rank, ranks).tolist()
+    return Cells(order[cell_rank], cell_rank, cell // length % length, cell % length, positive, before)
 
 
 def cell_scores(parts: Parts, cells: Cells) -> Tensor:
-    """The scores of the cells under every type [P, T], float64."""
+    """The scores of the cells for every type [P, T], float64."""
     query, key = parts.query[cells.sample, cells.start].double(), parts.key[cells.sample, cells.end].double()
     biases = parts.start.mT[cells.sample, cells.start].double() + parts.end.mT[cells.sample, cells.end].double()
     return (query * key).sum(1, keepdim=True) + biases
 
 
 def add_cells(gradients: Parts, parts: Parts, cells: Cells, slope: Tensor) -> None:
-    """Add what the cells' scores, whose gradient is ``slope`` [P, T], give to the inputs' gradients."""
+    """Add to the inputs' ``gradients`` the part of the cells' scores, whose own gradient is ``slope`` [P, T]."""
     sample, start, end = cells.sample, cells.start, cells.end
     slope = slope.to(gradients.query.dtype)
-    of_all = slope.sum(1, keepdim=True)
-    gradients.query.index_put_((sample, start), of_all * parts.key[sample, end], accumulate=True)
-    gradients.key.index_put_((sample, end), of_all * parts.query[sample, start], accumulate=True)
+    summed = slope.sum(1, keepdim=True)
+    gradients.query.index_put_((sample, start), summed * parts.key[sample, end], accumulate=True)
+    gradients.key.index_put_((sample, end), summed * parts.query[sample, start], accumulate=True)
     gradients.start.mT.index_put_((sample, start), slope, accumulate=True)
     gradients.end.mT.index_put_((sample, end), slope, accumulate=True)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-#: Types and width of the hidden states that a scorer is made for, and tokens of a text.
-TYPES, WIDTH, TOKENS = 3, 8, 5
+from harness_plugins.efficient_global_pointer.scorer_cache import scorer_for
 
-#: The scorers made for these, so that a second call makes nothing.
-_MADE: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+#: Types, width of the hidden states, and tokens of a text.
+TYPES, WIDTH, TOKENS = 3, 8, 5
 
 
 def logits_and_labels(
@@ -27,7 +25,7 @@ def logits_and_labels(
 def texts_and_spans(
     generator: torch.Generator, device: torch.device, dtype: torch.dtype, rows: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Hidden states [rows, 5, 8], a mask with three tokens or more of each text, and two spans of each text.
+    """Hidden states [rows, 5, 8], a mask of texts of three to five tokens, and two spans in each text.
 
     Drawn in float64 and then rounded: every dtype gets the same numbers.
     """
@@ -42,12 +40,10 @@ def texts_and_spans(
 
 
 def logits_and_loss(scorer: Any, inputs: Sequence[Tensor]) -> tuple[Any, Any]:
-    """Logits and loss of the scorer made for these hidden states and types, as tasks make it."""
+    """Logits and loss of the scorer, made anew for these hidden states and types as tasks do."""
     hidden, mask, spans = inputs
-    if scorer not in _MADE:
-        _MADE[scorer] = scorer.fresh(WIDTH, TYPES, torch.Generator().manual_seed(0))
-    made = _MADE[scorer].to(hidden.device, hidden.dtype)
-    return made(hidden, mask), made.loss(hidden, mask, spans)
+    scorer = scorer_for(scorer, WIDTH, TYPES, hidden.dtype, hidden.device)
+    return scorer(hidden, mask), scorer.loss(hidden, mask, spans)
 
 
 def problem_of_scores(inputs: Sequence[Tensor], returned: tuple[Any, Any]) -> str:

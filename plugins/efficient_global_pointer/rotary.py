@@ -1,4 +1,4 @@
-"""Rotary position embedding: the dot product of two rotated vectors depends on their distance alone."""
+"""Rotary position embedding: the positions of two rotated vectors enter their dot product by their distance alone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor
 def rotate(vectors: Tensor) -> Tensor:
     """Rotate each vector by angles proportional to its position: [B, L, ..., d] of even d to the same shape and dtype.
 
-    Entries 2i and 2i+1 of the vector at position m are turned as a plane by m * 10000^(-2i/d) (RoFormer, arXiv
+    The plane of entries 2i and 2i+1 of the vector at position m is rotated by m * 10000^(-2i/d) (RoFormer, arXiv
     2104.09864, equation 34).
 
-    >>> a, b = torch.randn(2, 1, 1, 8, dtype=torch.float64)  # one vector each, seen at six positions
+    >>> a, b = torch.randn(2, 1, 1, 8, dtype=torch.float64)  # two vectors, each at six positions
     >>> q, k = rotate(a.expand(1, 6, 8)), rotate(b.expand(1, 6, 8))
     >>> torch.allclose((q[0, 1] * k[0, 3]).sum(), (q[0, 3] * k[0, 5]).sum())
     True
@@ -25,7 +25,7 @@ def rotate(vectors: Tensor) -> Tensor:
     shape = (1, length, *[1] * (vectors.dim() - 3), size // 2)
     cosine, sine = (table.view(shape) for table in _tables(length, size, vectors.dtype, vectors.device))
     if vectors.dtype in (torch.float32, torch.float64):
-        # A plane's turn is one complex product: one pass over memory, and one backward.
+        # Rotating a plane is one complex product: one pass over memory forward, and one backward.
         planes = torch.view_as_complex(vectors.reshape(*vectors.shape[:-1], size // 2, 2).contiguous())
         return torch.view_as_real(planes * torch.complex(cosine, sine)).flatten(-2)
     even, odd = vectors[..., ::2], vectors[..., 1::2]
@@ -36,10 +36,10 @@ def rotate(vectors: Tensor) -> Tensor:
 def _tables(length: int, size: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cosines and sines [L, d / 2].
 
-    Angles are computed in float64: at position 500 a fast plane's would be off by 3e-5 in float32, and in half
-    precision by whole turns.
+    Angles are computed in float64: at position 500 those of a fast plane would be off by 3e-5 in float32, and by whole
+    turns in half precision.
     """
-    # A first call in inference mode would keep tensors that no later call could train with.
+    # A first call in inference mode would cache tensors that no later call could train with.
     with torch.inference_mode(False):
         exponents = torch.arange(0, size, 2, dtype=torch.float64) / size
         angles = torch.arange(length, dtype=torch.float64)[:, None] * 10000.0**-exponents

@@ -1,4 +1,4 @@
-"""What every span scorer shares: checking spans, masking what is no span, and reading spans off logits."""
+"""What all span scorers share: check spans, mask cells that are no spans, and read spans off logits."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class SpanScorer(Protocol):
 
 
 def check_spans(hidden: Tensor, mask: Tensor, spans: Tensor, types: int) -> None:
-    """Raise ValueError, naming the row, for a span that is none.
+    """Raise ValueError, naming the row, for a row of ``spans`` that is no span.
 
     ``hidden`` [B, L, D], ``mask`` bool [B, L], ``spans`` int64 [M, 4], rows (text, type, start, end).
 
     >>> check_spans(torch.zeros(1, 3, 2), torch.tensor([[True, True, False]]), torch.tensor([[0, 0, 1, 2]]), types=1)
     Traceback (most recent call last):
-    ValueError: spans[0] = [0, 0, 1, 2]: tokens 1 and 2 of text 0 are not both under the mask
+    ValueError: spans[0] = [0, 0, 1, 2]: tokens 1 and 2 of text 0 are not both in the mask
     """
     if hidden.dim() != 3:
         raise ValueError(f"hidden has shape {tuple(hidden.shape)}: [B, L, D] is needed")
@@ -42,25 +42,25 @@ def check_spans(hidden: Tensor, mask: Tensor, spans: Tensor, types: int) -> None
     text, kind, start, end = spans.T
     limits = ((text, texts, "text"), (kind, types, "type"), (start, length, "start"), (end, length, "end"))
     for values, limit, name in limits:
-        if len(wrong := ((values < 0) | (values >= limit)).nonzero()):
-            row = int(wrong[0])
+        if (wrong := (values < 0) | (values >= limit)).any():
+            row = int(wrong.nonzero()[0])
             raise ValueError(f"spans[{row}] = {spans[row].tolist()}: its {name} must be from 0 to {limit - 1}")
-    if len(wrong := (start > end).nonzero()):
-        row = int(wrong[0])
+    if (wrong := start > end).any():
+        row = int(wrong.nonzero()[0])
         raise ValueError(f"spans[{row}] = {spans[row].tolist()}: it ends before it starts")
-    if len(wrong := (~(mask[text, start] & mask[text, end])).nonzero()):
-        row = int(wrong[0])
-        here = f"tokens {int(start[row])} and {int(end[row])} of text {int(text[row])}"
-        raise ValueError(f"spans[{row}] = {spans[row].tolist()}: {here} are not both under the mask")
+    if (wrong := ~(mask[text, start] & mask[text, end])).any():
+        row = int(wrong.nonzero()[0])
+        tokens = f"tokens {int(start[row])} and {int(end[row])} of text {int(text[row])}"
+        raise ValueError(f"spans[{row}] = {spans[row].tolist()}: {tokens} are not both in the mask")
 
 
 def allowed_cells(mask: Tensor) -> Tensor:
-    """Which pairs (start, end) are spans: mask bool [B, L] to bool [B, L, L], both under the mask and start <= end."""
+    """Which pairs (start, end) are spans, bool [B, L, L]: both in the mask, bool [B, L], and start <= end."""
     return (mask[:, :, None] & mask[:, None, :]).triu()
 
 
 def multi_hot(spans: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Spans, rows (text, type, start, end), as bool [B, T, L, L]."""
+    """Spans, rows (text, type, start, end), as a bool tensor [B, T, L, L]."""
     target = torch.zeros(shape, dtype=torch.bool, device=spans.device)
     target[tuple(spans.T)] = True
     return target
@@ -77,9 +77,9 @@ def spans_above(logits: Tensor, threshold: float = 0.0) -> tuple[Tensor, Tensor]
 
 
 def linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Linear:
-    """A linear layer with normal weights of variance 1 / inputs (LeCun) and no bias at the start.
+    """A linear layer with normal weights of variance 1 / inputs (LeCun) and zero biases.
 
-    Weights come from ``generator`` alone, or from torch's own where it is None.
+    Weights are drawn from ``generator``, or from torch's own if it is None.
     """
     layer = nn.Linear(inputs, outputs)
     if layer.weight.device.type != "meta":
@@ -89,9 +89,9 @@ def linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.L
 
 
 class Scorer(nn.Module):
-    """A scorer for ``types`` types on hidden states of ``width``; its weights are drawn when it is made."""
+    """A scorer for ``types`` types on hidden states of ``width``."""
 
-    #: Whether its logits order the spans, so that another threshold than 0 can be better.
+    #: Whether its logits rank spans, so that another threshold than 0 can be better.
     ranks = True
 
     def __init__(self, types: int, width: int, **settings: Any) -> None:
@@ -101,7 +101,7 @@ class Scorer(nn.Module):
         self._settings = settings
 
     def fresh(self, width: int, types: int, generator: torch.Generator | None = None) -> Self:
-        """The same kind of scorer with the same settings for other hidden states and types, with new weights."""
+        """A scorer of this kind with the same settings and new weights, for other hidden states and types."""
         return type(self)(types=types, width=width, generator=generator, **self._settings)
 
     def spans(self, hidden: Tensor, mask: Tensor, threshold: float = 0.0) -> tuple[Tensor, Tensor]:

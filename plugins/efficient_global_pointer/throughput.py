@@ -1,99 +1,92 @@
-"""How fast a scorer trains and predicts with its encoder, measured in turns with a CRF on the same sentences."""
+"""The task ner/throughput: how fast a scorer trains and predicts with its encoder, over a CRF on the same sentences."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from harness_plugins.efficient_global_pointer.corpus import Entity, Sentence
+from harness_plugins.efficient_global_pointer.model import EntityModel, read_batch
+from harness_plugins.efficient_global_pointer.prediction import predict
 from harness_plugins.efficient_global_pointer.spans import SpanScorer
 from harness_plugins.efficient_global_pointer.taggers import ChainTagger
-from harness_plugins.efficient_global_pointer.training import halves, predict, read
+from harness_plugins.efficient_global_pointer.turns import time_in_turns
 from harness_plugins.encoders.encoder import encoder_of
 from harness_plugins.encoders.optimise import Optimizer
 
 if TYPE_CHECKING:
     from harness.running.run import Run
 
-#: Characters of a sentence, from and to: about as many on average as CLUENER's 37.
+#: Characters of a sentence, from and to: on average about CLUENER's 37.
 LENGTHS = (25, 50)
 #: Entities of a sentence, and characters of an entity at most.
 ENTITIES, LONGEST = 2, 8
-#: First of the ideographs that sentences are drawn from, and how many.
+#: The first ideograph that sentences are drawn from, and the number of ideographs.
 FIRST, IDEOGRAPHS = 0x4E00, 2000
 
 
-def throughput(scorer: SpanScorer, run: Run) -> dict[str, float]:
-    """Sentences a second in training and prediction, and the ratio to a CRF's: the median over blocks taken in turns.
+@dataclass(frozen=True)
+class Learner:
+    """A model with its optimizer."""
 
-    Both have the same encoder and the same drawn sentences. On a CPU the time is the processor's, so that other work
-    on the machine counts little; elsewhere it is the clock's, with the device waited for.
+    model: EntityModel
+    optimizer: Optimizer
+    types: Sequence[str]
+
+    def train(self, batches: Sequence[Sequence[Sentence]]) -> None:
+        """One step on each batch."""
+        self.model.train()
+        for sentences in batches:
+            self.optimizer.step(self.model.loss(read_batch(sentences, self.model.encoder, self.types)))
+
+    def predict(self, sentences: Sequence[Sentence]) -> None:
+        """Predict, and drop the entities."""
+        predict(self.model, sentences, self.types)
+
+
+def throughput(scorer: SpanScorer, run: Run) -> dict[str, float]:
+    """Sentences a second in training and prediction, and the speed over that of a CRF: medians over turns.
+
+    Scorer and CRF have the same encoder and the same random sentences.
     """
     types = tuple(str(number) for number in range(run.options["kinds"]))
-    size, blocks = run.options["batch_size"], run.options["blocks"]
+    size, turns = run.options["batch_size"], run.options["blocks"]
     sentences = [_sentence(run.rng, types) for _ in range(size * run.options["block_batches"])]
-    parts = [sentences[first : first + size] for first in range(0, len(sentences), size)]
-    models = [_model(one, sentences, types, run) for one in (scorer, ChainTagger())]
-    steppers = [Optimizer(list(m.parameters()), run.options, 1 + blocks * len(parts), run.device) for m in models]
+    batches = [sentences[first : first + size] for first in range(0, len(sentences), size)]
+    learners = []
+    for head in (scorer, ChainTagger()):
+        model = _model(head, sentences, types, run)
+        optimizer = Optimizer(list(model.parameters()), run.options, 1 + turns * len(batches), run.device)
+        learners.append(Learner(model, optimizer, types))
+    learner, rival = learners
 
-    def train(which: int) -> None:
-        encoder, head = halves(models[which])
-        models[which].train()
-        for part in parts:
-            batch = read(part, encoder, types)
-            steppers[which].step(head.loss(encoder(batch.tokens), batch.mask, batch.spans))
+    def progress(number: int, done: int, of: int) -> None:
+        run.progress(number * of + done, 2 * of)
 
-    def tell(which: int) -> None:
-        predict(models[which], sentences, types, candidates=False)
-
-    metrics: dict[str, float] = {}
-    for number, (name, work) in enumerate((("train", train), ("predict", tell))):
-        seconds = _in_turns(work, blocks, run, number)
-        metrics[f"{name}_sentences_per_second"] = len(sentences) / statistics.median(seconds[0])
-        metrics[f"{name}_over_crf"] = statistics.median(theirs / ours for ours, theirs in zip(*seconds, strict=True))
-    return metrics
-
-
-def _in_turns(work: Callable[[int], None], blocks: int, run: Run, number: int) -> tuple[list[float], list[float]]:
-    """Seconds of each block of the scorer and of the CRF, after one block each that does not count."""
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for block in range(blocks + 1):
-        # Who goes first changes, so that a drift of the machine favours neither.
-        for which in (0, 1) if block % 2 else (1, 0):
-            taken = _seconds(partial(work, which), run.device)
-            if block:
-                seconds[which].append(taken)
-        run.progress(number * (blocks + 1) + block + 1, 2 * (blocks + 1))
-    return seconds
+    train = partial(learner.train, batches), partial(rival.train, batches)
+    seconds_of_training = time_in_turns(train, turns, run.device, partial(progress, 0))
+    predictions = partial(learner.predict, sentences), partial(rival.predict, sentences)
+    seconds_of_prediction = time_in_turns(predictions, turns, run.device, partial(progress, 1))
+    return {
+        "train_sentences_per_second": len(sentences) / seconds_of_training.median,
+        "train_over_crf": seconds_of_training.speedup,
+        "predict_sentences_per_second": len(sentences) / seconds_of_prediction.median,
+        "predict_over_crf": seconds_of_prediction.speedup,
+    }
 
 
-def _seconds(work: Callable[[], None], device: torch.device) -> float:
-    if device.type == "cpu":
-        begin = time.process_time()
-        work()
-        return time.process_time() - begin
-    torch.accelerator.synchronize()
-    begin = time.perf_counter()
-    work()
-    torch.accelerator.synchronize()
-    return time.perf_counter() - begin
+def _model(scorer: SpanScorer, rows: Sequence[Sentence], types: Sequence[str], run: Run) -> EntityModel:
+    generator = torch.Generator().manual_seed(run.seed)
+    encoder: Any = encoder_of(run.options, [row.text for row in rows], generator)
+    return EntityModel(encoder, scorer.fresh(encoder.dimension, len(types), generator)).to(run.device, run.dtype)
 
 
-def _model(scorer: SpanScorer, rows: list[Sentence], types: tuple[str, ...], run: Run) -> nn.ModuleList:
-    weights = torch.Generator().manual_seed(run.seed)
-    encoder: Any = encoder_of(run.options, [row.text for row in rows], weights)
-    head: Any = scorer.fresh(encoder.dimension, len(types), weights)
-    return nn.ModuleList([encoder, head]).to(run.device, run.dtype)
-
-
-def _sentence(rng: np.random.Generator, types: tuple[str, ...]) -> Sentence:
+def _sentence(rng: np.random.Generator, types: Sequence[str]) -> Sentence:
     """Random ideographs with entities that do not overlap."""
     length = int(rng.integers(*LENGTHS, endpoint=True))
     text = "".join(map(chr, FIRST + rng.integers(IDEOGRAPHS, size=length)))

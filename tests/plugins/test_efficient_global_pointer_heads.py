@@ -1,4 +1,4 @@
-"""Span scorers against their formulas written out, and their losses against a sum over every span."""
+"""Span scorers against their formulas written out, and their losses against a sum over all spans."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def some_states(texts=2, length=7):
 SPANS = torch.tensor([[0, 0, 1, 3], [0, 2, 1, 3], [0, 0, 2, 2], [1, 1, 0, 4], [1, 0, 4, 4]])
 
 
-def turned(vector, position):
-    """The vector's planes (0, 1), (2, 3), ... turned by position * 10000^(-2 i / d), by complex numbers."""
+def rotated(vector, position):
+    """The vector's planes (0, 1), (2, 3), ... rotated by position * 10000^(-2 i / d), by complex numbers."""
     out = []
     for plane in range(len(vector) // 2):
         angle = position * 10000 ** (-2 * plane / len(vector))
@@ -54,15 +54,15 @@ def by_hand(name, head, states, kind, start, end):
     if name.startswith("global-pointer"):
         first, last = (head.dense(states[i]).tolist()[2 * SIZE * kind : 2 * SIZE * (kind + 1)] for i in (start, end))
         query, key = first[:SIZE], last[SIZE:]
-        typed = 0.0
+        type_score = 0.0
     else:
         first, last = head.shared(states[start]), head.shared(states[end])
         query, key = first[::2].tolist(), last[1::2].tolist()
-        seen = (states[start], states[end]) if name.endswith("step-1") else (first, last)
-        typed = (head.by_type(seen[0])[2 * kind + 1].item() + head.by_type(seen[1])[2 * kind].item()) / 2
+        inputs = (states[start], states[end]) if name.endswith("step-1") else (first, last)
+        type_score = (head.by_type(inputs[0])[2 * kind + 1].item() + head.by_type(inputs[1])[2 * kind].item()) / 2
     if rope:
-        query, key = turned(query, start), turned(key, end)
-    return dot(query, key) / math.sqrt(SIZE) + typed
+        query, key = rotated(query, start), rotated(key, end)
+    return dot(query, key) / math.sqrt(SIZE) + type_score
 
 
 @pytest.mark.parametrize("name", POINTERS)
@@ -75,16 +75,16 @@ def test_scores_are_those_of_the_formula(name):
         for kind in range(TYPES):
             for start in range(7):
                 for end in range(7):
-                    found = logits[text, kind, start, end].item()
+                    logit = logits[text, kind, start, end].item()
                     if start <= end and mask[text, start] and mask[text, end]:
-                        assert found == pytest.approx(by_hand(name, head, hidden[text], kind, start, end), abs=1e-12)
+                        assert logit == pytest.approx(by_hand(name, head, hidden[text], kind, start, end), abs=1e-12)
                     else:
-                        assert found == -math.inf
+                        assert logit == -math.inf
 
 
 @pytest.mark.parametrize("form", ["zlpr", "published", "sparse-published", "sparse-safe"])
 @pytest.mark.parametrize("name", ["efficient-global-pointer-dense", "global-pointer"])
-def test_every_form_of_the_loss_is_the_sum_over_every_span(name, form):
+def test_every_form_of_the_loss_is_the_sum_over_all_spans(name, form):
     head = make(name, loss=form)
     hidden, mask = some_states()
     logits = head(hidden, mask)
@@ -92,16 +92,16 @@ def test_every_form_of_the_loss_is_the_sum_over_every_span(name, form):
     losses = []
     for text in range(2):
         for kind in range(TYPES):
-            against, favour = [1.0], [1.0]
+            negative, positive = [1.0], [1.0]
             for start in range(7):
                 for end in range(start, 7):
                     score = logits[text, kind, start, end].item()
                     if (text, kind, start, end) in gold:
-                        favour.append(math.exp(-score))
+                        positive.append(math.exp(-score))
                     elif score > -math.inf:
-                        against.append(math.exp(score))
-            losses.append(math.log(math.fsum(against)) + math.log(math.fsum(favour)))
-    # A span that is named twice is one label.
+                        negative.append(math.exp(score))
+            losses.append(math.log(math.fsum(negative)) + math.log(math.fsum(positive)))
+    # A repeated span is one label.
     twice = torch.cat([SPANS, SPANS[:1]])
     for spans in (SPANS, twice):
         assert head.loss(hidden, mask, spans).item() == pytest.approx(math.fsum(losses) / len(losses), abs=1e-12)
@@ -110,17 +110,17 @@ def test_every_form_of_the_loss_is_the_sum_over_every_span(name, form):
 @pytest.mark.parametrize("name", ["efficient-global-pointer", "efficient-global-pointer-step-1"])
 def test_the_factorised_loss_is_that_of_all_cells_with_its_gradients(name):
     hidden, mask = some_states()
-    found = []
+    results = []
     for loss in (type(make(name)).loss, PointerHead.loss):
         head, states = make(name), hidden.clone().requires_grad_()
         value = loss(head, states, mask, SPANS)
-        found.append([value, *torch.autograd.grad(value, [states, *head.parameters()])])
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+        results.append([value, *torch.autograd.grad(value, [states, *head.parameters()])])
+    for factorised, dense in zip(*results, strict=True):
+        torch.testing.assert_close(factorised, dense, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", SCORERS)
-def test_states_outside_of_the_mask_do_not_count(name):
+def test_states_outside_the_mask_do_not_count(name):
     head = make(name)
     hidden, mask = some_states()
     other = torch.where(mask[..., None], hidden, 100.0)
@@ -132,7 +132,7 @@ def test_states_outside_of_the_mask_do_not_count(name):
 def test_descent_on_the_loss_finds_the_entities(name):
     head = make(name)
     hidden, mask = some_states()
-    spans = SPANS[[0, 3]]  # flat, so that a tagger can tell them too
+    spans = SPANS[[0, 3]]  # flat, so that a tagger finds them too
     optimizer = torch.optim.Adam(head.parameters(), lr=0.05)
     for _ in range(150):
         optimizer.zero_grad()
@@ -158,7 +158,7 @@ def test_texts_without_entities_or_with_one_token_have_a_loss(name):
 
 @pytest.mark.parametrize("name", SCORERS)
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ([0, 0, 3, 2], "ends before it starts|start <= end"),
         ([1, 0, 4, 5], "mask"),
@@ -166,9 +166,9 @@ def test_texts_without_entities_or_with_one_token_have_a_loss(name):
         ([2, 0, 0, 0], "text|sample"),
     ],
 )
-def test_a_span_that_is_none_is_named(name, row, said):
+def test_row_that_is_not_a_span_is_named(name, row, message):
     head = make(name)
-    with pytest.raises(ValueError, match=said) as error:
+    with pytest.raises(ValueError, match=message) as error:
         head.loss(*some_states(), torch.tensor([[0, 0, 0, 0], row]))
     assert str(row) in str(error.value)
 
@@ -184,24 +184,24 @@ def test_a_fresh_scorer_has_new_sizes_and_the_same_settings(name):
         assert (head.size, head.rope) == (SIZE, not name.endswith("no-rope"))
 
 
-def test_rope_that_was_first_called_in_inference_mode_can_be_trained_with():
+def test_rope_can_be_trained_with_after_a_first_call_in_inference_mode():
     # A length that no other test has, so that this is the first call.
     vectors = torch.randn(1, 53, 4, requires_grad=True)
     with torch.inference_mode():
-        seen = rotate(vectors)
-    turned = rotate(vectors)
-    turned.square().sum().backward()
+        in_inference = rotate(vectors)
+    in_training = rotate(vectors)
+    in_training.square().sum().backward()
     torch.testing.assert_close(vectors.grad, 2 * vectors.detach())
-    torch.testing.assert_close(turned.detach(), seen.clone())
+    torch.testing.assert_close(in_training.detach(), in_inference.clone())
 
 
-def test_rope_tells_near_from_far():
+def test_rope_makes_scores_depend_on_distance():
     states = torch.ones(1, 9, WIDTH, dtype=torch.float64)
     mask = torch.ones(1, 9, dtype=torch.bool)
-    alike = make("global-pointer-no-rope")(states, mask)[0, 0]
-    told = make("global-pointer")(states, mask)[0, 0]
+    without = make("global-pointer-no-rope")(states, mask)[0, 0]
+    rope = make("global-pointer")(states, mask)[0, 0]
     allowed = torch.ones(9, 9, dtype=torch.bool).triu()
-    assert alike[allowed].std().item() == pytest.approx(0, abs=1e-12)
-    assert told[allowed].std() > 0.01
-    # Distance alone counts, not the place.
-    torch.testing.assert_close(told.diagonal(3), told[0, 3].expand(6))
+    assert without[allowed].std().item() == pytest.approx(0, abs=1e-12)
+    assert rope[allowed].std() > 0.01
+    # The distance counts, not the position.
+    torch.testing.assert_close(rope.diagonal(3), rope[0, 3].expand(6))

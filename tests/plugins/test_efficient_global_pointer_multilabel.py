@@ -1,4 +1,4 @@
-"""Multi-label losses against mpmath, in every form and precision, and the tasks that look at them."""
+"""Multi-label losses against mpmath, in every form and precision, and the tasks on them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ TWO_TERM = ["zlpr", "zlpr-published", "zlpr-sparse-published", "zlpr-sparse-safe
 def exact(scores, labels):
     """log(1 + sum (1-y) e^s) + log(1 + sum y e^-s) to 60 digits, hard or soft labels."""
     with mpmath.workdps(60):
-        against = mpmath.fsum([(1 - mpmath.mpf(y)) * mpmath.exp(s) for s, y in zip(scores, labels, strict=True)])
-        favour = mpmath.fsum([mpmath.mpf(y) * mpmath.exp(-mpmath.mpf(s)) for s, y in zip(scores, labels, strict=True)])
-        return float(mpmath.log1p(against) + mpmath.log1p(favour))
+        negative = mpmath.fsum([(1 - mpmath.mpf(y)) * mpmath.exp(s) for s, y in zip(scores, labels, strict=True)])
+        positive = mpmath.fsum(
+            [mpmath.mpf(y) * mpmath.exp(-mpmath.mpf(s)) for s, y in zip(scores, labels, strict=True)]
+        )
+        return float(mpmath.log1p(negative) + mpmath.log1p(positive))
 
 
 def random_rows(rows=40, labels=6, spread=3.0, seed=0):
@@ -33,9 +35,9 @@ def random_rows(rows=40, labels=6, spread=3.0, seed=0):
 @pytest.mark.parametrize("name", TWO_TERM)
 def test_the_loss_is_the_two_terms(name):
     logits, target = random_rows()
-    wanted = [exact(s, y) for s, y in zip(logits.tolist(), target.tolist(), strict=True)]
-    assert METHODS[name].create().rows(logits, target).tolist() == pytest.approx(wanted, abs=1e-10)
-    assert METHODS[name].create()(logits, target).item() == pytest.approx(sum(wanted) / len(wanted), abs=1e-10)
+    expected = [exact(s, y) for s, y in zip(logits.tolist(), target.tolist(), strict=True)]
+    assert METHODS[name].create().rows(logits, target).tolist() == pytest.approx(expected, abs=1e-10)
+    assert METHODS[name].create()(logits, target).item() == pytest.approx(sum(expected) / len(expected), abs=1e-10)
 
 
 @pytest.mark.parametrize("name", ["zlpr", "zlpr-published", "zlpr-sparse-safe"])
@@ -53,26 +55,26 @@ def test_extreme_scores_in_float32_have_the_right_value_and_gradient(name, score
                 scores[place],
                 h=1e-20,
             )
-        # Log-sum-exps are known to the spacing of numbers at the largest score, and a gradient is the e^ of one.
+        # A log-sum-exp is exact to the spacing of numbers at the largest score, and a gradient is e^ of one.
         spacing = 1.2e-7 * max(map(abs, scores))
         assert gradient[0, place].item() == pytest.approx(float(slope), rel=1e-5 + spacing, abs=1e-6)
 
 
 def mpmath_loss(scores, target):
     terms = [mpmath.exp(-s) if y else mpmath.exp(s) for s, y in zip(scores, target, strict=True)]
-    against = mpmath.fsum([t for t, y in zip(terms, target, strict=True) if not y])
-    return mpmath.log(1 + against) + mpmath.log(1 + mpmath.fsum([t for t, y in zip(terms, target, strict=True) if y]))
+    negative = mpmath.fsum([t for t, y in zip(terms, target, strict=True) if not y])
+    return mpmath.log(1 + negative) + mpmath.log(1 + mpmath.fsum([t for t, y in zip(terms, target, strict=True) if y]))
 
 
 def test_soft_labels_are_those_of_the_formula():
     logits, _ = random_rows()
     soft = torch.rand(logits.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     soft[0], soft[1, :3] = 0.0, 1.0
-    wanted = [exact(s, y) for s, y in zip(logits.tolist(), soft.tolist(), strict=True)]
-    assert METHODS["zlpr"].create().rows(logits, soft).tolist() == pytest.approx(wanted, abs=1e-10)
+    expected = [exact(s, y) for s, y in zip(logits.tolist(), soft.tolist(), strict=True)]
+    assert METHODS["zlpr"].create().rows(logits, soft).tolist() == pytest.approx(expected, abs=1e-10)
 
 
-def test_labels_at_minus_infinity_are_none():
+def test_logits_of_minus_infinity_are_no_labels():
     logits, target = random_rows()
     more = torch.cat([logits, torch.full((len(logits), 2), -math.inf, dtype=torch.float64)], dim=1).requires_grad_()
     padded = torch.cat([target, torch.zeros(len(logits), 2, dtype=torch.bool)], dim=1)
@@ -86,9 +88,9 @@ def test_labels_at_minus_infinity_are_none():
 
 def test_softmax_and_binary_are_torchs():
     logits, target = random_rows()
-    one = torch.arange(6) == torch.arange(40)[:, None] % 6
+    one_hot = torch.arange(6) == torch.arange(40)[:, None] % 6
     softmax = torch.nn.functional.cross_entropy(logits, torch.arange(40) % 6)
-    torch.testing.assert_close(METHODS["multilabel-softmax"].create()(logits, one), softmax)
+    torch.testing.assert_close(METHODS["multilabel-softmax"].create()(logits, one_hot), softmax)
     weighted = torch.nn.functional.binary_cross_entropy_with_logits(
         logits, target.double(), pos_weight=torch.tensor(5.0).double()
     )
@@ -96,15 +98,15 @@ def test_softmax_and_binary_are_torchs():
 
 
 @pytest.mark.parametrize(
-    ("name", "target", "said"),
+    ("name", "target", "message"),
     [
         ("zlpr", [[0.5, 2.0]], r"target\[0, 1\] = 2.0: a label from 0 to 1 is needed"),
         ("zlpr-published", [[0.5, 1.0]], r"target\[0, 0\] = 0.5: this loss takes 0 and 1"),
         ("zlpr", [[True]], r"logits \(1, 2\) and target \(1, 1\)"),
     ],
 )
-def test_a_target_that_is_none_is_named(name, target, said):
-    with pytest.raises(ValueError, match=said):
+def test_target_that_is_not_allowed_is_named(name, target, message):
+    with pytest.raises(ValueError, match=message):
         METHODS[name].create()(torch.zeros(1, 2), torch.tensor(target))
 
 
@@ -117,22 +119,23 @@ def run(task, method, dtype="float64", **options):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", TWO_TERM)
 def test_identities_hold_for_every_form_whatever_the_dtype(name, dtype):
-    found = run("ner/loss-identities", name, dtype, rows=300)
-    assert (found["value_violations"], found["gradient_violations"], found["soft_violations"]) == (0, 0, 0)
-    assert found["softmax_violations"] == 100
+    counts = run("ner/loss-identities", name, dtype, rows=300)
+    assert (counts["value_violations"], counts["gradient_violations"], counts["soft_violations"]) == (0, 0, 0)
+    assert counts["softmax_violations"] == 100
 
 
-def test_identities_see_a_loss_that_is_wrong():
+def test_wrong_loss_violates_the_identities():
     def halved(logits, target):
         return 0.5 * MultilabelLoss("zlpr")(logits, target)
 
-    found = resolve(TASKS["ner/loss-identities"].run)(halved, make_run("ner/loss-identities", dtype="float64", rows=30))
-    assert (found["value_violations"], found["gradient_violations"], found["soft_violations"]) == (30, 30, 0)
+    task_run = make_run("ner/loss-identities", dtype="float64", rows=30)
+    counts = resolve(TASKS["ner/loss-identities"].run)(halved, task_run)
+    assert (counts["value_violations"], counts["gradient_violations"], counts["soft_violations"]) == (30, 30, 0)
 
 
-def test_the_published_sparse_form_fails_where_rounding_and_its_floor_say():
+def test_published_sparse_form_fails_where_rounding_and_its_floor_predict():
     # 1 - e^(b - a) has an error of about half a spacing of numbers at 1 and is about e^-gap: 1 % at 11.9 nats from
-    # the subtraction alone, sooner with the sums' own rounding. In float64 the floor of 1e-7 cuts in at 16.1.
+    # the subtraction alone, earlier with the rounding of the sums. In float64 the floor of 1e-7 is reached at 16.1.
     single = run("ner/sparse-gap", "zlpr-sparse-published", "float32", rows=50)
     double = run("ner/sparse-gap", "zlpr-sparse-published", "float64", rows=50)
     assert 5 <= single["value_gap"] <= 12
@@ -154,7 +157,7 @@ def test_forms_that_subtract_nothing_never_fail(name):
     assert set(run("ner/sparse-gap", name, "float32", rows=20).values()) == {80.0}
 
 
-def test_label_balance_tells_few_positives_from_many():
+def test_label_balance_differs_between_few_and_many_positives():
     few = {name: run("ner/label-balance", name, "float32", passes=10) for name in ("zlpr", "binary-cross-entropy")}
     assert few["binary-cross-entropy"]["predicted_share"] < 0.2 < few["zlpr"]["predicted_share"]
     many = run("ner/label-balance", "zlpr", "float32", passes=10, rate=0.5, labels=10)

@@ -1,4 +1,4 @@
-"""The factorised span loss against the loss written out over all scores, in every regime that scores can be in."""
+"""The factorised span loss against the loss written out over all scores, in every regime of scores."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def gradients(loss, inputs, *rest):
 def compare(inputs, mask, spans, tolerance):
     """Value and gradients against the definition in float64, relative to the size of each."""
     exact = [tensor.detach().double().requires_grad_() for tensor in inputs]
-    value, found = gradients(span_loss, inputs, mask, spans)
+    value, computed = gradients(span_loss, inputs, mask, spans)
     true, expected = gradients(written_out, exact, mask, spans)
     assert value == pytest.approx(true, rel=tolerance)
-    for name, a, b in zip(NAMES, found, expected, strict=True):
+    for name, a, b in zip(NAMES, computed, expected, strict=True):
         assert (a.double() - b).norm() <= tolerance * b.norm(), name
 
 
@@ -74,13 +74,13 @@ def test_loss_and_gradient_are_those_of_the_definition(length, count, spread):
 
 
 @pytest.mark.parametrize("spread", [0.1, 1.0, 10.0, 40.0, 300.0])
-def test_float32_is_as_good_as_its_scores_whatever_their_spread(spread):
+def test_float32_is_as_exact_as_its_scores_whatever_their_spread(spread):
     # Scores of 300 are themselves rounded by 1e-5, and with them the exponents.
     compare(*drawn(length=33, count=20, spread=spread, dtype=torch.float32), tolerance=1e-6 * max(1, spread / 10))
 
 
 @pytest.mark.parametrize("at_once", [1, 2 * 7 * 7, 10**6])
-def test_samples_taken_together_or_one_by_one_are_the_same(at_once, monkeypatch):
+def test_samples_together_and_one_by_one_give_the_same(at_once, monkeypatch):
     monkeypatch.setattr(partition, "AT_ONCE_ON_CPU", at_once)
     compare(*drawn(samples=5, spread=3.0, count=12), tolerance=1e-12)
 
@@ -93,13 +93,13 @@ def cell_by_cell(query, key, start_bias, end_bias, mask, spans):
     for sample, kinds in enumerate(start):
         places = [place for place, real in enumerate(tokens[sample]) if real]
         for kind in range(len(kinds)):
-            against, favour = [], []
+            negative, positive = [], []
             for i in places:
                 for j in (place for place in places if place >= i):
                     score = sum(a * b for a, b in zip(query[sample][i], key[sample][j], strict=True))
                     score += start[sample][kind][i] + end[sample][kind][j]
-                    (favour if (sample, kind, i, j) in gold else against).append(score)
-            for scores in (against, [-score for score in favour]):
+                    (positive if (sample, kind, i, j) in gold else negative).append(score)
+            for scores in (negative, [-score for score in positive]):
                 top = max([0.0, *scores])
                 losses.append(top + math.log(math.exp(-top) + math.fsum(math.exp(score - top) for score in scores)))
     return 2 * math.fsum(losses) / len(losses)
@@ -108,7 +108,7 @@ def cell_by_cell(query, key, start_bias, end_bias, mask, spans):
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 64])
 @pytest.mark.parametrize("length", [1, 5, 13])
 @pytest.mark.parametrize("spread", [1.0, 30.0])
-def test_blocks_of_any_number_of_rows_are_the_whole(rows, length, spread, monkeypatch):
+def test_blocks_of_any_number_of_rows_give_the_same(rows, length, spread, monkeypatch):
     monkeypatch.setattr(partition, "ROWS", rows)
     monkeypatch.setattr(partition, "BLOCKS", 13)
     monkeypatch.setattr(partition, "AT_ONCE_ON_CPU", 3 * length**2)
@@ -136,13 +136,13 @@ def test_texts_much_shorter_than_the_tensor_and_of_any_order_of_lengths(at_once,
     compare(*short_texts([3, 41, 0, 1, 12, 40, 2, 12], length=57, dtype=torch.float32), tolerance=1e-6)
 
 
-def test_no_more_is_made_than_the_blocks_of_the_longest_text(monkeypatch):
-    made = []
-    whole = partition._Negatives._scores
+def test_memory_is_that_of_the_blocks_of_the_longest_text(monkeypatch):
+    sizes = []
+    scores = partition._Negatives._scores
 
-    def counted(*given):
-        blocks, memory = whole(*given)
-        made.append(memory.numel())
+    def counted(*arguments):
+        blocks, memory = scores(*arguments)
+        sizes.append(memory.numel())
         return blocks, memory
 
     monkeypatch.setattr(partition._Negatives, "_scores", counted)
@@ -150,14 +150,14 @@ def test_no_more_is_made_than_the_blocks_of_the_longest_text(monkeypatch):
     inputs, mask, spans = short_texts([8, 40, 8, 8], length=64)
     monkeypatch.setattr(partition, "AT_ONCE_ON_CPU", 40**2)
     span_loss(*inputs, mask, spans)
-    # Rows from 0, 10, 20 and 30 on of the first; those from 0 and 4 on of three others.
-    assert made == [10 * (40 + 30 + 20 + 10), 3 * 4 * (8 + 4)]
+    # Rows from 0, 10, 20 and 30 on of the longest text; rows from 0 and 4 on of the three others.
+    assert sizes == [10 * (40 + 30 + 20 + 10), 3 * 4 * (8 + 4)]
 
 
 @pytest.mark.parametrize("margin", [20.0, 40.0, 100.0, 1000.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_positives_may_dominate_by_any_margin(margin, dtype):
-    # Subtracting the positives from the sum over all spans would leave rounding, of either sign, from 17 on.
+    # From 17 on, subtracting the positives from the sum over all spans would leave rounding errors of either sign.
     inputs, mask, spans = drawn(count=8, dtype=dtype, spread=0.5)
     query, key, start, end = inputs
     with torch.no_grad():
@@ -180,7 +180,7 @@ def test_positives_may_dominate_in_the_part_that_all_types_share(margin):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("gap", [50.0, 100.0, 400.0, 2000.0])
-def test_greatest_starts_and_ends_that_never_meet_leave_nothing_to_underflow(gap, dtype):
+def test_best_starts_and_ends_that_never_meet_do_not_underflow(gap, dtype):
     inputs, _, _ = drawn(samples=2, types=3, length=9, spread=0.5, dtype=dtype)
     mask = torch.ones(2, 9, dtype=torch.bool)
     with torch.no_grad():
@@ -220,7 +220,7 @@ def test_tiny_sum_over_negatives_keeps_its_digits():
     assert start.grad[0, 0].tolist() == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_cell_may_be_positive_for_several_types_or_for_all():
+def test_cell_may_be_positive_for_several_types_or_for_all():
     inputs, _, _ = drawn(samples=2, types=3, length=4)
     mask = torch.ones(2, 4, dtype=torch.bool)
     everywhere = [[0, kind, i, j] for kind in range(3) for i in range(4) for j in range(i, 4)]
@@ -228,7 +228,7 @@ def test_a_cell_may_be_positive_for_several_types_or_for_all():
     compare(inputs, mask, torch.tensor([[1, 0, 1, 2], [1, 2, 1, 2], [1, 1, 0, 3]]), tolerance=1e-12)
 
 
-def test_a_sample_without_tokens_has_no_loss_and_others_are_averaged_with_it():
+def test_sample_without_tokens_counts_0_in_the_mean():
     inputs, mask, _ = drawn(samples=2)
     mask[0] = False
     none = torch.empty(0, 4, dtype=torch.long)
@@ -238,20 +238,20 @@ def test_a_sample_without_tokens_has_no_loss_and_others_are_averaged_with_it():
 
 
 @pytest.mark.parametrize("other", [math.nan, math.inf, -1e30])
-def test_what_stands_outside_the_mask_does_not_matter(other):
+def test_values_outside_the_mask_do_not_matter(other):
     inputs, mask, spans = drawn()
     filled = [
         tensor.detach().where(mask[:, :, None] if tensor.shape[2] == 5 else mask[:, None], other).requires_grad_()
         for tensor in inputs
     ]
-    value, found = gradients(span_loss, inputs, mask, spans)
-    again, refound = gradients(span_loss, filled, mask, spans)
-    assert again == value
-    assert all(torch.equal(a, b) for a, b in zip(found, refound, strict=True))
-    assert found[0][~mask].count_nonzero() == 0
+    value, slopes = gradients(span_loss, inputs, mask, spans)
+    filled_value, filled_slopes = gradients(span_loss, filled, mask, spans)
+    assert filled_value == value
+    assert all(torch.equal(a, b) for a, b in zip(slopes, filled_slopes, strict=True))
+    assert slopes[0][~mask].count_nonzero() == 0
 
 
-def test_what_lies_below_the_diagonal_does_not_matter():
+def test_values_below_the_diagonal_do_not_matter():
     inputs, mask, _ = drawn(samples=1, types=2, length=4, width=4, dtype=torch.float32)
     mask = torch.ones_like(mask)
     query, key = torch.zeros(2, 1, 4, 4)
@@ -260,7 +260,7 @@ def test_what_lies_below_the_diagonal_does_not_matter():
 
 
 @pytest.mark.parametrize("which", range(4))
-def test_a_number_that_is_none_makes_the_loss_none(which):
+def test_nan_in_any_input_makes_the_loss_nan(which):
     inputs, mask, spans = drawn()
     with torch.no_grad():
         inputs[which][0, 0, 0] = math.nan
@@ -271,19 +271,19 @@ def test_a_number_that_is_none_makes_the_loss_none(which):
 def test_half_precisions_are_computed_in_float32(dtype):
     inputs, mask, spans = drawn(dtype=dtype)
     wide = [tensor.detach().float().requires_grad_() for tensor in inputs]
-    value, found = gradients(span_loss, inputs, mask, spans)
-    expected, wide_found = gradients(span_loss, wide, mask, spans)
+    value, slopes = gradients(span_loss, inputs, mask, spans)
+    expected, expected_slopes = gradients(span_loss, wide, mask, spans)
     assert value == torch.tensor(expected).to(dtype).item()
-    assert all(torch.equal(a, b.to(dtype)) for a, b in zip(found, wide_found, strict=True))
+    assert all(torch.equal(a, b.to(dtype)) for a, b in zip(slopes, expected_slopes, strict=True))
 
 
 def test_autocast_does_not_round_the_scores():
     inputs, mask, spans = drawn(length=17, width=16, spread=3.0, dtype=torch.float32)
-    value, found = gradients(span_loss, inputs, mask, spans)
+    value, slopes = gradients(span_loss, inputs, mask, spans)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         again = span_loss(*inputs, mask, spans)
     assert again.item() == value
-    assert torch.equal(torch.autograd.grad(again, inputs)[0], found[0])
+    assert torch.equal(torch.autograd.grad(again, inputs)[0], slopes[0])
 
 
 def test_mixed_dtypes_give_the_widest_and_gradients_of_their_own():
@@ -295,7 +295,7 @@ def test_mixed_dtypes_give_the_widest_and_gradients_of_their_own():
     assert query.grad.dtype == torch.bfloat16
 
 
-def test_incoming_gradient_is_passed_on_and_inputs_are_left_alone():
+def test_incoming_gradient_is_passed_on_and_inputs_are_not_changed():
     inputs, mask, spans = drawn()
     before = [tensor.detach().clone() for tensor in inputs]
     plain = torch.autograd.grad(span_loss(*inputs, mask, spans), inputs)
@@ -312,33 +312,33 @@ def test_value_alone_is_the_same_value():
     assert value.item() == span_loss(*inputs, mask, spans).item()
 
 
-def test_second_derivative_is_refused_instead_of_wrong():
+def test_second_derivative_is_an_error():
     inputs, mask, spans = drawn()
     with pytest.raises(RuntimeError, match="create_graph"):
         torch.autograd.grad(span_loss(*inputs, mask, spans), inputs, create_graph=True)
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "message"),
     [
         ([2, 0, 0, 1], r"row 1 is \[2, 0, 0, 1\].*\(2, 3, 4, 4\)"),
         ([0, 3, 0, 1], r"row 1 is \[0, 3, 0, 1\]"),
         ([0, 0, 2, 1], r"row 1 is \[0, 0, 2, 1\].*start <= end"),
         ([0, 0, 0, 4], r"row 1 is \[0, 0, 0, 4\]"),
         ([0, -1, 0, 1], r"row 1 is \[0, -1, 0, 1\]"),
-        ([1, 0, 1, 3], r"row 1 is \[1, 0, 1, 3\].*tokens of the mask"),
+        ([1, 0, 1, 3], r"row 1 is \[1, 0, 1, 3\].*tokens in the mask"),
     ],
 )
-def test_row_that_is_no_span_is_told(row, told):
+def test_row_that_is_not_a_span_is_named(row, message):
     inputs, mask, _ = drawn(samples=2, types=3, length=4)
     mask = torch.tensor([[True, True, True, True], [True, True, True, False]])
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         span_loss(*inputs, mask, torch.tensor([[0, 0, 1, 1], row]))
 
 
-def test_shapes_that_do_not_fit_are_told():
+def test_shapes_that_do_not_fit_are_an_error():
     (query, key, start, end), mask, spans = drawn(samples=2, types=3, length=4, width=5)
-    for wrong, told in (
+    for arguments, message in (
         ((query, key[:, :3], start, end, mask, spans), r"query \[2, 4, 5\], key \[2, 3, 5\]"),
         ((query, key, start, end, mask[:1], spans), r"mask \[1, 4\]"),
         ((query, key, start, end[:, :2], mask, spans), r"\[2, 3, 4\] and \[2, 2, 4\]"),
@@ -346,5 +346,5 @@ def test_shapes_that_do_not_fit_are_told():
         ((query, key, start, end, mask, spans.float()), "float32"),
         ((query.long(), key, start, end, mask, spans), "int64"),
     ):
-        with pytest.raises(ValueError, match=told):
-            span_loss(*wrong)
+        with pytest.raises(ValueError, match=message):
+            span_loss(*arguments)

@@ -1,4 +1,4 @@
-"""Corpora are read to the character, and a line that is not what it should be is named."""
+"""Corpora are read to the character, and errors name the line."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from plugin_run import DATASETS
 
 from harness.errors import DatasetError
 from harness.registry.datasets import load
-from harness_plugins.efficient_global_pointer.corpora import DATASETS as CORPORA
-from harness_plugins.efficient_global_pointer.corpora import TYPES, load_germeval2014
 from harness_plugins.efficient_global_pointer.corpus import Corpus, Entity, Sentence, hold_out, nested
+from harness_plugins.efficient_global_pointer.datasets import DATASETS as CORPORA
+from harness_plugins.efficient_global_pointer.entity_types import TYPES
+from harness_plugins.efficient_global_pointer.loading import load_germeval2014
 from harness_plugins.efficient_global_pointer.readers import read_bmes, read_columns, read_json_lines
 
 KINDS = ("PER", "LOC")
@@ -32,7 +33,7 @@ def test_json_lines_give_characters_with_the_last_one_included():
     assert [rows[1].text[e.start : e.end + 1] for e in rows[1].entities] == ["北京", "北京"]
 
 
-def test_bmes_gives_spans_and_an_entity_that_is_cut_in_two_is_none():
+def test_bmes_gives_spans_and_entities_cut_in_two_are_left_out():
     text = "我 O\n北 B-LOC\n市 M-LOC\n京 E-LOC\n李 S-PER\n\n罗 O\n圣 B-LOC\n。 M-LOC\n\n彼 M-LOC\n得 E-LOC\n李 S-PER\n"
     rows = read_bmes(text.encode(), "f", KINDS)
     assert rows[0] == Sentence("我北市京李", (Entity(1, 3, "LOC"), Entity(4, 4, "PER")))
@@ -48,17 +49,21 @@ def test_columns_give_words_with_blanks_between_and_layers_that_nest():
     assert nested(rows[1].entities) == {Entity(0, 3, "LOC"), Entity(0, 3, "ORG")}
 
 
-def test_words_may_hold_what_python_takes_for_an_end_of_line():
+def test_words_may_contain_characters_that_python_splits_lines_at():
     rows = read_columns("a\u2028b\tB-PER\r\nc\x85d\tO\n".encode(), "f", KINDS)
     assert rows[0].text == "a\u2028b c\x85d"
 
 
 @pytest.mark.parametrize(
-    ("reader", "content", "said"),
+    ("reader", "content", "message"),
     [
         (read_json_lines, json_line() + b"{'text'", "f, line 2: not JSON: .* column 2"),
         (read_json_lines, b"[1]\n", 'f, line 1: an object with "text" is needed'),
-        (read_json_lines, b'{"id": 0, "text": "Ada"}\n', 'f, line 1: "label" is missing; a test split without labels'),
+        (
+            read_json_lines,
+            b'{"id": 0, "text": "Ada"}\n',
+            'f, line 1: "label" is missing; is this a test split without labels',
+        ),
         (
             read_json_lines,
             json_line(label={"GOD": {"Ada": [[0, 2]]}}),
@@ -67,64 +72,62 @@ def test_words_may_hold_what_python_takes_for_an_end_of_line():
         (
             read_json_lines,
             json_line(label={"PER": {"Rome": [[7, 11]]}}),
-            "f, line 1: 'Rome' is said to be at 7 to 11 of 11",
+            "f, line 1: 'Rome' has offsets 7 to 11 in a text of 11 characters",
         ),
         (
             read_json_lines,
             json_line(label={"PER": {"Ada": [[-1, 2]]}}),
-            "f, line 1: 'Ada' is said to be at -1 to 2 of 11",
+            "f, line 1: 'Ada' has offsets -1 to 2 in a text of 11 characters",
         ),
         (
             read_json_lines,
             json_line(label={"PER": {"Ada": [[2, 0]]}}),
-            "f, line 1: 'Ada' is said to be at 2 to 0 of 11",
+            "f, line 1: 'Ada' has offsets 2 to 0 in a text of 11 characters",
         ),
         (
             read_json_lines,
             json_line(label={"PER": {"Ada": [[1, 3]]}}),
-            "f, line 1: 'Ada' is said to be at 1 to 3, found 'da '",
+            "f, line 1: 'Ada' has offsets 1 to 3, found 'da '",
         ),
         (read_json_lines, json_line(label={"PER": {"Ada": [[0]]}}), r"f, line 1: found \[0\] as offsets of 'Ada'"),
         (read_json_lines, json_line(label={"PER": [0, 2]}), "f, line 1: found .* for type PER, an object of mentions"),
-        (read_json_lines, b"\n\n", "f: no sentence in it"),
+        (read_json_lines, b"\n\n", "f: no sentences"),
         (read_json_lines, json_line() + "Bär".encode("latin-1"), "f, line 2: byte 2 is 0xe4, which is not UTF-8"),
         (read_json_lines, b"\xef\xbb\xbf" + json_line(), "f, line 1: begins with a byte order mark"),
         (read_bmes, "我 O\n北\n".encode(), "f, line 2: found 1 columns, 2 are needed"),
         (read_bmes, "我们 O\n".encode(), "f, line 1: found '我们' in column 1, a single character is needed"),
         (read_bmes, "我 I-PER\n".encode(), "f, line 1: found tag 'I-PER', O or one of B, M, E, S"),
-        (read_bmes, "我 M-PER\n".encode(), "f, line 1: found M-PER where no PER has begun"),
+        (read_bmes, "我 M-PER\n".encode(), "f, line 1: found M-PER outside PER; B-PER, S-PER or O is needed"),
         (read_bmes, "我 B-PER\n们 O\n".encode(), "f, line 2: found O where M-PER or E-PER must follow"),
         (read_bmes, "我 B-PER\n们 E-LOC\n".encode(), "f, line 2: found E-LOC where M-PER or E-PER must follow"),
         (read_bmes, "我 B-PER\n\n们 O\n".encode(), "f, line 3: found O where M-PER or E-PER must follow"),
-        (read_bmes, "我 B-PER\n".encode(), "f, line 1: the file ends inside of PER, E-PER is needed"),
+        (read_bmes, "我 B-PER\n".encode(), "f, line 1: the file ends inside PER, E-PER is needed"),
         (read_bmes, "我 B-GOD\n".encode(), "f, line 1: found type 'GOD', PER, LOC are allowed"),
         (read_columns, b"Ada\tB-PER\nRome\n", "f, line 2: found 1 columns, 2 are needed"),
         (read_columns, b"Ada\tB-PER\tO\n", "f, line 1: found 3 columns, 2 are needed"),
-        (read_columns, b"Ada\tI-PER\n", "f, line 1: found I-PER in column 2 where no PER has begun"),
-        (read_columns, b"Ada\tB-LOC\nOf\tI-PER\n", "f, line 2: found I-PER in column 2 where no PER has begun"),
-        (read_columns, b"Ada\tB-LOC\n\nOf\tI-LOC\n", "f, line 3: found I-LOC in column 2 where no LOC has begun"),
+        (read_columns, b"Ada\tI-PER\n", "f, line 1: found I-PER outside PER in column 2"),
+        (read_columns, b"Ada\tB-LOC\nOf\tI-PER\n", "f, line 2: found I-PER outside PER in column 2"),
+        (read_columns, b"Ada\tB-LOC\n\nOf\tI-LOC\n", "f, line 3: found I-LOC outside LOC in column 2"),
         (read_columns, b"Ada\tB\n", "f, line 1: found tag 'B', O or one of B, I with a dash and a type is needed"),
-        (read_columns, b" Ada\tO\n", "f, line 1: found ' Ada' in column 1, a word without blanks around is needed"),
-        (read_columns, b"", "f: no sentence in it"),
+        (read_columns, b" Ada\tO\n", "f, line 1: found ' Ada' in column 1, a word without blanks around it is needed"),
+        (read_columns, b"", "f: no sentences"),
         (read_columns, "Ada\tO\nBär\tO\n".encode("utf-16-le"), "f, line 2: byte 4 is 0xe4, which is not UTF-8"),
     ],
 )
-def test_a_line_that_is_not_what_it_should_be_is_named(reader, content, said):
-    with pytest.raises(DatasetError, match=said) as error:
+def test_errors_name_the_line(reader, content, message):
+    with pytest.raises(DatasetError, match=message) as error:
         reader(content, "f", KINDS)
     assert "\n" not in str(error.value)
 
 
-def test_an_archive_that_is_another_one_is_refused(tmp_path):
+def test_another_archive_is_refused(tmp_path):
     path = tmp_path / "GermEval2014.zip"
     path.write_bytes(b"no archive")
-    with pytest.raises(
-        DatasetError, match=r"GermEval2014\.zip: not the archive that is needed: File is not a zip file"
-    ):
+    with pytest.raises(DatasetError, match=r"GermEval2014\.zip: not the expected archive: File is not a zip file"):
         load_germeval2014({path.name: path})
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("GermEval2014/germ.train.iob2", "Ada\tB-PER\tO\n")
-    with pytest.raises(DatasetError, match=r"not the archive that is needed: There is no item named .*germ\.dev\.iob2"):
+    with pytest.raises(DatasetError, match=r"not the expected archive: There is no item named .*germ\.dev\.iob2"):
         load_germeval2014({path.name: path})
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -137,11 +140,11 @@ def test_an_archive_that_is_another_one_is_refused(tmp_path):
 
 def test_a_tenth_is_held_out_and_always_the_same():
     rows = tuple(Sentence(str(number), ()) for number in range(95))
-    left, held = hold_out(rows)
-    assert (len(left), len(held)) == (85, 10)
-    assert sorted([*left, *held], key=lambda row: int(row.text)) == list(rows)
-    assert hold_out(rows) == (left, held)
-    assert held != rows[:10]
+    rest, held_out = hold_out(rows)
+    assert (len(rest), len(held_out)) == (85, 10)
+    assert sorted([*rest, *held_out], key=lambda row: int(row.text)) == list(rows)
+    assert hold_out(rows) == (rest, held_out)
+    assert held_out != rows[:10]
 
 
 def test_a_corpus_is_a_mapping_of_its_splits():
@@ -163,7 +166,7 @@ def test_a_corpus_is_a_mapping_of_its_splits():
         ("genia", (1502, 167, 1854), (3889, 448, 5474), (635, 92, 1130)),
     ],
 )
-def test_the_published_corpora_have_the_entities_they_are_known_to_have(name, sentences, entities, nesting):
+def test_published_corpora_have_their_known_numbers_of_entities(name, sentences, entities, nesting):
     corpus = load(DATASETS[name])
     assert tuple(map(len, corpus.values())) == sentences
     assert tuple(sum(len(row.entities) for row in rows) for rows in corpus.values()) == entities

@@ -1,4 +1,4 @@
-"""The suites of this plugin: which cells they plan, and that what is planned decides a claim."""
+"""The suites of this plugin: every claim finds its cells, and every planned cell decides a claim."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.files.suite import read_suite
 from harness.judge.pairing import needed_cells
 from harness.planning.cross import cells_of
 from harness_plugins.efficient_global_pointer.corpus import Entity
-from harness_plugins.efficient_global_pointer.scores import by_nesting
+from harness_plugins.efficient_global_pointer.entity_scores import by_nesting
 
 NAMES = ("ner", "ner-full")
 
@@ -24,8 +24,8 @@ def planned(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_claim_finds_its_cells(name):
     suite, cells = planned(name)
-    lost = [claim.id for claim in suite.claims.values() if claim.test and not needed_cells(claim, cells)]
-    assert not lost
+    without = [claim.id for claim in suite.claims.values() if claim.test and not needed_cells(claim, cells)]
+    assert not without
 
 
 def test_every_cell_of_the_long_suite_decides_a_claim():
@@ -35,7 +35,7 @@ def test_every_cell_of_the_long_suite_decides_a_claim():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_suites_name_their_methods_so_that_those_of_others_do_not_join(name):
+def test_suites_name_their_methods_so_that_other_plugins_add_none(name):
     suite, _ = planned(name)
     assert not [method for cross in suite.cross for method in cross.methods if not method.replace("-", "").isalnum()]
 
@@ -52,7 +52,7 @@ def test_claims_on_rounding_stand_on_several_drawn_samples():
 
 
 def test_no_claim_compares_with_a_taggers_nested_precision():
-    # Predictions that never overlap never nest, however good they are.
+    # Predictions that never overlap never nest.
     scores = by_nesting([{Entity(0, 9, "a"), Entity(2, 3, "b")}], [{Entity(0, 9, "a")}])
     assert (scores["nested_recall"], scores["nested_precision"], scores["nested_f1"]) == (0.5, 0, 0)
     for claim in claims_of(REGISTRY).by_id.values():
@@ -61,7 +61,7 @@ def test_no_claim_compares_with_a_taggers_nested_precision():
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ("size = 7", r"option size of global-pointer '7'. Known: .*64"),
         ('kinds = "ten"', "option kinds of ner/parameter-counts = 'ten': a value of type int is needed"),
@@ -69,11 +69,11 @@ def test_no_claim_compares_with_a_taggers_nested_precision():
         ("relations = -1", "option relations of ner/parameter-counts = -1: at least 0 is needed"),
     ],
 )
-def test_an_option_that_cannot_be_is_refused_before_anything_runs(options, said, tmp_path):
+def test_option_with_a_wrong_value_is_refused_before_anything_runs(options, message, tmp_path):
     path = tmp_path / "wrong.toml"
     path.write_text(
         'title = "wrong"\nclaims = []\n[[cross]]\ntask = "ner/parameter-counts"\n'
         f'methods = ["global-pointer"]\noptions = {{ {options} }}\n'
     )
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         planned(path)

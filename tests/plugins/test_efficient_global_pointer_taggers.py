@@ -50,22 +50,24 @@ def test_the_chain_agrees_with_pytorch_crf():
     emissions = torch.randn(6, 20, 7, generator=generator, dtype=torch.float64).requires_grad_()
     mask = torch.arange(20) < torch.tensor([20, 1, 7, 13, 2, 19])[:, None]
     tags = torch.randint(7, (6, 20), generator=generator)
-    theirs = CRF(7, batch_first=True).double()
+    published = CRF(7, batch_first=True).double()
     with torch.no_grad():
-        theirs.start_transitions.copy_(chain.first)
-        theirs.end_transitions.copy_(chain.last)
-        theirs.transitions.copy_(chain.transitions)
-    found = chain.negative_log_likelihood(emissions, mask, tags)
-    wanted = -theirs(emissions, tags, mask=mask, reduction="none")
-    torch.testing.assert_close(found, wanted)
+        published.start_transitions.copy_(chain.first)
+        published.end_transitions.copy_(chain.last)
+        published.transitions.copy_(chain.transitions)
+    loss = chain.negative_log_likelihood(emissions, mask, tags)
+    expected = -published(emissions, tags, mask=mask, reduction="none")
+    torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(
-        *(torch.autograd.grad(value.sum(), emissions, retain_graph=True)[0] for value in (found, wanted))
+        *(torch.autograd.grad(value.sum(), emissions, retain_graph=True)[0] for value in (loss, expected))
     )
     paths = chain.best_path(emissions, mask)
-    assert [row[here].tolist() for row, here in zip(paths, mask, strict=True)] == theirs.decode(emissions, mask=mask)
+    assert [row[tokens].tolist() for row, tokens in zip(paths, mask, strict=True)] == published.decode(
+        emissions, mask=mask
+    )
 
 
-def test_crf_bio_reads_only_what_is_under_the_mask_wherever_that_lies():
+def test_crf_bio_reads_the_tokens_of_any_mask():
     torch.manual_seed(0)
     tagger = METHODS["crf-bio"].create(types=2, width=4).double()
     with torch.no_grad():
@@ -85,8 +87,8 @@ def test_softmax_bio_is_the_mean_cross_entropy_of_the_tokens():
     tagger = METHODS["softmax-bio"].create(types=1, width=4)
     hidden, mask = torch.randn(2, 3, 4), torch.tensor([[True, True, True], [True, False, False]])
     log_odds = tagger.emit(hidden).log_softmax(-1)
-    wanted = -(log_odds[0, 0, 0] + log_odds[0, 1, 1] + log_odds[0, 2, 2] + log_odds[1, 0, 1]) / 4
-    torch.testing.assert_close(tagger.loss(hidden, mask, torch.tensor([[0, 0, 1, 2], [1, 0, 0, 0]])), wanted)
+    expected = -(log_odds[0, 0, 0] + log_odds[0, 1, 1] + log_odds[0, 2, 2] + log_odds[1, 0, 1]) / 4
+    torch.testing.assert_close(tagger.loss(hidden, mask, torch.tensor([[0, 0, 1, 2], [1, 0, 0, 0]])), expected)
 
 
 def test_a_text_without_a_token_counts_0_for_crf_bio():
@@ -118,23 +120,22 @@ def test_a_batch_without_a_token_has_a_loss_of_0(name):
 
 def read_by_conlleval(tags):
     """Spans of one text's tags, read token by token as the conlleval script does."""
-    spans, begun = [], None
+    spans, current = [], None
     for place, tag in enumerate([*tags, 0]):
         kind, inside = ((tag - 1) // 2, tag % 2 == 0) if tag else (None, False)
-        if begun and not (inside and kind == begun[0]):
-            spans.append((begun[0], begun[1], place - 1))
-            begun = None
-        if tag and begun is None:
-            begun = (kind, place)
+        if current and not (inside and kind == current[0]):
+            spans.append((current[0], current[1], place - 1))
+            current = None
+        if tag and current is None:
+            current = (kind, place)
     return spans
 
 
 def test_spans_are_read_off_tags_as_conlleval_reads_them():
     generator = torch.Generator().manual_seed(0)
     tags = torch.randint(5, (300, 9), generator=generator)
-    found = spans_of_tags(tags).tolist()
-    wanted = [[text, *span] for text, row in enumerate(tags.tolist()) for span in read_by_conlleval(row)]
-    assert found == wanted
+    expected = [[text, *span] for text, row in enumerate(tags.tolist()) for span in read_by_conlleval(row)]
+    assert spans_of_tags(tags).tolist() == expected
 
 
 def test_flat_spans_survive_tagging_and_only_the_outermost_of_nested_ones():
@@ -143,7 +144,7 @@ def test_flat_spans_survive_tagging_and_only_the_outermost_of_nested_ones():
     assert spans_of_tags(tags_of_spans(flat, mask)).tolist() == flat.tolist()
     inner = torch.tensor([[0, 1, 1, 2], [0, 0, 3, 4], [1, 1, 7, 7]])
     nested = torch.cat([inner, flat])
-    # [0, 0, 3, 4] shares a token with two as long or shorter ones and comes first by its length.
+    # [0, 0, 3, 4] shares tokens with two spans that are not longer, and is chosen first.
     assert outermost(nested).tolist() == [[0, 0, 0, 2], [0, 0, 3, 4], [1, 0, 7, 7]]
-    # The longest wins, also where another one begins before it.
+    # The longest one wins, even if another one begins before it.
     assert outermost(torch.tensor([[0, 0, 0, 1], [0, 1, 1, 4]])).tolist() == [[0, 1, 1, 4]]

@@ -1,4 +1,4 @@
-"""The workload of span scorers: its extremes are what they say, and the scorers agree on them."""
+"""The workload ner/spans: its extremes are as named, and the scorers agree on them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ KINDS = {"usual": SPANS.inputs, **SPANS.extremes}
 
 
 def tensors(kind, dtype=torch.float64):
-    made = resolve(KINDS[kind])(torch.Generator().manual_seed(0), torch.device("cpu"), dtype, **SMALL)
-    assert made[0].shape == (3, 24, 160)
-    assert made[0].requires_grad
-    return made
+    inputs = resolve(KINDS[kind])(torch.Generator().manual_seed(0), torch.device("cpu"), dtype, **SMALL)
+    assert inputs[0].shape == (3, 24, 160)
+    assert inputs[0].requires_grad
+    return inputs
 
 
 def value_and_gradient(method, inputs):
@@ -27,11 +27,11 @@ def value_and_gradient(method, inputs):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_factorised_loss_is_the_dense_one_in_every_regime(kind):
-    wanted = value_and_gradient("efficient-global-pointer-dense", tensors(kind))
-    found = value_and_gradient("efficient-global-pointer", tensors(kind, torch.float32))
-    assert found[0].item() == pytest.approx(wanted[0].item(), rel=1e-5, abs=1e-6)
-    error = torch.linalg.vector_norm(found[1].double() - wanted[1])
-    assert error <= SPANS.tolerance * torch.linalg.vector_norm(wanted[1]) + 1e-12
+    expected = value_and_gradient("efficient-global-pointer-dense", tensors(kind))
+    factorised = value_and_gradient("efficient-global-pointer", tensors(kind, torch.float32))
+    assert factorised[0].item() == pytest.approx(expected[0].item(), rel=1e-5, abs=1e-6)
+    error = torch.linalg.vector_norm(factorised[1].double() - expected[1])
+    assert error <= SPANS.tolerance * torch.linalg.vector_norm(expected[1]) + 1e-12
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -54,7 +54,7 @@ def test_positives_lead_by_more_than_forty_nats():
     assert positive.any(1).sum() * int(types) == positive.sum()
 
 
-def test_one_token_and_no_spans_are_what_they_say():
+def test_one_token_and_no_spans_are_as_named():
     _, mask, spans, _ = tensors("one token")
     assert mask.sum(1).tolist() == [1, 1, 1]
     assert spans.tolist() == [[0, 0, 12, 12], [2, 0, 12, 12]]

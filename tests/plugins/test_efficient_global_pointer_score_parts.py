@@ -1,4 +1,4 @@
-"""The workload of the loss alone: its extremes are what they say, kernel and dense form agree, others are refused."""
+"""The workload ner/pointer-loss: its extremes are as named, both forms of the loss agree, other scorers are refused."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ KINDS = {"usual": LOSS.inputs, **LOSS.extremes}
 
 
 def tensors(kind, dtype=torch.float64):
-    made = resolve(KINDS[kind])(torch.Generator().manual_seed(0), torch.device("cpu"), dtype, **SMALL)
-    assert [list(tensor.shape) for tensor in made[:5]] == [[4, 30, 16]] * 2 + [[4, 3, 30]] * 2 + [[4, 30]]
-    assert [tensor.requires_grad for tensor in made] == [True] * 4 + [False] * 2
-    return made
+    inputs = resolve(KINDS[kind])(torch.Generator().manual_seed(0), torch.device("cpu"), dtype, **SMALL)
+    assert [list(tensor.shape) for tensor in inputs[:5]] == [[4, 30, 16]] * 2 + [[4, 3, 30]] * 2 + [[4, 30]]
+    assert [tensor.requires_grad for tensor in inputs] == [True] * 4 + [False] * 2
+    return inputs
 
 
 def value_and_gradients(method, inputs):
@@ -36,16 +36,16 @@ def scores(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_factorised_loss_is_the_dense_one_in_every_regime(kind):
-    wanted = value_and_gradients("efficient-global-pointer-dense", tensors(kind))
-    found = value_and_gradients("efficient-global-pointer", tensors(kind, torch.float32))
-    assert found[0].item() == pytest.approx(wanted[0].item(), rel=1e-5)
-    for one, other in zip(found[1], wanted[1], strict=True):
-        error = torch.linalg.vector_norm(one.double() - other)
-        assert error <= LOSS.tolerance * torch.linalg.vector_norm(other) + 1e-12
+    expected = value_and_gradients("efficient-global-pointer-dense", tensors(kind))
+    factorised = value_and_gradients("efficient-global-pointer", tensors(kind, torch.float32))
+    assert factorised[0].item() == pytest.approx(expected[0].item(), rel=1e-5)
+    for gradient, true in zip(factorised[1], expected[1], strict=True):
+        error = torch.linalg.vector_norm(gradient.double() - true)
+        assert error <= LOSS.tolerance * torch.linalg.vector_norm(true) + 1e-12
 
 
 @pytest.mark.parametrize("method", ["global-pointer", "softmax-bio", "crf-bio"])
-def test_scorers_that_are_not_made_of_these_parts_are_refused(method):
+def test_scorers_without_such_parts_are_refused(method):
     with pytest.raises(UsageError, match="no query and key that all types share"):
         resolve(LOSS.call)(METHODS[method].create(), *tensors("usual"))
 
@@ -72,13 +72,13 @@ def test_huge_scores_are_hundreds_and_one_token_is_one():
 
 
 def test_where_best_start_and_end_never_meet_float32_is_not_enough(monkeypatch):
-    tried = []
+    dtypes = []
     add = partition._Negatives.add
 
-    def told(negatives, first, last, missing, dtype):
-        tried.append(dtype)
+    def recording(negatives, first, last, missing, dtype):
+        dtypes.append(dtype)
         add(negatives, first, last, missing, dtype)
 
-    monkeypatch.setattr(partition._Negatives, "add", told)
+    monkeypatch.setattr(partition._Negatives, "add", recording)
     value_and_gradients("efficient-global-pointer", tensors("never meet", torch.float32))
-    assert tried == [torch.float32] + [torch.float64] * 4
+    assert dtypes == [torch.float32] + [torch.float64] * 4
