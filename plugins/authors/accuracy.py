@@ -54,7 +54,7 @@ def _reference_problems(method: Method, workload: Workload, device: str, subject
         return
     baseline_faults = _faults_of_baseline(method, workload, torch.device(device), subject) if faults else {}
     for fault in faults:
-        message = f"method {method.name} on {workload.name} on {device}, {fault.inputs} inputs: {_message(fault)}"
+        message = f"method {method.name} on {workload.name} on {device}, {fault.inputs} inputs: {fault.found}"
         # If the baseline has the same fault, the inputs are hard.
         if same := baseline_faults.get((fault.check, fault.inputs)):
             message += f"; the same holds for the baseline {workload.baseline}: {same}"
@@ -72,11 +72,7 @@ def _faults_of_baseline(
         faults = _faults(baseline, workload, device, subject)
     except (UsageError, ImportError):
         return {}
-    return {(fault.check, fault.inputs): _message(fault) for fault in reversed(faults)}
-
-
-def _message(fault: Fault) -> str:
-    return str(getattr(fault, "message", "") or getattr(fault, "found", ""))
+    return {(fault.check, fault.inputs): fault.found for fault in reversed(faults)}
 
 
 def _faults(method: Method, workload: Workload, device: torch.device, subject: Subject) -> list[Fault]:
