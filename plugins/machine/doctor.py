@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import typer
 
 from harness.cli.arguments import Json, Plugins, registry
@@ -33,7 +31,7 @@ def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None
         "packages": versions,
         "source": source_state(),
         "plugins": sorted(plugins.plugins),
-        "findings": [asdict(finding) for finding in findings],
+        "findings": [{"name": f.name, "ok": f.ok, "found": f.message, "advice": f.advice} for f in findings],
         "amiss": problems,
     }
     if as_json:
