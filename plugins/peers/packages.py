@@ -1,4 +1,4 @@
-"""Packages that are not always installed, imported when a method of theirs is built."""
+"""Imports of packages that may be missing, made when a method of theirs is built."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import importlib
 from types import ModuleType
 
 
-def imported(module: str, package: str) -> ModuleType:
-    """The module, of the ``package`` that pip knows by this name.
+def import_from(module: str, package: str) -> ModuleType:
+    """Import a module of a package, which pip knows by the name ``package``.
 
-    Raises ImportError with the command that installs it, or with what was wrong when it is there but broken.
+    Raises ImportError with the command that installs the package, or with the reason if it is installed but broken.
 
-    >>> imported("no_such_package.losses", "no-such-package")
+    >>> import_from("no_such_package.losses", "no-such-package")
     Traceback (most recent call last):
     ImportError: the package no-such-package is not installed: pip install no-such-package
     """

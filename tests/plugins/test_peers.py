@@ -1,4 +1,4 @@
-"""Other packages' forms give what ours give, and say what to install where they cannot."""
+"""Losses of other packages give what ours give; where a package is missing, the error says what to install."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import nn
 from harness.errors import UsageError
 from harness.spec import resolve
 from harness_plugins import peers
-from harness_plugins.peers.packages import imported
+from harness_plugins.peers.packages import import_from
 
 PACKAGES = {
     "lightly-nt-xent": ("lightly", "lightly"),
@@ -35,9 +35,9 @@ def built(name):
 
 
 def drawn(workload, seed=0):
-    found = REGISTRY.workloads[workload]
-    size = {name: SIZES[name] for name in found.sizes}
-    return resolve(found.inputs)(torch.Generator().manual_seed(seed), torch.device("cpu"), torch.float64, **size)
+    declared = REGISTRY.workloads[workload]
+    size = {name: SIZES[name] for name in declared.sizes}
+    return resolve(declared.inputs)(torch.Generator().manual_seed(seed), torch.device("cpu"), torch.float64, **size)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +50,11 @@ def drawn(workload, seed=0):
 )
 def test_loss_and_gradient_are_those_of_the_method_it_names(name, workload):
     tensors = drawn(workload)
-    wanted = [tensor for tensor in tensors if tensor.requires_grad]
-    ours = METHODS[METHODS[name].reference].create()
-    found, expected = built(name)(*tensors), ours(*tensors)
-    assert found.item() == pytest.approx(expected.item(), rel=1e-9)
-    for a, b in zip(torch.autograd.grad(found, wanted), torch.autograd.grad(expected, wanted), strict=True):
+    variables = [tensor for tensor in tensors if tensor.requires_grad]
+    reference = METHODS[METHODS[name].reference].create()
+    value, expected = built(name)(*tensors), reference(*tensors)
+    assert value.item() == pytest.approx(expected.item(), rel=1e-9)
+    for a, b in zip(torch.autograd.grad(value, variables), torch.autograd.grad(expected, variables), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
@@ -67,9 +67,9 @@ def test_norms_are_those_of_whole_gradients_and_the_model_is_left_as_it_was(name
     loss = partial(F.cross_entropy, reduction="none")
     expected = METHODS["parameter-vmap"].create().norms(model, x, target, loss)
     for _ in range(2):
-        found = penalty.norms(model, x, target, loss)
-        torch.testing.assert_close(found.parameter, expected.parameter, rtol=1e-10, atol=0)
-        torch.testing.assert_close(found.input, expected.input, rtol=1e-10, atol=0)
+        norms = penalty.norms(model, x, target, loss)
+        torch.testing.assert_close(norms.parameter, expected.parameter, rtol=1e-10, atol=0)
+        torch.testing.assert_close(norms.input, expected.input, rtol=1e-10, atol=0)
     assert not any(module._forward_hooks or module._backward_hooks for module in model.modules())
     assert not any(hasattr(p, "grad_sample") or hasattr(p, "_norm_sample") for p in model.parameters())
     assert all(p.grad is None for p in model.parameters())
@@ -90,16 +90,16 @@ def test_compiled_cross_entropy_is_the_plain_one():
 
 
 @pytest.mark.parametrize("name", sorted(PACKAGES))
-def test_package_that_is_missing_is_told_with_what_installs_it(name, monkeypatch):
+def test_the_error_on_a_missing_package_says_what_installs_it(name, monkeypatch):
     module, package = PACKAGES[name]
-    for known in [known for known in sys.modules if known.partition(".")[0] == module]:
-        monkeypatch.delitem(sys.modules, known)
+    for loaded in [loaded for loaded in sys.modules if loaded.partition(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, loaded)
     real = importlib.import_module
 
-    def without(wanted, *rest):
-        if wanted.partition(".")[0] == module:
+    def without(name, *rest):
+        if name.partition(".")[0] == module:
             raise ModuleNotFoundError(f"No module named {module!r}", name=module)
-        return real(wanted, *rest)
+        return real(name, *rest)
 
     monkeypatch.setattr(importlib, "import_module", without)
     with pytest.raises(ImportError, match=f"the package {package} is not installed: pip install {package}$"):
@@ -112,7 +112,7 @@ def test_package_that_is_broken_is_not_called_missing(monkeypatch):
 
     monkeypatch.setattr(importlib, "import_module", broken)
     with pytest.raises(ImportError, match=r"lightly is installed but cannot be imported: .*torchvision"):
-        imported("lightly.loss", "lightly")
+        import_from("lightly.loss", "lightly")
 
 
 def test_every_peer_names_the_method_whose_result_it_must_have():
