@@ -40,7 +40,10 @@ def show(console: Console, points: Sequence[Point], machines: Sequence[Machine])
     for machine in machines:
         console.print(_machine_text(machine), soft_wrap=True)
     for group in groups(points):
-        console.print(_group_table(console, group, machines))
+        columns = _columns(console, group, machines)
+        console.print(_table(group, machines, columns))
+        if columns == _NARROW_COLUMNS:
+            console.print("  [dim]times of forward, copy and matmul: in a wider terminal[/]", soft_wrap=True)
         for line in [*_without_time(group), *_controls(group), *_notes(group), *_growth(group)]:
             console.print(line, soft_wrap=True)
         console.print()
@@ -81,15 +84,15 @@ def _machine_text(machine: Machine) -> str:
     return f"{name}: copies {memory(copied)}/s, multiplies {number(multiplied / 1e9, 1)} GFLOP/s"
 
 
-def _group_table(console: Console, group: Sequence[Point], machines: Sequence[Machine]) -> Table:
-    """The table of a group: with all columns where the console has room for them."""
+def _columns(console: Console, group: Sequence[Point], machines: Sequence[Machine]) -> tuple[str, ...]:
+    """All columns of a group's table where the console has room for them, else the most important."""
     from rich.measure import Measurement
 
     if not group[0].conditions.backward:
-        return _table(group, machines, _FORWARD_COLUMNS)
+        return _FORWARD_COLUMNS
     full = _table(group, machines, _COLUMNS)
     width = Measurement.get(console, console.options.update(max_width=1000), full).maximum
-    return full if width <= console.width else _table(group, machines, _NARROW_COLUMNS)
+    return _COLUMNS if width <= console.width else _NARROW_COLUMNS
 
 
 def _table(group: Sequence[Point], machines: Sequence[Machine], columns: Sequence[str]) -> Table:
