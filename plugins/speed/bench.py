@@ -24,7 +24,7 @@ from harness_plugins.speed.timing import Dropped
 BUDGET = 0.25
 #: Seconds between two messages that a race has at least: it sends one before each block.
 PATIENCE = 60.0
-#: A method whose call takes longer, in seconds, is shown with the time of that one call.
+#: If a call takes longer, in seconds, the table has the time of that one call.
 SLOW = 2.0
 
 
@@ -181,7 +181,7 @@ class _Measurement:
         self._set(name, truths=examined.truths)
 
     def time(self, direction: Direction) -> Control | None:
-        """Put the blocks of one direction into the rows; gives the control, unless nothing could be timed.
+        """Put the blocks of one direction into the rows; return the control, unless nothing could be timed.
 
         A method that ends the process costs itself: the others race again.
         """
@@ -217,7 +217,7 @@ class _Measurement:
         limits: Limits,
         started: Callable[[str], None] = lambda name: None,
     ) -> tuple[str, Any]:
-        """Run the work in a process of its own: gives the name that it sent last, and its outcome or Failure."""
+        """Run the work in a process of its own; return the name that it sent last, and its outcome or Failure."""
         running = ""
         for message in run_in_process(work, (self.conditions, order), limits):
             if not isinstance(message, str):

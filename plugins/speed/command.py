@@ -34,7 +34,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(bench)
 
 
-# Typer makes an argument or a flag of each parameter.
+# Typer makes an argument or a flag of each parameter, hence their number.
 def bench(
     context: typer.Context,
     names: Annotated[
@@ -147,8 +147,8 @@ def _progress(bench: Bench) -> Iterator[Progress]:
     errors().print(f"{', '.join(parts)}: about {usual}, more where methods are slow", soft_wrap=True)
     begin = time.monotonic()
     columns = (SpinnerColumn(), BarColumn(12), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn())
-    with rich.progress.Progress(*columns, TextColumn("{task.description}"), console=errors(), transient=True) as shown:
-        task = shown.add_task("the machine's own rates", total=bench.sizes)
+    with rich.progress.Progress(*columns, TextColumn("{task.description}"), console=errors(), transient=True) as bars:
+        task = bars.add_task("the machine's own rates", total=bench.sizes)
 
         def started(conditions: Conditions) -> None:
             if not errors().is_terminal:
@@ -158,8 +158,8 @@ def _progress(bench: Bench) -> Iterator[Progress]:
 
         yield Progress(
             started=started,
-            doing=lambda text: shown.update(task, description=text),
-            finished=lambda: shown.advance(task),
+            doing=lambda text: bars.update(task, description=text),
+            finished=lambda: bars.advance(task),
         )
     errors().print(f"measured in {duration(time.monotonic() - begin)}")
 

@@ -90,16 +90,21 @@ def evaluate(call: Callable[..., Any], method: Any, tensors: Sequence[Tensor], w
     copies = tuple(g.detach().clone() for g in gradients)
     output = method.copy if isinstance(method, Weighted) else None
     if wait:
-        synchronise(value.device)
-        time.sleep(WAIT)
         pairs = [(value.detach(), copy), *zip(gradients, copies, strict=True)]
         if isinstance(method, Weighted) and method.output is not None and method.copy is not None:
             pairs.append((method.output.detach(), method.copy))
-        if not all(torch.equal(now, then) or _equal_with_nan(now, then) for now, then in pairs):
-            raise Unfinished
+        _check_unchanged(pairs, value.device)
     if isinstance(method, Weighted):
         method.forget()
     return Result(copy, copies, output)
+
+
+def _check_unchanged(pairs: Sequence[tuple[Tensor, Tensor]], device: torch.device) -> None:
+    """Raise Unfinished if a tensor is not, a moment later, what its copy is."""
+    synchronise(device)
+    time.sleep(WAIT)
+    if not all(torch.equal(now, then) or _equal_with_nan(now, then) for now, then in pairs):
+        raise Unfinished
 
 
 def synchronise(device: torch.device) -> None:

@@ -64,7 +64,7 @@ def examine(
     ``reference`` is the method itself if left out. Raises NotForThisWorkload, and ImportError if the method's package
     is not installed.
     """
-    # Its parameters are what a caller has who knows nothing of the other rooms of this plugin.
+    # Seven parameters, so that other plugins and asv can call it without the other rooms of this plugin.
     inputs = Inputs(workload, size, device, dtype, seed)
     return examine_family(Family([method], reference or method), inputs).faults[method.name]
 
@@ -134,7 +134,7 @@ class _Examination:
                 yield method
 
     def _truth(self, draw: _Draw) -> Result:
-        """The reference's result; what it says of a call without weights is appended to ``truths``."""
+        """The reference's result; its bounds for a call without weights are appended to ``truths``."""
         tensors, reference = in_float64(draw.tensors), self.family.reference
         try:
             truth = evaluate(self.call, weighted(reference.create(), self.inputs.seed), tensors)
@@ -146,7 +146,7 @@ class _Examination:
         return truth
 
     def _faults(self, method: Method, draw: _Draw, truth: Result) -> list[Fault]:
-        """The faults on one draw, what the method raises among them. Raises what says that memory ran out."""
+        """The faults on one draw, exceptions included. Raises those that say that memory ran out."""
         try:
             return list(self._compared(method, draw, truth))
         except UsageError as error:

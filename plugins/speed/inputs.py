@@ -14,7 +14,7 @@ from harness.spec import Code, Workload, resolve
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the draws of a workload's inputs have in common; draws are told apart by their number."""
+    """What the draws of a workload's inputs have in common; each draw has a number."""
 
     workload: Workload
     size: Mapping[str, int]

@@ -98,16 +98,16 @@ def _columns(console: Console, group: Sequence[Point], machines: Sequence[Machin
 def _table(group: Sequence[Point], machines: Sequence[Machine], columns: Sequence[str]) -> Table:
     from rich.markup import escape
 
-    shown = table(*columns, title=escape(heading(group)), right=columns[1:], no_wrap=True)
+    grid = table(*columns, title=escape(heading(group)), right=columns[1:], no_wrap=True)
     # A long name takes two lines before a number is cut.
-    shown.columns[0].no_wrap = False
+    grid.columns[0].no_wrap = False
     for point in group:
-        shown.add_row(f"[bold]{escape(size_text(point, group))}[/]")
+        grid.add_row(f"[bold]{escape(size_text(point, group))}[/]")
         timed = [(seconds, row) for row in point.rows if (seconds := point.ranked(row)) is not None]
         for _, row in sorted(timed, key=lambda pair: pair[0]):
             cells = _cells(point, row, machines)
-            shown.add_row(*(cells[column] for column in columns))
-    return shown
+            grid.add_row(*(cells[column] for column in columns))
+    return grid
 
 
 def _cells(point: Point, row: Row, machines: Sequence[Machine]) -> Mapping[str, str]:

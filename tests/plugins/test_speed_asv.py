@@ -1,4 +1,4 @@
-"""asv on a fresh clone: nothing is built or downloaded, a slow-down is told, an unchanged commit is not."""
+"""asv on a fresh clone: nothing is built or downloaded, a slow-down is reported, an unchanged commit is not."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _asv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_a_slow_down_is_told_and_an_unchanged_commit_is_not(clone):
+def test_a_slow_down_is_reported_and_an_unchanged_commit_is_not(clone):
     # A method that fails in each commit costs nothing but its own row.
     both = r"activation_elements__(squareplus|softplus_naive)\."
     only = ("--bench", both + "time")
@@ -59,8 +59,8 @@ def test_a_slow_down_is_told_and_an_unchanged_commit_is_not(clone):
     assert "BENCHMARKS NOT SIGNIFICANTLY CHANGED" in unchanged.stdout, unchanged.stdout + unchanged.stderr
     slower = _asv(clone, "continuous", "main~1", "main", "--factor", "1.5", *only)
     assert "PERFORMANCE DECREASED" in slower.stdout, slower.stdout + slower.stderr
-    told = re.findall(r"\| *([\d.]+) *\| *asv_benchmarks\.activation_elements__squareplus\.time", slower.stdout)
-    assert told and all(float(ratio) > 1.5 for ratio in told), slower.stdout
+    ratios = re.findall(r"\| *([\d.]+) *\| *asv_benchmarks\.activation_elements__squareplus\.time", slower.stdout)
+    assert ratios and all(float(ratio) > 1.5 for ratio in ratios), slower.stdout
     assert "softplus_naive" not in slower.stdout.partition("Change")[2]
     assert not list((clone / ".asv/env").glob("*/lib/*/site-packages/torch"))
     assert _asv(clone, "publish").returncode == 0
@@ -86,8 +86,8 @@ def test_lent_packages_are_the_commits_own_with_its_entry_points(tmp_path):
         )
         lend_packages(source, tmp_path / "own")
         assert (tmp_path / "own/thing/__init__.py").read_text() == f"which = {name!r}"
-        (found,) = importlib.metadata.distributions(path=[str(tmp_path / "own")])
-        assert [entry.name for entry in found.entry_points] == [name]
+        (distribution,) = importlib.metadata.distributions(path=[str(tmp_path / "own")])
+        assert [entry.name for entry in distribution.entry_points] == [name]
 
 
 def test_packages_that_are_installed_in_place_are_lent_but_the_projects_own_are_not(tmp_path):

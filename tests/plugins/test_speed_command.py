@@ -139,9 +139,9 @@ def test_ratios_controls_and_shares_are_those_of_the_blocks(ran):
     for point in document["points"]:
         rows = {row["method"]: row for row in point["rows"]}
         assert set(point["controls"]) == {"forward", "both"}
-        mine, base = rows["twice"]["both"], rows["plain"]["both"]
-        assert mine["against_baseline"]["times"] < 1
-        assert len(mine["blocks"]) == len(base["blocks"]) >= 7
+        twice, base = rows["twice"]["both"], rows["plain"]["both"]
+        assert twice["against_baseline"]["times"] < 1
+        assert len(twice["blocks"]) == len(base["blocks"]) >= 7
         assert sorted(base["blocks"])[0] <= base["seconds"] <= sorted(base["blocks"])[-1]
         moved = 5 * 4 * point["size"]["n"] / base["seconds"]
         assert rows["plain"]["copy_share"] == pytest.approx(moved / machine["rates"]["copy_bytes_per_second"])

@@ -95,7 +95,7 @@ def test_exponents_of_two_dimensions_are_recovered_and_undetermined_ones_left_ou
 
 
 class Device:
-    """A stand-in for a GPU: what was asked of it, in order, on a clock that calls advance."""
+    """A stand-in for a GPU: logs its calls in order, on a clock that they advance."""
 
     def __init__(self, monkeypatch, left_running: float = 0.0):
         self.log, self.now, self.left_running = [], 0.0, left_running

@@ -1,4 +1,4 @@
-"""What all workloads promise: nobody's matrix products are fewer than the least; truths are not a method's own."""
+"""What all workloads promise: no method needs fewer matrix products than the least; no truth is a method's own."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Products(TorchDispatchMode):
 
 
 def operations(workload, method, size):
-    """Of one call, forward and backward, after one that made what is kept."""
+    """Operations of one call, forward and backward, after one that filled what is stored."""
     inputs = resolve(workload.inputs)(torch.Generator().manual_seed(0), torch.device("cpu"), torch.float32, **size)
     call, built = resolve(workload.call), METHODS[method].create()
     call(built, *inputs)
@@ -62,7 +62,7 @@ def operations(workload, method, size):
 
 
 class Off:
-    """A method whose results are 1.01 of what they should be."""
+    """A method whose results are 1.01 times the right ones."""
 
     def __init__(self, method):
         self._method = method
@@ -125,9 +125,9 @@ def test_the_least_is_near_to_what_the_best_kernel_does(name, methods):
 
 def test_pytest_benchmark_shows_the_same_workloads(tmp_path):
     chosen = "suites/kernels/test_kernels.py::test_kernel[softplus-activation/elements elements=100000-cpu]"
-    kept = ["--benchmark-storage", str(tmp_path), "-p", "no:cacheprovider", "-p", "no:xdist"]
+    options = ["--benchmark-storage", str(tmp_path), "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", chosen, "--benchmark-only", *kept],
+        [sys.executable, "-m", "pytest", chosen, "--benchmark-only", *options],
         cwd=Path(__file__).parents[2],
         # Where several processes run tests, pytest-benchmark would refuse to measure.
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")},
