@@ -221,7 +221,7 @@ test = { kind = "greater", metric = "total", task = "toy/total", method = "plan"
 
 
 def test_folder_as_report_file_is_refused(harness_cli):
-    assert_refused(harness_cli("report", "-o", "."), "-o .: that is a folder", "report.html")
+    assert_refused(harness_cli("report", "-o", "."), "-o .: this is a folder", "report.html")
 
 
 def test_claims_without_records_are_reported(harness_cli):

@@ -1,4 +1,4 @@
-"""A cell lost with its worker is tried again; a device that does not work takes itself out, not the suite down."""
+"""A cell lost with its worker is tried again; a broken device is given up and the suite continues on the others."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from harness.running.engines import Settings, local
 PLANTED = str(Path(__file__).parent / "planted")
 
 
-def test_a_cell_killed_from_outside_is_tried_again(planted):
-    ended = planted.run(planted.suite("killed-once", seeds=3), "--jobs", "2")
-    assert ended.returncode == 0, ended.stderr
+def test_cell_killed_from_outside_is_tried_again(planted):
+    result = planted.run(planted.suite("killed-once", seeds=3), "--jobs", "2")
+    assert result.returncode == 0, result.stderr
     assert [(r["status"], r["attempts"]) for r in planted.records()] == [("done", 2)] * 3
-    assert ended.stderr.count("is tried again: its worker process was killed by SIGKILL from outside") == 3
+    assert result.stderr.count("is tried again: its process was killed by SIGKILL from outside") == 3
 
 
-def test_a_cell_that_is_always_killed_is_given_up_after_its_retries_and_tried_again_next_time(planted):
+def test_cell_that_is_always_killed_fails_after_its_retries_and_is_tried_again_by_the_next_run(planted):
     suite = planted.suite("killed")
     assert planted.run(suite, "--retries", "1").returncode == 1
     (record,) = planted.records()
@@ -34,13 +34,13 @@ def test_a_cell_that_is_always_killed_is_given_up_after_its_retries_and_tried_ag
     assert [r["attempts"] for r in planted.records()] == [2, 1]
 
 
-def test_the_server_of_workers_may_be_killed_too(planted, processes_of):
+def test_suite_survives_the_death_of_the_fork_server(planted, processes_of):
     process = planted.start(planted.suite("none", seeds=8, seconds=0.5), "--jobs", "2")
     path = planted.folder / "results" / "records.jsonl"
     deadline = time.monotonic() + 60
     while not (path.exists() and path.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.05)
-    # Everything below the command is the server, its workers, and the tracker of resources.
+    # The descendants of the command are the fork server, its workers and the resource tracker.
     for pid in processes_of(process.pid):
         try:
             os.kill(pid, signal.SIGKILL)
@@ -53,6 +53,7 @@ def test_the_server_of_workers_may_be_killed_too(planted, processes_of):
 
 
 def cells(device: str, *faults: str) -> list[Cell]:
+    """One cell for each fault, on this device."""
     options = {"seconds": 0.2}
     return [
         Cell("s", "one", "planted/fault", {**options, "fault": fault}, device, "float32", seed, "code")
@@ -66,57 +67,57 @@ def settings():
     yield Settings(plugins=(PLANTED,), slots=("mps:0", "mps:1"))
 
 
-def test_each_slot_has_one_worker_and_the_rest_of_the_cells_queue(settings):
+def test_each_slot_has_one_worker_and_other_cells_wait(settings):
     running: list[str] = []
-    most = 0
+    largest = 0
 
     def on_start(cell: Cell) -> None:
-        nonlocal most
+        nonlocal largest
         running.append(cell.id)
-        most = max(most, len(running))
+        largest = max(largest, len(running))
 
-    ended = []
+    statuses = []
     for cell, record in local.run(cells("mps", *["none"] * 7), replace(settings, on_start=on_start)):
         running.remove(cell.id)
-        ended.append(record.status)
-    assert ended == ["done"] * 7
-    assert most == 2
+        statuses.append(record.status)
+    assert statuses == ["done"] * 7
+    assert largest == 2
 
 
-def test_a_device_that_cannot_be_used_is_given_up_and_the_others_go_on(settings):
-    # There is no CUDA here, so that no worker for this slot can start.
+def test_unusable_device_is_given_up_and_the_others_continue(settings):
+    # No worker can start on this slot, because there is no such CUDA device.
     planned = [*cells("cuda", "none", "none"), *cells("mps", *["none"] * 4)]
-    found = list(local.run(planned, replace(settings, slots=("cuda:7", "mps:0"))))
-    by_device = {kind: [r for c, r in found if c.device == kind] for kind in ("cuda", "mps")}
+    ended = list(local.run(planned, replace(settings, slots=("cuda:7", "mps:0"))))
+    by_device = {kind: [r for c, r in ended if c.device == kind] for kind in ("cuda", "mps")}
     assert [r.status for r in by_device["mps"]] == ["done"] * 4
     assert [(r.status, r.lost) for r in by_device["cuda"]] == [("crashed", True)] * 2
     assert "no cuda device is left: cuda:7: " in by_device["cuda"][0].cause
 
 
-def test_where_no_worker_can_start_at_all_the_run_ends_with_the_reason(settings):
+def test_run_ends_with_the_reason_if_no_worker_can_start(settings):
     with pytest.raises(HarnessError, match="no worker can start: cuda:7: "):
         list(local.run(cells("cuda", "none"), replace(settings, slots=("cuda:7",))))
 
 
-def test_a_failure_that_looks_like_the_devices_is_the_methods_own_where_the_device_still_works(settings):
-    found = list(local.run(cells("mps", "device", "none", "none"), replace(settings, slots=("mps:0",))))
-    assert sorted((r.status, r.lost) for _, r in found) == [("done", False), ("done", False), ("failed", False)]
-    assert next(r for _, r in found if r.status == "failed").attempts == 1
+def test_device_error_is_a_failure_of_the_method_if_the_device_still_works(settings):
+    ended = list(local.run(cells("mps", "device", "none", "none"), replace(settings, slots=("mps:0",))))
+    assert sorted((r.status, r.lost) for _, r in ended) == [("done", False), ("done", False), ("failed", False)]
+    assert next(r for _, r in ended if r.status == "failed").attempts == 1
 
 
-def test_a_failure_that_looks_like_the_devices_is_tried_elsewhere_where_the_device_is_gone(settings, monkeypatch):
-    hire = local.hire
-    hired: list[str] = []
+def test_cell_with_a_device_error_is_tried_on_another_device_if_its_own_is_lost(settings, monkeypatch):
+    spawn_worker = local.spawn_worker
+    slots: list[str] = []
 
-    def on_a_dying_machine(slot: str, found: Settings):
-        hired.append(slot)
-        # After its first worker the slot mps:0 stands for a device that is not there.
-        worker = hire("cuda:7" if slot == "mps:0" and hired.count(slot) > 1 else slot, found)
+    def spawn_on_failing_machine(slot: str, engine_settings: Settings):
+        slots.append(slot)
+        # After its first worker the slot mps:0 is a device that does not exist.
+        worker = spawn_worker("cuda:7" if slot == "mps:0" and slots.count(slot) > 1 else slot, engine_settings)
         worker.slot = slot
         return worker
 
-    monkeypatch.setattr(local, "hire", on_a_dying_machine)
-    (pair,) = local.run(cells("mps", "device"), replace(settings, slots=("mps:0", "mps:1")))
-    # On the other device it fails again, and that one still works: its own failure.
-    assert (pair[1].status, pair[1].lost, pair[1].attempts) == ("failed", False, 2)
-    assert hired.count("mps:0") == 3
+    monkeypatch.setattr(local, "spawn_worker", spawn_on_failing_machine)
+    ((_, record),) = local.run(cells("mps", "device"), replace(settings, slots=("mps:0", "mps:1")))
+    # It fails again on the other device, which still works: the failure is its own.
+    assert (record.status, record.lost, record.attempts) == ("failed", False, 2)
+    assert slots.count("mps:0") == 3

@@ -274,7 +274,7 @@ def test_missing_and_failed_cells_are_counted_and_the_first_is_named():
     records = measured(cells, lambda _: 1.0)
     del records[cells[13].id]
     records[cells[2].id] = record(cells[2], "failed", "ValueError: no", score=1.0)
-    records[cells[17].id] = record(cells[17], "timeout", "ran past 10 s")
+    records[cells[17].id] = record(cells[17], "timeout", "timed out after 10 s")
     result = verdict(claim(kind="greater", than="b"), cells, records)
     assert result.verdict == "not-run"
     cause = f"3 of 20 cells have no good record; first: a on toy/fit seed=2 ({cells[2].id[:10]}) failed: ValueError: no"

@@ -55,7 +55,7 @@ def test_failures_and_skipped_cells_are_counted_and_do_not_change_the_numbers():
         record(cells[0], score=1.0, seconds=1.0),
         record(cells[1], "skipped", "no data"),
         record(cells[2], "failed", "ValueError: no", seconds=99.0, peak_bytes=99),
-        record(cells[3], "timeout", "ran past 10 s"),
+        record(cells[3], "timeout", "timed out after 10 s"),
     ]
     summary = only_summary(cells, records)
     assert (summary.n, summary.failures, summary.skipped, summary.cause) == (1, 2, 1, "no data")
