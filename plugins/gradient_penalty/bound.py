@@ -1,11 +1,11 @@
-"""The inequality between input and parameter gradients of an MLP, both sides in numbers, sample by sample.
+"""Both sides of the inequality between input and parameter gradients of an MLP, in numbers, sample by sample.
 
 For one input x, h_1 = x, h_{t+1} = g_t(W_t h_t + b_t) and a scalar f of h_{l+1} (kexue.fm/archives/8796):
 
     |grad_x f|^2  sum_t (1 + |h_t|^2) / (|W_t|^2 |J_t|^2)  <=  |grad_theta f|^2,     J_t = dh_t / dx
 
-with the spectral norms of W_t and J_t, or with their Frobenius norms, which are larger and give less. The sum
-is called the bracket here, and left over right side the tightness.
+with the spectral norms of W_t and J_t. It also holds with their Frobenius norms, which are larger and make the left
+side smaller. Here the sum is called the bracket, and the left side over the right one the tightness.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from harness_plugins.gradient_penalty.gradient_norms import LossFunction, backward
 from harness_plugins.gradient_penalty.network import layers_of, linear_layers
 
-#: Rows whose Jacobians are held at once.
+#: Rows whose Jacobians are in memory at once.
 ROWS = 32
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What both sides are made of, float64, for B samples and l layers. Norms are not squared but where it says so."""
+    """The terms of both sides, float64, for B samples and l layers. A norm is squared only where it says so."""
 
     #: Squared norms of the gradients at the input and at all parameters, both [B].
     input_gradient: Tensor
@@ -41,13 +41,13 @@ class Bound:
     weight: Tensor
     weight_frobenius: Tensor
     bias: Tensor
-    #: How far delta_t W_t J_t, which the derivation starts from, is from the input's gradient at the worst layer,
-    #: relative to the latter, [B]: our Jacobians against autograd.
+    #: Distance of delta_t W_t J_t, which the derivation starts from, from the input's gradient by autograd, relative
+    #: to the latter, at the worst layer, [B].
     identity_error: Tensor
 
     @property
     def bracket(self) -> Tensor:
-        """By spectral norms, [B]."""
+        """The sum of the inequality by spectral norms, [B]."""
         return self._bracket(self.weight * self.jacobian)
 
     @property
@@ -58,48 +58,44 @@ class Bound:
     @property
     def tightness_frobenius(self) -> Tensor:
         """Left over right side by Frobenius norms, [B]; NaN where both are 0."""
-        return (
-            self.input_gradient
-            * self._bracket(self.weight_frobenius * self.jacobian_frobenius)
-            / (self.parameter_gradient)
-        )
+        bracket = self._bracket(self.weight_frobenius * self.jacobian_frobenius)
+        return self.input_gradient * bracket / self.parameter_gradient
 
     @property
     def tightness_of_layers(self) -> Tensor:
         """Left over right side of each layer alone, [B, l]; NaN where both are 0.
 
-        The layer's weight has |h_t|^2 on both sides and its bias 1, so one quotient stands for both.
+        The factor |h_t|^2 of the weight, and 1 of the bias, is on both sides: weight and bias have one quotient.
         """
         product = self.weight * self.jacobian
         left = torch.where(product > 0, self.input_gradient[:, None] / product.square(), 0.0)
         return left / self.at_outputs
 
     def _bracket(self, product: Tensor) -> Tensor:
-        # Where W_t or J_t is 0 (all units of a layer are off) so is the input's gradient, and the layer says
-        # nothing: its term is left out instead of making 0 / 0.
+        # Where W_t or J_t is 0 (all units of a layer are off), so is the input's gradient: the term is left out
+        # instead of becoming 0 / 0.
         terms = (self.hidden + self.bias) / product.square()
         return torch.where(product > 0, terms, 0.0).sum(dim=1)
 
 
 def bound(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) -> Bound:
-    """Both sides of the inequality for rows x [B, ...] of an MLP, computed in float64 whatever its dtype.
+    """Both sides of the inequality for rows x [B, ...] of an MLP of any dtype, computed in float64.
 
     Raises as ``gradient_norms.backward`` does.
 
     >>> first_output = lambda output, target: output[:, 0]
     >>> model = nn.Sequential(nn.Linear(2, 1))
-    >>> found = bound(model, torch.tensor([[1.0, 2.0]]), torch.zeros(1), first_output)
-    >>> round(found.tightness.item(), 12)  # one layer with one output: equality
+    >>> sides = bound(model, torch.tensor([[1.0, 2.0]]), torch.zeros(1), first_output)
+    >>> round(sides.tightness.item(), 12)  # one layer with one output: equality
     1.0
     """
     exact = deepcopy(model).double()
     layers = linear_layers(exact)
     weights = [layer.weight.detach() for layer in layers]
     columns: dict[str, list[Tensor]] = {}
-    for rows, targets in zip(torch.split(x.double(), ROWS), torch.split(target, ROWS), strict=True):
-        passed = backward(
-            exact, rows, targets.double() if targets.is_floating_point() else targets, loss_fn, differentiable=False
-        )
+    exact_target = target.double() if target.is_floating_point() else target
+    for rows, targets in zip(torch.split(x.double(), ROWS), torch.split(exact_target, ROWS), strict=True):
+        passed = backward(exact, rows, targets, loss_fn, differentiable=False)
         norms, flat = passed.norms, passed.at_input.flatten(1)
         spectral, frobenius, errors = [], [], []
         for weight, delta, jacobian in zip(weights, passed.at_outputs, jacobians(exact, rows), strict=True):
@@ -107,7 +103,7 @@ def bound(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) ->
             frobenius.append(torch.linalg.matrix_norm(jacobian))
             chained = torch.einsum("bm,mn,bnd->bd", delta, weight, jacobian)
             errors.append((chained - flat).norm(dim=1) / flat.norm(dim=1).clamp_min(torch.finfo(flat.dtype).tiny))
-        found = {
+        terms = {
             "input_gradient": norms.input,
             "parameter_gradient": norms.parameter,
             "hidden": torch.stack([h.square().sum(dim=1) for h in passed.hidden], dim=1),
@@ -116,7 +112,7 @@ def bound(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) ->
             "jacobian_frobenius": torch.stack(frobenius, dim=1),
             "identity_error": torch.stack(errors).amax(dim=0),
         }
-        for name, column in found.items():
+        for name, column in terms.items():
             columns.setdefault(name, []).append(column)
     return Bound(
         **{name: torch.cat(parts) for name, parts in columns.items()},
@@ -128,9 +124,9 @@ def bound(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) ->
 
 @torch.no_grad()
 def jacobians(model: nn.Module, x: Tensor) -> Iterator[Tensor]:
-    """J_t = dh_t / dx for the input h_t of each linear layer of an MLP, l of [B, n_t, d] with d values in a row of x.
+    """J_t = dh_t / dx for the input h_t of each linear layer of an MLP: l of [B, n_t, d], with d values in a row of x.
 
-    Forward through the layers, one matrix product each; the first is the identity.
+    They are computed forward through the layers with one matrix product each; the first is the identity.
     """
     current = x.flatten(1)
     width = current.shape[1]
@@ -142,18 +138,18 @@ def jacobians(model: nn.Module, x: Tensor) -> Iterator[Tensor]:
             current = layer(current)
         elif not isinstance(layer, nn.Flatten):
             with torch.enable_grad():
-                at = current.detach().requires_grad_()
-                (slope,) = torch.autograd.grad(layer(at.clone()).sum(), at)
+                inputs = current.detach().requires_grad_()
+                (slope,) = torch.autograd.grad(layer(inputs.clone()).sum(), inputs)
             jacobian = slope[:, :, None] * jacobian
             current = layer(current)
 
 
 @torch.no_grad()
 def spectral_norm(matrix: Tensor) -> Tensor:
-    """Largest singular value of matrices [..., m, n], float64, to [...].
+    """Largest singular value [...] of matrices [..., m, n], float64.
 
-    By the largest eigenvalue of the smaller Gram matrix, several times as fast as a singular value
-    decomposition. Squaring loses the small singular values, not the largest.
+    It is the root of the largest eigenvalue of the smaller Gram matrix, several times as fast as a singular value
+    decomposition. Squaring loses the accuracy of small singular values, not that of the largest.
 
     >>> spectral_norm(torch.tensor([[3.0, 0.0], [4.0, 0.0]]).double()).item()
     5.0

@@ -1,4 +1,4 @@
-"""Is the input gradient's norm approximately the parameter gradient's, over samples and over training?"""
+"""Is the norm of the input gradient approximately that of the parameter gradient, over samples and over training?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harness_plugins.gradient_penalty.bound import Bound, bound
-from harness_plugins.gradient_penalty.training import Penalty, new_model, problem, walk
+from harness_plugins.gradient_penalty.training import Penalty, new_model, problem, train_and_measure
 
 if TYPE_CHECKING:
     from harness.running.run import Run
@@ -20,35 +20,35 @@ if TYPE_CHECKING:
 def equivalence(penalty: Penalty, run: Run, dataset: str) -> dict[str, float]:
     """Train an MLP under ``penalty`` and compare the two squared norms at each checkpoint, in float64.
 
-    The function f is the loss, or with ``function = "logit"`` the label's own logit, whose gradient at the
-    output is the same for every sample: with the loss, both norms have the factor |df/d output|^2 in common.
-    Draws: weights, the training rows that are looked at, order of batches.
+    The function f is the loss, or with ``function = "logit"`` the logit of the sample's own label. The gradient of
+    this logit at the output is the same for every sample; that of the loss gives both norms the common factor
+    |df/d output|^2. Random draws, in this order: weights, the training rows that are measured, order of batches.
     """
     task = problem(run, dataset)
-    model = new_model(run.options, task, run.generator, task.train.rows)
+    model = new_model(run.options, task, run.generator, task.train.inputs)
     chosen = torch.randperm(len(task.train), generator=run.generator)[: run.options["samples"]]
-    looked_at = task.train[chosen.to(run.device)]
+    measured = task.train[chosen.to(run.device)]
     function = label_logit if run.options["function"] == "logit" else task.loss_fn
-    seen: list[Bound] = []
+    checkpoints: list[Bound] = []
 
-    def look(step: int) -> None:
-        found = bound(model, looked_at.rows, looked_at.targets, function)
-        seen.append(found)
+    def measure(step: int) -> None:
+        sides = bound(model, measured.inputs, measured.labels, function)
+        checkpoints.append(sides)
         run.log(
             step,
-            input_gradient=found.input_gradient.mean().item(),
-            parameter_gradient=found.parameter_gradient.mean().item(),
-            sample_pearson=pearson(found.input_gradient, found.parameter_gradient),
+            input_gradient=sides.input_gradient.mean().item(),
+            parameter_gradient=sides.parameter_gradient.mean().item(),
+            sample_pearson=pearson(sides.input_gradient, sides.parameter_gradient),
         )
 
-    walk(model, penalty, task, run, look)
-    at_input = torch.stack([found.input_gradient for found in seen])
-    at_parameters = torch.stack([found.parameter_gradient for found in seen])
+    train_and_measure(model, penalty, task, run, measure)
+    at_input = torch.stack([sides.input_gradient for sides in checkpoints])
+    at_parameters = torch.stack([sides.parameter_gradient for sides in checkpoints])
     mean_input, mean_parameters = at_input.mean(dim=1), at_parameters.mean(dim=1)
     ratios = [a[b > 0] / b[b > 0] for a, b in zip(at_input, at_parameters, strict=True)]
-    # The first input is the data and its Jacobian the identity: they do not take part in training.
-    hidden = torch.stack([found.hidden[:, 1:].sqrt() for found in seen])
-    jacobian = torch.stack([found.jacobian[:, 1:] for found in seen])
+    # Without the first layer's: its input is the data and its Jacobian the identity, which training never changes.
+    hidden = torch.stack([sides.hidden[:, 1:].sqrt() for sides in checkpoints])
+    jacobian = torch.stack([sides.jacobian[:, 1:] for sides in checkpoints])
     return {
         "sample_pearson": _mean(map(pearson, at_input, at_parameters)),
         "sample_spearman": _mean(map(spearman, at_input, at_parameters)),
@@ -58,9 +58,9 @@ def equivalence(penalty: Penalty, run: Run, dataset: str) -> dict[str, float]:
         "ratio_variation_time": variation(mean_input / mean_parameters).item(),
         "ratio_growth": (mean_input[-1] / mean_parameters[-1] * mean_parameters[0] / mean_input[0]).item(),
         "hidden_variation": variation(hidden).mean().item(),
-        "weight_variation": variation(torch.stack([found.weight for found in seen])).mean().item(),
+        "weight_variation": variation(torch.stack([sides.weight for sides in checkpoints])).mean().item(),
         "jacobian_variation": variation(jacobian).mean().item(),
-        "tightness": _mean(found.tightness.nanmedian().item() for found in seen),
+        "tightness": _mean(sides.tightness.nanmedian().item() for sides in checkpoints),
     }
 
 
@@ -69,7 +69,7 @@ on_mnist = partial(equivalence, dataset="mnist")
 
 
 def label_logit(output: Tensor, target: Tensor) -> Tensor:
-    """The output of each row's own class, [B, C] and [B] to [B].
+    """The output of each row's own class: [B, C] and [B] to [B].
 
     >>> label_logit(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([0, 1]))
     tensor([1., 4.])
@@ -88,7 +88,7 @@ def variation(values: Tensor) -> Tensor:
 
 
 def pearson(first: Tensor, second: Tensor) -> float:
-    """Correlation of two [n]; 0 where one of them does not vary.
+    """Correlation of two vectors [n]; 0 where one of them does not vary.
 
     >>> round(pearson(torch.tensor([1.0, 2, 3]), torch.tensor([2.0, 4, 7])), 4)
     0.9934
@@ -99,7 +99,7 @@ def pearson(first: Tensor, second: Tensor) -> float:
 
 
 def spearman(first: Tensor, second: Tensor) -> float:
-    """Correlation of the ranks of two [n], equal values sharing their mean rank.
+    """Correlation of the ranks of two vectors [n]; equal values have their mean rank.
 
     >>> round(spearman(torch.tensor([1.0, 2, 3, 3]), torch.tensor([1.0, 4, 9, 16])), 4)
     0.9487

@@ -1,4 +1,4 @@
-"""What a penalty does to accuracy, to robustness against noise, and to how fast a network's output changes."""
+"""Effects of a penalty on accuracy, on robustness against noise, and on the slope of a network's output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch import nn
 from harness_plugins.gradient_penalty.bound import ROWS, jacobians
 from harness_plugins.gradient_penalty.network import linear_layers
 from harness_plugins.gradient_penalty.training import (
-    Labelled,
     Penalty,
     Problem,
     accuracy,
@@ -21,6 +20,7 @@ from harness_plugins.gradient_penalty.training import (
     new_model,
     problem,
 )
+from harness_plugins.images.labelled import Labelled
 from harness_plugins.images.readers import stratified_split
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: Share of the training rows that choose the penalty's weight.
 VALID_SHARE = 0.2
-#: Between two weights of the sweep.
+#: Quotient of two neighbouring weights of the sweep.
 SWEEP_FACTOR = 4.0
 #: Training rows on which gradients are measured at the end.
 MEASURED = 512
@@ -46,9 +46,9 @@ class Trained:
 
 
 def generalisation(penalty: Penalty, run: Run, dataset: str) -> dict[str, float]:
-    """Train with each weight of the sweep, keep what does best on valid rows, measure it once on test rows.
+    """Train with each weight of the sweep, choose the best network on valid rows, measure it once on test rows.
 
-    Every weight starts from the same network and sees the same batches. Draws: the split, weights, order of
+    Every weight starts from the same network and sees the same batches. Random draws: the split, weights, order of
     batches, noise.
     """
     whole = problem(run, dataset)
@@ -59,15 +59,15 @@ def generalisation(penalty: Penalty, run: Run, dataset: str) -> dict[str, float]
         try:
             trained.append(train(candidate, task, valid, run.options, run.seed))
         except FloatingPointError:
-            # A weight so large that training diverges is one of the sweep that valid rows would not choose.
+            # A weight that makes training diverge is one that the valid rows would not choose.
             if number == len(candidates) - 1 and not trained:
                 raise
         run.progress(number + 1, len(candidates))
-    best = max(trained, key=lambda one: (one.valid_accuracy, -one.train_loss))
-    noise = torch.randn(task.test.rows.shape, generator=run.generator).to(task.test.rows)
-    noisy = Labelled(task.test.rows + run.options["noise"] * noise, task.test.targets)
-    measured = task.train[slice(MEASURED)]
-    norms = penalty.norms(best.model, measured.rows, measured.targets, task.loss_fn)
+    best = max(trained, key=lambda candidate: (candidate.valid_accuracy, -candidate.train_loss))
+    noise = torch.randn(task.test.inputs.shape, generator=run.generator).to(task.test.inputs)
+    noisy = Labelled(task.test.inputs + run.options["noise"] * noise, task.test.labels)
+    measured = task.train[:MEASURED]
+    norms = penalty.norms(best.model, measured.inputs, measured.labels, task.loss_fn)
     return {
         "test_accuracy": accuracy(best.model, task.test),
         "noisy_accuracy": accuracy(best.model, noisy),
@@ -87,9 +87,10 @@ on_mnist = partial(generalisation, dataset="mnist")
 
 
 def sweep(penalty: Penalty, count: int) -> list[Penalty]:
-    """The penalty at ``count`` weights, a factor of 4 apart, its own in the middle (just below it for an even count).
+    """The penalty at ``count`` weights, a factor of 4 apart, with its own weight in the middle.
 
-    One that has no weight to change, or the weight 0, is tried once.
+    For an even ``count`` it is the one just below the middle. A penalty without a weight, or with the weight 0, is
+    tried once.
 
     >>> from harness_plugins.gradient_penalty.penalties import InputPenalty, NoPenalty
     >>> sweep(InputPenalty(0.1), 3), sweep(NoPenalty(), 3)
@@ -103,24 +104,24 @@ def sweep(penalty: Penalty, count: int) -> list[Penalty]:
 
 
 def train(penalty: Penalty, task: Problem, valid: Labelled, options: dict[str, Any], seed: int) -> Trained:
-    """Train from scratch for all epochs, or until the mean loss over the training rows is down to the target.
+    """Train from scratch for all epochs, or until the mean loss over the training rows is at most the target.
 
-    That loss is without the penalty. Raises RuntimeError where the target is not reached: what was measured
-    then would not be at equal loss.
+    This loss is without the penalty. Raises RuntimeError if the target is not reached: measurements would not be at
+    equal loss.
     """
     generator = torch.Generator().manual_seed(seed)
-    model = new_model(options, task, generator, task.train.rows)
-    target, made, reached = options["loss_target"], 0, False
-    for step, _ in descent(model, penalty, task.train, task.loss_fn, options, generator):
-        made = step
-        # After every step: with small batches or long steps the loss would else end well below the target.
+    model = new_model(options, task, generator, task.train.inputs)
+    target, steps, reached = options["loss_target"], 0, False
+    for step, _ in descent(model, penalty, task, options, generator):
+        steps = step
+        # Checked after every step: otherwise the loss would end well below the target with small batches or long steps.
         if target and mean_loss(model, task.train, task.loss_fn) <= target:
             reached = True
             break
     loss = mean_loss(model, task.train, task.loss_fn)
     if target and not reached:
         raise RuntimeError(f"the training loss is {loss:.3g} after {options['epochs']} epochs, its target {target:g}")
-    return Trained(model, getattr(penalty, "weight", 0.0), made, loss, accuracy(model, valid))
+    return Trained(model, getattr(penalty, "weight", 0.0), steps, loss, accuracy(model, valid))
 
 
 @torch.no_grad()
@@ -136,18 +137,18 @@ def geometric_complexity(model: nn.Sequential, data: Labelled) -> float:
     8.0
     """
     total = 0.0
-    for rows in torch.split(data.rows, ROWS):
+    for rows in torch.split(data.inputs, ROWS):
         *_, jacobian = jacobians(model, rows)
         total += (linear_layers(model)[-1].weight @ jacobian).double().square().sum().item()
     return total / len(data)
 
 
 def _split(whole: Problem, train_size: int, seed: int) -> tuple[Problem, Labelled]:
-    """The problem with fewer training rows, and valid rows; ``train_size`` 0 takes all that are left."""
-    labels = whole.train.targets.cpu().numpy()
+    """The problem with ``train_size`` training rows, and the valid rows; 0 takes all rows that are not valid rows."""
+    labels = whole.train.labels.cpu().numpy()
     parts = stratified_split(labels, VALID_SHARE, seed)
-    kept, held_out = (torch.from_numpy(rows).to(whole.train.rows.device) for rows in parts)
-    if train_size > len(kept):
-        raise ValueError(f"train_size = {train_size}: the data set has {len(kept)} rows besides the valid ones")
-    kept = kept[: train_size or len(kept)]
-    return replace(whole, train=whole.train[kept]), whole.train[held_out]
+    training, valid = (torch.from_numpy(rows).to(whole.train.inputs.device) for rows in parts)
+    if train_size > len(training):
+        raise ValueError(f"train_size = {train_size}: the data set has {len(training)} rows besides the valid ones")
+    training = training[: train_size or len(training)]
+    return replace(whole, train=whole.train[training]), whole.train[valid]

@@ -1,4 +1,4 @@
-"""Squared norms of each sample's gradient with respect to its input and to all parameters."""
+"""Squared norms of each sample's loss gradient with respect to its input and to all parameters."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from harness.numbers import plural
 from harness_plugins.gradient_penalty.network import layers_of
 
-#: ``loss_fn(output [B, ...], target [B, ...])`` gives one loss for each row, [B], that depends on no other row:
-#: ``partial(torch.nn.functional.cross_entropy, reduction="none")``, for one.
+#: ``loss_fn(output [B, ...], target [B, ...])`` returns the loss of each row [B], which depends on no other row. An
+#: example is ``partial(torch.nn.functional.cross_entropy, reduction="none")``.
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -25,7 +26,7 @@ class Norms(NamedTuple):
 
 @dataclass(frozen=True)
 class Backward:
-    """What one backward pass through an MLP of l linear layers leaves behind."""
+    """Results of one backward pass through an MLP of l linear layers."""
 
     #: Input h of each linear layer, l of [B, n].
     hidden: tuple[Tensor, ...]
@@ -38,10 +39,10 @@ class Backward:
 
     @property
     def norms(self) -> Norms:
-        """The weight's gradient is the outer product of ``at_outputs`` and ``hidden``, the bias' is ``at_outputs``.
+        """The norms, without the gradients of the weights (Goodfellow 2015, arXiv 1510.01799).
 
-        So a layer's squared norm is |delta|^2 (|h|^2 + 1), without the gradient itself (Goodfellow 2015,
-        arXiv 1510.01799).
+        The gradient of a weight is the outer product of delta (``at_outputs``) and h (``hidden``), that of a bias is
+        delta. So the squared norm of a layer's gradient is |delta|^2 (|h|^2 + 1).
         """
         parts = [
             _squares(delta) * (_squares(hidden) + bias)
@@ -51,12 +52,12 @@ class Backward:
 
 
 def backward(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction, differentiable: bool) -> Backward:
-    """One forward and one backward pass of an MLP over all rows at once.
+    """One forward and one backward pass of an MLP over all rows together.
 
-    Rows do not see each other, so that the gradient of the sum of all losses holds the gradient of each. No
-    gradient of a weight is formed. ``differentiable`` keeps the graph, so that what is made of the result can
-    be differentiated with respect to the parameters. Raises ValueError for a model that is no MLP and for
-    inputs that do not fit.
+    Rows do not depend on each other, so that the gradient of the sum of all losses holds the gradient of each. No
+    gradient of a weight is computed. ``differentiable`` keeps the graph, so that functions of the result can be
+    differentiated with respect to the parameters. Raises ValueError for a model that is no MLP and for inputs
+    that do not fit.
     """
     layers = layers_of(model)
     check_rows(x, target)
@@ -72,8 +73,9 @@ def backward(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction,
         losses = checked_losses(loss_fn(_forward(layers, start, keep), target), len(x))
         at_input, *at_outputs = torch.autograd.grad(losses.sum(), [start, *outputs], create_graph=differentiable)
     biases = tuple(int(layer.bias is not None) for layer in layers if isinstance(layer, nn.Linear))
-    found = Backward(tuple(hidden), tuple(at_outputs), at_input, biases)
-    return found if differentiable else _detached(found)
+    if not differentiable:
+        hidden = [h.detach() for h in hidden]
+    return Backward(tuple(hidden), tuple(at_outputs), at_input, biases)
 
 
 def gradient_norms(
@@ -82,8 +84,8 @@ def gradient_norms(
     """Squared input and parameter gradient norms of each sample of an MLP, by one backward pass.
 
     ``x`` is [B, ...]; the parameters are all weights and biases of the linear layers. Raises ValueError for a
-    model that is no MLP (``layers_of``) and for rows that do not fit, FloatingPointError naming the row where
-    something is not finite.
+    model that is no MLP (``layers_of``) and for rows that do not fit, and FloatingPointError naming the row or
+    the parameter that is not finite.
 
     >>> model = nn.Sequential(nn.Linear(2, 1))
     >>> _ = model[0].weight.data.copy_(torch.tensor([[3.0, 4.0]])), model[0].bias.data.zero_()
@@ -94,44 +96,45 @@ def gradient_norms(
     if differentiable:
         norms = backward(model, x, target, loss_fn, differentiable).norms
     else:
-        norms = _norms_on_the_way(model, x, target, loss_fn)
+        norms = _norms_by_hooks(model, x, target, loss_fn)
     check_finite(norms.input + norms.parameter, model)
     return norms
 
 
-def _norms_on_the_way(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) -> Norms:
-    """``backward(...).norms`` of what never exists at once: each layer's share is taken as its gradient passes."""
+def _norms_by_hooks(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) -> Norms:
+    """``backward(...).norms`` in less memory: a hook adds each layer's part and keeps no gradient."""
     layers = layers_of(model)
     check_rows(x, target)
     parts: list[Tensor] = []
 
-    def watch(layer: nn.Linear, before: Tensor, after: Tensor) -> None:
+    def add_hook(layer: nn.Linear, before: Tensor, after: Tensor) -> None:
         factor = _squares(before.detach()) + int(layer.bias is not None)
         after.register_hook(lambda delta: parts.append(_squares(delta) * factor))  # type: ignore[no-untyped-call]
 
     with torch.enable_grad():
         start = x.detach().requires_grad_()
-        losses = checked_losses(loss_fn(_forward(layers, start, watch), target), len(x))
+        losses = checked_losses(loss_fn(_forward(layers, start, add_hook), target), len(x))
         (at_input,) = torch.autograd.grad(losses.sum(), start)
     return Norms(_squares(at_input), torch.stack(parts).sum(dim=0))
 
 
 def gradient_norms_vmap(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) -> Norms:
-    """The same of any module, from every sample's whole gradient, as ``torch.func`` documents it: the baseline.
+    """The norms of any module, from every sample's whole gradient, as ``torch.func`` documents it: the baseline.
 
-    Needs memory for B gradients of all parameters. Differentiable. Weights that are used twice, convolutions
-    and normalisation within a row are right here; batch normalisation in training mode is refused.
+    It needs memory for B gradients of all parameters, and may be differentiated. Weights that are used twice,
+    convolutions and normalisation within a row are allowed. Raises ValueError for batch normalisation in training
+    mode.
     """
     check_rows(x, target)
     _check_no_batch_norm(model)
     parameters: dict[str, Tensor] = dict(model.named_parameters())
     buffers = dict(model.named_buffers())
 
-    def of_one(parameters: dict[str, Tensor], row: Tensor, of_row: Tensor) -> Tensor:
+    def loss_of_row(parameters: dict[str, Tensor], row: Tensor, row_target: Tensor) -> Tensor:
         output = torch.func.functional_call(model, (parameters, buffers), (row[None],))
-        return checked_losses(loss_fn(output, of_row[None]), 1)[0]
+        return checked_losses(loss_fn(output, row_target[None]), 1)[0]
 
-    gradients = torch.func.vmap(torch.func.grad(of_one, argnums=(0, 1)), in_dims=(None, 0, 0))
+    gradients = torch.func.vmap(torch.func.grad(loss_of_row, argnums=(0, 1)), in_dims=(None, 0, 0))
     at_parameters, at_input = gradients(parameters, x, target)
     norms = Norms(_squares(at_input), torch.stack([_squares(g) for g in at_parameters.values()]).sum(dim=0))
     check_finite(norms.input + norms.parameter, model)
@@ -139,7 +142,7 @@ def gradient_norms_vmap(model: nn.Module, x: Tensor, target: Tensor, loss_fn: Lo
 
 
 def input_norms(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) -> Tensor:
-    """Squared input gradient norms [B] of any module whose rows do not see each other, differentiable.
+    """Squared input gradient norms [B] of any module whose rows do not depend on each other; differentiable.
 
     Raises ValueError for rows that do not fit and for batch normalisation in training mode.
     """
@@ -157,27 +160,27 @@ def input_norms(model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFuncti
 def _forward(
     layers: tuple[nn.Module, ...], current: Tensor, at_linear: Callable[[nn.Linear, Tensor, Tensor], None]
 ) -> Tensor:
-    """The MLP's output; ``at_linear(layer, before, after)`` is told what each linear layer takes and gives."""
+    """The MLP's output; calls ``at_linear(layer, input, output)`` for each linear layer."""
     for layer in layers:
         if isinstance(layer, nn.Linear):
             _check_width(current, layer)
             before, current = current, layer(current)
             at_linear(layer, before, current)
         else:
-            # An activation that works in place would overwrite the z that the gradient is taken at.
+            # An in-place activation would overwrite the z at which the gradient is computed.
             current = layer(current.clone() if getattr(layer, "inplace", False) else current)
     return current
 
 
 def check_rows(x: Tensor, target: Tensor) -> None:
-    """Raise ValueError where x is no batch of finite rows or target has other rows."""
+    """Raise ValueError if x is no batch or target has another number of rows, FloatingPointError if x is not finite."""
     if x.dim() < 2 or not len(x):
         raise ValueError(f"x: found shape {list(x.shape)}: at least one row and two dimensions, [B, ...], are needed")
     if not target.dim() or len(target) != len(x):
         raise ValueError(
             f"target: found shape {list(target.shape)} for x of shape {list(x.shape)}: {len(x)} rows are needed"
         )
-    # A sum is one pass without a temporary copy, and not finite if anything in it is not.
+    # A sum is one pass without a temporary copy, and it is not finite if any entry is not.
     if not x.detach().sum().isfinite():
         finite = x.detach().isfinite()
         if finite.all():  # the sum overflowed
@@ -187,17 +190,17 @@ def check_rows(x: Tensor, target: Tensor) -> None:
 
 
 def checked_losses(losses: Tensor, rows: int) -> Tensor:
-    """The losses, if there is one for each row."""
+    """The losses. Raises ValueError unless there is one for each row."""
     if losses.shape != (rows,):
         raise ValueError(
-            f"loss_fn: found a loss of shape {list(losses.shape)} for {rows} row{'s' * (rows != 1)}: one for each row, "
+            f"loss_fn: found a loss of shape {list(losses.shape)} for {plural(rows, 'row')}: one for each row, "
             f"[{rows}], is needed (reduction='none'; output and target of the same shape where the loss is elementwise)"
         )
     return losses
 
 
 def check_finite(norms: Tensor, model: nn.Module) -> None:
-    """Raise FloatingPointError naming the parameter or the row where a gradient's norm is not finite."""
+    """Raise FloatingPointError if a norm is not finite, naming a parameter that is not finite, or else the row."""
     finite = norms.detach().isfinite()
     if finite.all():
         return
@@ -228,12 +231,8 @@ def _check_no_batch_norm(model: nn.Module) -> None:
 
 
 def _squares(rows: Tensor) -> Tensor:
-    """Sum of the squares of each row, [B, ...] to [B]; half precision is summed in float32, for 256^2 overflows it."""
+    """Sum of squares of each row: [B, ...] to [B]. Half precisions are summed in float32: 256^2 overflows float16."""
     rows = rows.flatten(1)
     if rows.dtype in (torch.float16, torch.bfloat16):
         rows = rows.float()
     return rows.square().sum(dim=1)
-
-
-def _detached(found: Backward) -> Backward:
-    return Backward(tuple(h.detach() for h in found.hidden), found.at_outputs, found.at_input, found.biases)

@@ -1,4 +1,4 @@
-"""The penalties that are added to a loss: on gradients with respect to inputs or parameters, or on weights."""
+"""Penalties to add to a loss: on gradients with respect to inputs or parameters, or on weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harness_plugins.gradient_penalty.network import linear_layers
 
 @dataclass(frozen=True)
 class NoPenalty:
-    """Nothing is added: what regularises is the learning rate and the batch size.
+    """No penalty: only the learning rate and the batch size regularise.
 
     >>> NoPenalty()(nn.Linear(2, 1), torch.ones(3, 2), torch.zeros(3), lambda output, target: output[:, 0])
     tensor(0.)
@@ -44,7 +44,7 @@ class NoPenalty:
 class InputPenalty(NoPenalty):
     """Mean over samples of the squared norm of the loss gradient at the input (Drucker and LeCun 1992).
 
-    Any module whose rows do not see each other.
+    Takes any module whose rows do not depend on each other.
 
     >>> model = nn.Linear(2, 1, bias=False)
     >>> _ = model.weight.data.copy_(torch.tensor([[3.0, 4.0]]))
@@ -58,9 +58,9 @@ class InputPenalty(NoPenalty):
 
 @dataclass(frozen=True)
 class ParameterPenalty(NoPenalty):
-    """Mean over samples of the squared norm of the loss gradient at all parameters, of an MLP.
+    """Mean over samples of the squared norm of the loss gradient at all parameters; MLPs only.
 
-    Each sample's own gradient counts: where gradients of a batch cancel, this does not vanish.
+    Each sample's own gradient counts: the penalty is not 0 where the gradients of a batch cancel.
     """
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) -> Tensor:
@@ -69,17 +69,17 @@ class ParameterPenalty(NoPenalty):
 
 @dataclass(frozen=True)
 class BatchParameterPenalty(NoPenalty):
-    """Squared norm of the gradient of the batch's mean loss at all parameters that are trained; any module.
+    """Squared norm of the gradient of the batch's mean loss at all trainable parameters; any module.
 
-    With weight (learning rate) / 4 it is what gradient descent adds by itself (arXiv 2009.11162, equation 3).
+    With the weight (learning rate) / 4 it is the implicit penalty of gradient descent (arXiv 2009.11162, equation 3).
     """
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) -> Tensor:
         check_rows(x, target)
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         with torch.enable_grad():
             loss = checked_losses(loss_fn(model(x), target), len(x)).mean()
-            gradients = torch.autograd.grad(loss, trained, create_graph=True, materialize_grads=True)
+            gradients = torch.autograd.grad(loss, trainable, create_graph=True, materialize_grads=True)
         square = torch.stack([gradient.square().sum() for gradient in gradients]).sum()
         check_finite(square[None], model)
         return self.weight * square
@@ -90,8 +90,8 @@ class SpectralNormPenalty(NoPenalty):
     """Sum, or product, of the squared spectral norms of an MLP's weights.
 
     The sum is spectral norm regularisation (arXiv 1705.10941, equation 5), here with the exact norm instead of
-    one step of power iteration. The product bounds how much the squared norm of a gradient may grow on its way
-    from the output to the input where no activation has a slope above 1.
+    one step of power iteration. The product bounds the growth of a gradient's squared norm from the output to the
+    input, if no activation has a slope above 1.
 
     >>> model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 1, bias=False))
     >>> _ = model[0].weight.data.copy_(torch.tensor([[3.0, 0], [0, 2]])), model[2].weight.data.fill_(1)
@@ -115,30 +115,30 @@ class SpectralNormPenalty(NoPenalty):
 
 @dataclass(frozen=True)
 class InputPenaltyVmap(InputPenalty):
-    """``InputPenalty`` from every sample's whole gradient by ``torch.func``: slow, and takes any module."""
+    """``InputPenalty`` from every sample's whole gradient by ``torch.func``: slow, for any module."""
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) -> Tensor:
         return self.weight * gradient_norms_vmap(model, x, target, loss_fn).input.mean()
 
     def norms(self, model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) -> Norms:
-        found = gradient_norms_vmap(model, x, target, loss_fn)
-        return Norms(found.input.detach(), found.parameter.detach())
+        norms = gradient_norms_vmap(model, x, target, loss_fn)
+        return Norms(norms.input.detach(), norms.parameter.detach())
 
 
 @dataclass(frozen=True)
 class ParameterPenaltyVmap(InputPenaltyVmap):
-    """``ParameterPenalty`` from every sample's whole gradient by ``torch.func``: slow, and takes any module."""
+    """``ParameterPenalty`` from every sample's whole gradient by ``torch.func``: slow, for any module."""
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) -> Tensor:
         return self.weight * gradient_norms_vmap(model, x, target, loss_fn).parameter.mean()
 
 
 def squared_spectral_norm(weight: Tensor) -> Tensor:
-    """Largest squared singular value of a matrix [m, n], a scalar that can be differentiated.
+    """Largest squared singular value s^2 of a matrix W [m, n], a scalar that can be differentiated.
 
-    The leading eigenvector v of the smaller Gram matrix is held fixed: |W v|^2 then has the value and the
-    gradient 2 s u v^T of s^2, at a third of the cost of a singular value decomposition. Where the largest
-    singular value is not the only one of its size, this is one of its subgradients.
+    With the leading eigenvector v of the smaller Gram matrix as a constant, |W v|^2 has the value of s^2 and its
+    gradient 2 s u v^T, at a third of the cost of a singular value decomposition. Where several singular values are
+    the largest, the gradient is one of the subgradients.
 
     >>> squared_spectral_norm(torch.tensor([[3.0, 0.0], [4.0, 0.0]])).item()
     25.0

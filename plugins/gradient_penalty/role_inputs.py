@@ -1,4 +1,4 @@
-"""Inputs of a gradient penalty, how it is called, and what it must return."""
+"""Inputs of one call of a gradient penalty, the call, and a check of its result."""
 
 from __future__ import annotations
 

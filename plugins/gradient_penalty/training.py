@@ -1,12 +1,12 @@
-"""Digits as rows, and plain stochastic gradient descent on a loss with a penalty."""
+"""Images as rows of pixels, and plain stochastic gradient descent on a loss with a penalty."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from harness_plugins.gradient_penalty.gradient_norms import LossFunction, Norms
 from harness_plugins.gradient_penalty.network import mlp
+from harness_plugins.images.labelled import Labelled, labelled_images
 
 if TYPE_CHECKING:
     from harness.running.run import Run
 
 
 class Penalty(Protocol):
-    """What a gradient penalty must do (docs/roles.md)."""
+    """A gradient penalty, and the norms that it is made of (docs/roles.md)."""
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, loss_fn: LossFunction) -> Tensor: ...
 
@@ -28,22 +29,8 @@ class Penalty(Protocol):
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Rows [N, d] and their targets [N]: class numbers, or 0.0 and 1.0 where there is one output."""
-
-    rows: Tensor
-    targets: Tensor
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: Tensor | slice) -> Labelled:
-        return Labelled(self.rows[index], self.targets[index])
-
-
-@dataclass(frozen=True)
 class Problem:
-    """A data set as an MLP sees it."""
+    """A data set for an MLP: inputs [N, d] and labels [N], which are classes, or 0.0 and 1.0 for a single output."""
 
     train: Labelled
     test: Labelled
@@ -52,19 +39,21 @@ class Problem:
 
 
 def problem(run: Run, dataset: str, outputs: str = "classes") -> Problem:
-    """Images as rows of pixels in [0, 1]; "classes" with cross-entropy, "scalar" tells odd from even digits.
+    """Rows of pixels in [0, 1]. ``outputs``: "classes" with cross-entropy, or "scalar", odd against even digits.
 
     With one output z the loss is the logistic one, log(1 + e^z) - y z.
     """
     data = run.data(dataset)
-    parts = []
-    for part in ("train", "test"):
-        rows = torch.tensor(data[f"{part}_images"], device=run.device).flatten(1).to(run.dtype)
-        labels = torch.tensor(data[f"{part}_labels"], device=run.device)
-        parts.append(Labelled(rows, (labels % 2).to(run.dtype) if outputs == "scalar" else labels))
+    train, test = _rows(data, "train", run, outputs), _rows(data, "test", run, outputs)
     if outputs == "scalar":
-        return Problem(parts[0], parts[1], 1, logistic)
-    return Problem(parts[0], parts[1], int(parts[0].targets.max()) + 1, partial(F.cross_entropy, reduction="none"))
+        return Problem(train, test, 1, logistic)
+    return Problem(train, test, int(train.labels.max()) + 1, partial(F.cross_entropy, reduction="none"))
+
+
+def _rows(data: Mapping[str, Any], part: Literal["train", "test"], run: Run, outputs: str) -> Labelled:
+    images = labelled_images(data, part, run.device, run.dtype)
+    labels = (images.labels % 2).to(run.dtype) if outputs == "scalar" else images.labels
+    return Labelled(images.inputs.flatten(1), labels)
 
 
 def logistic(output: Tensor, target: Tensor) -> Tensor:
@@ -73,34 +62,30 @@ def logistic(output: Tensor, target: Tensor) -> Tensor:
 
 
 def new_model(options: dict[str, Any], task: Problem, generator: torch.Generator, like: Tensor) -> nn.Sequential:
-    """The MLP that the options ask for, on the device and in the dtype of ``like``."""
+    """The MLP of these options, on the device and in the dtype of ``like``."""
     hidden = [options["width"]] * (options["depth"] - 1)
-    sizes = [task.train.rows.shape[1], *hidden, task.outputs]
+    sizes = [task.train.inputs.shape[1], *hidden, task.outputs]
     return mlp(sizes, options["activation"], options["initialisation"], generator).to(like.device, like.dtype)
 
 
 def descent(
-    model: nn.Module,
-    penalty: Penalty,
-    data: Labelled,
-    loss_fn: LossFunction,
-    options: dict[str, Any],
-    generator: torch.Generator,
+    model: nn.Module, penalty: Penalty, task: Problem, options: dict[str, Any], generator: torch.Generator
 ) -> Iterator[tuple[int, float]]:
-    """Train in place; yields (steps made, the batch's mean loss without the penalty) after each step.
+    """Train in place; after each step yield the number of steps and the batch's mean loss without the penalty.
 
-    ``epochs`` passes over the data in a fresh random order each, in batches of ``batch_size``, a last smaller
-    one left out. Raises FloatingPointError naming the step where loss or penalty stop being finite.
+    Each of the ``epochs`` passes over the training rows has a fresh random order, in batches of ``batch_size``; a
+    last smaller batch is left out. Raises FloatingPointError naming the step where loss or penalty stop being finite.
     """
+    data, loss_fn = task.train, task.loss_fn
     batch_size = min(options["batch_size"], len(data))
     optimizer = torch.optim.SGD(model.parameters(), lr=options["learning_rate"])
     step = 0
     for _ in range(options["epochs"]):
-        order = torch.randperm(len(data), generator=generator).to(data.rows.device)
+        order = torch.randperm(len(data), generator=generator).to(data.inputs.device)
         for first in range(0, len(data) - batch_size + 1, batch_size):
             batch = data[order[first : first + batch_size]]
-            loss = loss_fn(model(batch.rows), batch.targets).mean()
-            total = loss + penalty(model, batch.rows, batch.targets, loss_fn)
+            loss = loss_fn(model(batch.inputs), batch.labels).mean()
+            total = loss + penalty(model, batch.inputs, batch.labels, loss_fn)
             if not math.isfinite(total.item()):
                 raise FloatingPointError(f"loss {loss.item()} with penalty {total.item()} at step {step}")
             optimizer.zero_grad()
@@ -111,7 +96,7 @@ def descent(
 
 
 def checkpoints(total: int, count: int) -> list[int]:
-    """``count`` + 1 numbers of steps from 0 to ``total``, evenly spaced, each once.
+    """``count`` + 1 evenly spaced numbers of steps from 0 to ``total``, each of them once.
 
     >>> checkpoints(10, 4)
     [0, 2, 5, 8, 10]
@@ -119,35 +104,31 @@ def checkpoints(total: int, count: int) -> list[int]:
     return sorted({round(total * i / count) for i in range(count + 1)})
 
 
-def walk(
-    model: nn.Module,
-    penalty: Penalty,
-    task: Problem,
-    run: Run,
-    look: Callable[[int], None],
+def train_and_measure(
+    model: nn.Module, penalty: Penalty, task: Problem, run: Run, measure: Callable[[int], None]
 ) -> None:
-    """Train, and call ``look(step)`` at each checkpoint: before the first step, evenly spaced, after the last."""
+    """Train; call ``measure(step)`` before the first step, after the last, and at evenly spaced steps between them."""
     options = run.options
     batch_size = min(options["batch_size"], len(task.train))
     total = options["epochs"] * (len(task.train) // batch_size)
     due = checkpoints(total, options["checkpoints"])
-    look(0)
-    for step, loss in descent(model, penalty, task.train, task.loss_fn, options, run.generator):
+    measure(0)
+    for step, loss in descent(model, penalty, task, options, run.generator):
         if step in due:
             run.log(step, loss=loss)
-            look(step)
+            measure(step)
             run.progress(step, total)
 
 
 @torch.no_grad()
 def accuracy(model: nn.Module, data: Labelled) -> float:
     """Share of rows whose largest output is their class."""
-    right: Tensor = model(data.rows).argmax(dim=1) == data.targets
+    right: Tensor = model(data.inputs).argmax(dim=1) == data.labels
     return right.double().mean().item()
 
 
 @torch.no_grad()
 def mean_loss(model: nn.Module, data: Labelled, loss_fn: LossFunction) -> float:
     """Mean loss over all rows."""
-    losses: Tensor = loss_fn(model(data.rows), data.targets)
+    losses: Tensor = loss_fn(model(data.inputs), data.labels)
     return losses.mean().item()

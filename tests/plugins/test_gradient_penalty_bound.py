@@ -1,4 +1,4 @@
-"""The inequality's two sides against numpy's singular values and torch's Jacobians, and where it must hold or fail."""
+"""Both sides of the inequality against numpy and torch, and cases where it must hold or fail."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from plugin_run import METHODS, make_run
 from torch import nn
 
 from harness_plugins.gradient_penalty.bound import bound, jacobians, spectral_norm
-from harness_plugins.gradient_penalty.inequality import batch_square, exceeding, initialisation, limit
+from harness_plugins.gradient_penalty.inequality import batch_square, violations
+from harness_plugins.gradient_penalty.initialisation import initialisation, limit
 from harness_plugins.gradient_penalty.network import ACTIVATIONS, INITIALISATIONS, fill, mlp
-from harness_plugins.gradient_penalty.training import Labelled, logistic
+from harness_plugins.gradient_penalty.training import logistic
+from harness_plugins.images.labelled import Labelled
 
 cross_entropy = partial(F.cross_entropy, reduction="none")
 
@@ -33,9 +35,9 @@ def batch(rows=4, inputs=5, classes=3, seed=1):
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_jacobians_are_those_of_automatic_differentiation(activation):
     model, (x, _) = network(activation=activation), batch()
-    found = list(jacobians(model, x))
-    assert torch.equal(found[0], torch.eye(5).double().expand(4, 5, 5))
-    for layers, jacobian in zip((2, 4), found[1:], strict=True):
+    first, *others = jacobians(model, x)
+    assert torch.equal(first, torch.eye(5).double().expand(4, 5, 5))
+    for layers, jacobian in zip((2, 4), others, strict=True):
         expected = torch.stack([torch.func.jacrev(model[:layers])(row) for row in x])
         torch.testing.assert_close(jacobian, expected, rtol=1e-12, atol=1e-15)
 
@@ -49,7 +51,7 @@ def test_spectral_norm_is_numpy_s_largest_singular_value(shape):
 
 
 def sides_by_hand(model, row, label, order):
-    """Left and right side for one sample from the formula, with numpy's norm of this order and autograd's gradients."""
+    """Left and right side for one sample by the formula, with numpy's norm of this order and autograd's gradients."""
     row = row.clone().requires_grad_()
     hidden, current, linear = [row], row, [layer for layer in model if isinstance(layer, nn.Linear)]
     for layer in model:
@@ -71,89 +73,89 @@ def sides_by_hand(model, row, label, order):
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
-def test_both_sides_are_the_formula_s_sample_by_sample(activation):
+def test_both_sides_are_those_of_the_formula_for_each_sample(activation):
     model, (x, target) = network(activation=activation), batch(40)
-    found = bound(model, x, target, cross_entropy)
-    for order, tightness in ((2, found.tightness), ("fro", found.tightness_frobenius)):
+    sides = bound(model, x, target, cross_entropy)
+    for order, tightness in ((2, sides.tightness), ("fro", sides.tightness_frobenius)):
         by_hand = [sides_by_hand(model, row, label, order) for row, label in zip(x, target, strict=True)]
         torch.testing.assert_close(
             tightness, torch.tensor([a / b for a, b in by_hand], dtype=torch.float64), rtol=1e-10, atol=0
         )
     right = torch.tensor([b for _, b in by_hand], dtype=torch.float64)
-    torch.testing.assert_close(found.parameter_gradient, right, rtol=1e-12, atol=0)
-    assert found.identity_error.max() < 1e-13
+    torch.testing.assert_close(sides.parameter_gradient, right, rtol=1e-12, atol=0)
+    assert sides.identity_error.max() < 1e-13
 
 
 def test_sides_of_single_layers_add_up_to_the_whole():
     model, (x, target) = network(), batch()
-    found = bound(model, x, target, cross_entropy)
-    right = found.at_outputs * (1 + found.hidden)
-    torch.testing.assert_close((found.tightness_of_layers * right).sum(1) / right.sum(1), found.tightness)
-    torch.testing.assert_close(right.sum(1), found.parameter_gradient)
+    sides = bound(model, x, target, cross_entropy)
+    right = sides.at_outputs * (1 + sides.hidden)
+    torch.testing.assert_close((sides.tightness_of_layers * right).sum(1) / right.sum(1), sides.tightness)
+    torch.testing.assert_close(right.sum(1), sides.parameter_gradient)
 
 
 @pytest.mark.parametrize("sizes", [(6, 1), (6, 4), (6, 9, 3), (6, 2, 8, 2, 3)])
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-def test_no_sample_of_any_network_violates_the_inequality_and_frobenius_norms_leave_more_room(sizes, activation):
+def test_no_sample_of_any_network_violates_the_inequality_and_frobenius_norms_are_less_tight(sizes, activation):
     for seed in range(5):
         model = network(sizes, activation, seed)
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.mul_(10.0 ** (seed - 2))
         x, target = batch(64, 6, sizes[-1], seed)
-        found = bound(model, x, target, lambda output, target: output.gather(1, target[:, None])[:, 0].sin())
-        assert exceeding(found.tightness) == exceeding(found.tightness_of_layers) == 0
+        sides = bound(model, x, target, lambda output, target: output.gather(1, target[:, None])[:, 0].sin())
+        assert violations(sides.tightness) == violations(sides.tightness_of_layers) == 0
         slack = 1 + 1e-12
-        assert (found.tightness_frobenius <= found.tightness * slack)[found.tightness.isfinite()].all()
+        assert (sides.tightness_frobenius <= sides.tightness * slack)[sides.tightness.isfinite()].all()
 
 
-def test_one_layer_with_one_output_is_an_equality_and_with_several_it_is_none():
+def test_one_layer_is_an_equality_with_one_output_and_not_with_several():
     x, _ = batch(20)
     target = torch.randint(2, (20,), generator=torch.Generator().manual_seed(0)).double()
-    found = bound(network((5, 1)), x, target, logistic)
-    assert (found.tightness - 1).abs().max() < 1e-12
+    single = bound(network((5, 1)), x, target, logistic)
+    assert (single.tightness - 1).abs().max() < 1e-12
     several = bound(network((5, 3)), x, target.long(), cross_entropy)
     assert several.tightness.max() < 0.999
 
 
-def test_sample_whose_units_are_all_off_is_no_violation():
+def test_sample_without_an_active_unit_is_no_violation():
     model, (x, target) = network(activation="relu"), batch()
     with torch.no_grad():
         model[0].bias.fill_(-100)
-    found = bound(model, x, target, cross_entropy)
-    assert (found.input_gradient == 0).all()
-    assert (found.tightness == 0).all()
-    assert exceeding(found.tightness) == exceeding(found.tightness_of_layers) == 0
+    sides = bound(model, x, target, cross_entropy)
+    assert (sides.input_gradient == 0).all()
+    assert (sides.tightness == 0).all()
+    assert violations(sides.tightness) == violations(sides.tightness_of_layers) == 0
 
 
-def test_violations_are_counted_where_there_are_some():
-    assert exceeding(torch.tensor([0.5, 1.0, 1 + 1e-12, 1 + 1e-8, math.inf, math.nan], dtype=torch.float64)) == 2
+def test_violations_are_counted():
+    assert violations(torch.tensor([0.5, 1.0, 1 + 1e-12, 1 + 1e-8, math.inf, math.nan], dtype=torch.float64)) == 2
 
 
-def test_mean_gradient_of_samples_that_pull_apart_violates_what_each_sample_keeps():
+def test_mean_of_gradients_that_cancel_violates_the_inequality_that_holds_for_each_sample():
     model = network((5, 3))
     with torch.no_grad():
         model[0].weight.zero_()[0, 0] = 1.0
         model[0].bias.zero_()
     x = torch.zeros(3, 5, dtype=torch.float64)
     rows = Labelled(x, torch.tensor([0, 1, 2]))
-    found = bound(model, x, rows.targets, cross_entropy)
+    sides = bound(model, x, rows.labels, cross_entropy)
     assert batch_square(model, rows, cross_entropy) < 1e-30
-    assert (found.input_gradient * found.bracket).mean() > 0.1
-    assert exceeding(found.tightness) == 0
+    assert (sides.input_gradient * sides.bracket).mean() > 0.1
+    assert violations(sides.tightness) == 0
 
 
-def test_bound_is_computed_in_float64_whatever_the_model_s_dtype_and_leaves_it_alone():
+def test_bound_is_computed_in_float64_for_a_model_of_any_dtype_and_does_not_change_it():
     model, (x, target) = network().float(), batch()
-    found = bound(model, x.float(), target, cross_entropy)
+    sides = bound(model, x.float(), target, cross_entropy)
     exact = bound(network().float().double(), x.float().double(), target, cross_entropy)
-    assert torch.equal(found.tightness, exact.tightness)
+    assert torch.equal(sides.tightness, exact.tightness)
     assert model[0].weight.dtype == torch.float32
 
 
 @pytest.mark.parametrize("how", ["glorot", "he", "torch"])
 @pytest.mark.parametrize("shape", [(400, 400), (400, 100), (100, 400)])
-def test_drawn_matrices_have_the_variance_and_the_spectral_norm_that_theory_says(how, shape):
+def test_drawn_matrices_have_the_variance_and_the_spectral_norm_of_theory(how, shape):
     weight = torch.empty(shape, dtype=torch.float64)
     fill(weight, how, torch.Generator().manual_seed(0))
     variance = {"glorot": 2 / sum(shape), "he": 2 / shape[1], "torch": 1 / (3 * shape[1])}[how]
@@ -164,13 +166,13 @@ def test_drawn_matrices_have_the_variance_and_the_spectral_norm_that_theory_says
 
 
 @pytest.mark.parametrize("how", INITIALISATIONS)
-def test_task_on_initialisation_measures_the_matrix_that_is_drawn(how):
+def test_task_on_initialisation_measures_the_drawn_matrix(how):
     run = make_run("penalty/initialisation", initialisation=how, rows=30, columns=50)
-    found = initialisation(METHODS["no-penalty"].create(), run)
+    metrics = initialisation(METHODS["no-penalty"].create(), run)
     weight = torch.empty(30, 50, dtype=torch.float64)
     fill(weight, how, torch.Generator().manual_seed(run.seed))
     sizes = np.linalg.svd(weight.numpy(), compute_uv=False)
-    assert found["spectral_norm"] == pytest.approx(sizes[0], rel=1e-12)
-    assert found["mean_square_singular_value"] == pytest.approx((sizes**2).mean(), rel=1e-12)
+    assert metrics["spectral_norm"] == pytest.approx(sizes[0], rel=1e-12)
+    assert metrics["mean_square_singular_value"] == pytest.approx((sizes**2).mean(), rel=1e-12)
     if how == "orthogonal":
         np.testing.assert_allclose(sizes, 1, rtol=1e-12)

@@ -1,4 +1,4 @@
-"""Gradient norms and penalties against torch.func, finite differences and closed forms; what is no MLP is refused."""
+"""Gradient norms and penalties against torch.func, finite differences and closed forms; and their errors."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def batch(rows=4, inputs=5, classes=3, seed=1):
 
 
 def norms_by_loop(model, x, target, loss_fn):
-    """One sample at a time, the gradient of every parameter in full."""
+    """The norms of one sample at a time, from the whole gradient of every parameter."""
     at_input, at_parameters = [], []
     for row in range(len(x)):
-        own = x[row : row + 1].clone().requires_grad_()
-        loss = loss_fn(model(own), target[row : row + 1]).sum()
-        gradients = torch.autograd.grad(loss, [own, *model.parameters()])
+        sample = x[row : row + 1].clone().requires_grad_()
+        loss = loss_fn(model(sample), target[row : row + 1]).sum()
+        gradients = torch.autograd.grad(loss, [sample, *model.parameters()])
         at_input.append(gradients[0].square().sum())
         at_parameters.append(sum(g.square().sum() for g in gradients[1:]))
     return torch.stack(at_input), torch.stack(at_parameters)
@@ -56,10 +56,11 @@ def norms_by_loop(model, x, target, loss_fn):
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_norms_are_those_of_each_sample_alone_and_of_torch_func(sizes, activation):
     model, (x, target) = network(sizes, activation), batch()
-    found = gradient_norms(model, x, target, cross_entropy)
-    for other in (norms_by_loop(model, x, target, cross_entropy), gradient_norms_vmap(model, x, target, cross_entropy)):
-        torch.testing.assert_close(found.input, other[0], rtol=1e-12, atol=0)
-        torch.testing.assert_close(found.parameter, other[1], rtol=1e-12, atol=0)
+    norms = gradient_norms(model, x, target, cross_entropy)
+    for plain in (norms_by_loop, gradient_norms_vmap):
+        expected = plain(model, x, target, cross_entropy)
+        torch.testing.assert_close(norms.input, expected[0], rtol=1e-12, atol=0)
+        torch.testing.assert_close(norms.parameter, expected[1], rtol=1e-12, atol=0)
 
 
 def test_norms_are_those_of_finite_differences():
@@ -81,9 +82,9 @@ def test_norms_are_those_of_finite_differences():
         at_parameters = sum(
             difference(p.view(-1), index) ** 2 for p in model.parameters() for index in range(p.numel())
         )
-    found = gradient_norms(model, x, target, cross_entropy)
-    torch.testing.assert_close(found.input, at_input, rtol=1e-7, atol=0)
-    torch.testing.assert_close(found.parameter, at_parameters, rtol=1e-7, atol=0)
+    norms = gradient_norms(model, x, target, cross_entropy)
+    torch.testing.assert_close(norms.input, at_input, rtol=1e-7, atol=0)
+    torch.testing.assert_close(norms.parameter, at_parameters, rtol=1e-7, atol=0)
 
 
 def test_norms_of_one_layer_are_the_closed_form():
@@ -91,9 +92,9 @@ def test_norms_of_one_layer_are_the_closed_form():
     model, (x, _) = network((5, 3)), batch()
     target = torch.randn(4, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     residual = (model(x) - target).detach()
-    found = gradient_norms(model, x, target, half_squares)
-    torch.testing.assert_close(found.input, (residual @ model[0].weight).square().sum(1).detach())
-    torch.testing.assert_close(found.parameter, residual.square().sum(1) * (x.square().sum(1) + 1))
+    norms = gradient_norms(model, x, target, half_squares)
+    torch.testing.assert_close(norms.input, (residual @ model[0].weight).square().sum(1).detach())
+    torch.testing.assert_close(norms.parameter, residual.square().sum(1) * (x.square().sum(1) + 1))
 
 
 def test_layers_without_bias_images_and_activations_in_place_are_right():
@@ -107,29 +108,29 @@ def test_layers_without_bias_images_and_activations_in_place_are_right():
     ).double()
     x = torch.randn(5, 3, 2, 2, generator=generator, dtype=torch.float64)
     before, target = x.clone(), torch.tensor([0, 1, 2, 0, 1])
-    found, expected = (f(model, x, target, cross_entropy) for f in (gradient_norms, norms_by_loop))
-    torch.testing.assert_close(found.input, expected[0])
-    torch.testing.assert_close(found.parameter, expected[1])
+    norms, expected = (f(model, x, target, cross_entropy) for f in (gradient_norms, norms_by_loop))
+    torch.testing.assert_close(norms.input, expected[0])
+    torch.testing.assert_close(norms.parameter, expected[1])
     assert torch.equal(x, before)
 
 
 @pytest.mark.parametrize("first", [nn.Identity(), nn.ReLU(inplace=True)])
-def test_activations_in_place_leave_norms_and_penalty_as_they_are(first):
+def test_activations_in_place_do_not_change_norms_and_penalty(first):
     generator = torch.Generator().manual_seed(0)
     layers = [first, nn.Linear(5, 6), nn.SiLU(inplace=True), nn.Linear(6, 3)]
     model = nn.Sequential(*layers).double()
     model.load_state_dict({key: torch.randn(p.shape, generator=generator) for key, p in model.state_dict().items()})
     x, target = batch()
     before = x.clone()
-    found = gradient_norms(model, x, target, cross_entropy)
+    norms = gradient_norms(model, x, target, cross_entropy)
     assert torch.equal(x, before)
     expected = norms_by_loop(nn.Sequential(type(first)(), layers[1], nn.SiLU(), layers[3]), x, target, cross_entropy)
-    torch.testing.assert_close(found.input, expected[0])
-    torch.testing.assert_close(found.parameter, expected[1])
+    torch.testing.assert_close(norms.input, expected[0])
+    torch.testing.assert_close(norms.parameter, expected[1])
     assert value_at("parameter", model, x, target, 1.0).item() == pytest.approx(expected[1].mean().item(), rel=1e-12)
 
 
-def test_large_rows_whose_sum_is_infinite_are_finite():
+def test_large_finite_rows_with_an_infinite_sum_are_allowed():
     check_rows(torch.full((2, 2), 3e38), torch.zeros(2))
 
 
@@ -143,7 +144,7 @@ class Products(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def test_one_backward_pass_gives_both_norms_and_no_weight_gradient_is_formed():
+def test_one_backward_pass_gives_both_norms_without_a_weight_gradient():
     model, (x, target) = network(), batch()
     with Products() as products:
         gradient_norms(model, x, target, cross_entropy)
@@ -162,8 +163,8 @@ def test_gradient_of_every_penalty_is_its_finite_difference(name):
     def of_parameters(*tensors):
         filled = mlp((4, 5, 3), "softplus", "torch", torch.Generator()).double()
         for key, tensor in zip(names, tensors, strict=True):
-            layer, own = key.split(".")
-            filled[int(layer)]._parameters[own] = tensor
+            layer, parameter = key.split(".")
+            filled[int(layer)]._parameters[parameter] = tensor
         return value_at(name, filled, x, target)
 
     tensors = [parameter.detach().requires_grad_() for parameter in model.parameters()]
@@ -179,8 +180,8 @@ def test_penalty_and_its_gradient_are_those_of_the_plain_form(name, plain, activ
         values.append(value_at(each, model, x, target))
         gradients.append(torch.autograd.grad(values[-1], list(model.parameters()), materialize_grads=True))
     torch.testing.assert_close(*values, rtol=1e-13, atol=0)
-    for mine, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-14)
+    for fast, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(fast, expected, rtol=1e-10, atol=1e-14)
 
 
 def test_penalties_are_the_weighted_means_of_the_norms():
@@ -194,7 +195,7 @@ def test_penalties_are_the_weighted_means_of_the_norms():
     assert METHODS["no-penalty"].create()(model, x, target, cross_entropy).item() == 0
 
 
-def test_gradients_that_cancel_leave_the_batch_penalty_nothing_and_the_sample_penalty_all():
+def test_gradients_that_cancel_make_the_batch_penalty_zero_and_do_not_change_the_sample_penalty():
     model = nn.Sequential(nn.Linear(2, 1)).double()
     x = torch.ones(2, 2, dtype=torch.float64)
     target = model(x).detach() + torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
@@ -203,7 +204,7 @@ def test_gradients_that_cancel_leave_the_batch_penalty_nothing_and_the_sample_pe
     assert penalty(model, x, target, half_squares).item() == pytest.approx(3)
 
 
-def test_with_a_batch_of_one_the_two_parameter_penalties_are_one():
+def test_the_two_parameter_penalties_are_equal_for_a_batch_of_one():
     model, (x, target) = network(), batch(1)
     assert value_at("parameter", model, x, target).item() == pytest.approx(
         value_at("parameter-batch", model, x, target).item(), rel=1e-12
@@ -230,7 +231,7 @@ def test_spectral_norms_are_summed_or_multiplied_over_layers(form):
 
 
 @pytest.mark.parametrize("name", PENALTIES)
-def test_penalty_leaves_no_gradient_behind_and_does_not_change_the_model(name):
+def test_penalty_accumulates_no_gradient_and_does_not_change_the_model(name):
     model, (x, target) = network(), batch()
     before = [parameter.clone() for parameter in model.parameters()]
     value_at(name, model, x, target)
@@ -240,31 +241,31 @@ def test_penalty_leaves_no_gradient_behind_and_does_not_change_the_model(name):
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
-def test_norms_carry_no_graph_and_work_where_gradients_are_off():
+def test_norms_have_no_graph_and_work_under_no_grad():
     model, (x, target) = network(), batch()
     with torch.no_grad():
-        found = METHODS["no-penalty"].create().norms(model, x, target, cross_entropy)
-    assert not found.input.requires_grad
-    assert not found.parameter.requires_grad
+        norms = METHODS["no-penalty"].create().norms(model, x, target, cross_entropy)
+    assert not norms.input.requires_grad
+    assert not norms.parameter.requires_grad
     assert not METHODS["input-vmap"].create().norms(model, x, target, cross_entropy).parameter.requires_grad
 
 
-def test_penalty_of_an_input_that_is_itself_computed_reaches_what_it_was_computed_from():
+def test_gradient_of_the_penalty_flows_through_the_input():
     model, (x, target) = network(), batch()
     x.requires_grad_()
-    (found,) = torch.autograd.grad(value_at("input", model, 2 * x, target), x)
-    (plain,) = torch.autograd.grad(value_at("input-vmap", model, 2 * x, target), x)
-    torch.testing.assert_close(found, plain, rtol=1e-10, atol=1e-14)
+    (gradient,) = torch.autograd.grad(value_at("input", model, 2 * x, target), x)
+    (expected,) = torch.autograd.grad(value_at("input-vmap", model, 2 * x, target), x)
+    torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_norms_are_as_accurate_as_the_dtype_allows_and_squares_do_not_overflow(dtype):
     model, (x, _) = network((64, 3)).to(dtype), batch(inputs=64)
     rows, target = (100 * x).to(dtype), torch.randn(4, 3, generator=torch.Generator().manual_seed(2)).to(dtype)
-    found = gradient_norms(model, rows, target, half_squares)
+    norms = gradient_norms(model, rows, target, half_squares)
     exact = gradient_norms(model.double(), rows.double(), target.double(), half_squares)
-    for mine, true in zip(found, exact, strict=True):
-        assert (mine.double() / true - 1).abs().max() < 20 * torch.finfo(dtype).eps
+    for rounded, true in zip(norms, exact, strict=True):
+        assert (rounded.double() / true - 1).abs().max() < 20 * torch.finfo(dtype).eps
 
 
 class Shared(nn.Module):
@@ -280,11 +281,11 @@ class Shared(nn.Module):
 
 def test_plain_form_is_right_for_modules_that_are_no_mlp():
     model, (x, target) = Shared().double(), batch(classes=5)
-    found, expected = (f(model, x, target, cross_entropy) for f in (gradient_norms_vmap, norms_by_loop))
-    torch.testing.assert_close(found.input, expected[0])
-    torch.testing.assert_close(found.parameter, expected[1])
-    own = METHODS["input"].create(weight=1.0)(model, x, target, cross_entropy)
-    assert own.item() == pytest.approx(expected[0].mean().item())
+    norms, expected = (f(model, x, target, cross_entropy) for f in (gradient_norms_vmap, norms_by_loop))
+    torch.testing.assert_close(norms.input, expected[0])
+    torch.testing.assert_close(norms.parameter, expected[1])
+    penalty = METHODS["input"].create(weight=1.0)(model, x, target, cross_entropy)
+    assert penalty.item() == pytest.approx(expected[0].mean().item())
 
 
 def tied():
@@ -333,12 +334,12 @@ NO_MLP = [
 ]
 
 
-@pytest.mark.parametrize(("model", "told"), NO_MLP, ids=range(len(NO_MLP)))
+@pytest.mark.parametrize(("model", "message"), NO_MLP, ids=range(len(NO_MLP)))
 @pytest.mark.parametrize("name", ["no-penalty", "parameter", "spectral-norm"])
-def test_module_that_is_no_mlp_is_refused_with_the_layer(name, model, told):
+def test_error_for_a_module_that_is_no_mlp_names_the_layer(name, model, message):
     x, target = batch(classes=5)
     method = METHODS[name].create()
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         (method.norms if name == "no-penalty" else method)(model.double(), x, target, cross_entropy)
 
 
@@ -355,7 +356,7 @@ def test_batch_normalisation_in_training_is_refused_by_every_penalty_of_single_s
 
 
 @pytest.mark.parametrize(
-    ("x", "target", "loss_fn", "told"),
+    ("x", "target", "loss_fn", "message"),
     [
         (torch.ones(5), torch.zeros(5).long(), cross_entropy, r"x: found shape \[5\]"),
         (torch.ones(0, 5), torch.zeros(0).long(), cross_entropy, r"x: found shape \[0, 5\]"),
@@ -366,22 +367,22 @@ def test_batch_normalisation_in_training_is_refused_by_every_penalty_of_single_s
     ],
 )
 @pytest.mark.parametrize("name", GRADIENT)
-def test_batches_that_do_not_fit_are_told_with_argument_and_shape(name, x, target, loss_fn, told):
-    if name.endswith("vmap"):  # which sees one row at a time
-        told = told.replace(r"\[4, 3\] for 4 rows", r"\[1, 3\] for 1 row").replace("for 4 rows", "for 1 row")
-    with pytest.raises(ValueError, match=told):
+def test_error_for_a_batch_that_does_not_fit_names_argument_and_shape(name, x, target, loss_fn, message):
+    if name.endswith("vmap"):  # it computes one row at a time
+        message = message.replace(r"\[4, 3\] for 4 rows", r"\[1, 3\] for 1 row").replace("for 4 rows", "for 1 row")
+    with pytest.raises(ValueError, match=message):
         METHODS[name].create()(network().float(), x, target, loss_fn)
 
 
 @pytest.mark.parametrize("shape", [(4, 7, 5), (4, 6)])
-def test_rows_of_another_width_and_layers_over_positions_are_told(shape):
+def test_rows_of_another_width_and_layers_over_positions_are_errors(shape):
     with pytest.raises(ValueError, match=r"a linear layer would see shape \[4, .*rows of 5 values"):
         gradient_norms(network(), torch.ones(shape).double(), torch.zeros(4).long(), cross_entropy)
 
 
 @pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
 @pytest.mark.parametrize("name", GRADIENT)
-def test_value_that_is_not_finite_is_told_with_its_row(name, bad):
+def test_error_for_an_input_that_is_not_finite_names_the_row(name, bad):
     model, (x, target) = network(), batch()
     x[2, 3] = bad
     with pytest.raises(FloatingPointError, match=r"x: row 2 of shape \[5\]"):
@@ -391,7 +392,7 @@ def test_value_that_is_not_finite_is_told_with_its_row(name, bad):
 @pytest.mark.parametrize("bad", [math.inf, math.nan])
 @pytest.mark.parametrize("name", PENALTIES)
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_weight_that_is_not_finite_is_told_with_its_name(name, bad, activation):
+def test_error_for_a_weight_that_is_not_finite_names_it(name, bad, activation):
     model, (x, target) = network(activation=activation), batch()
     model[2].weight.data[1, 1] = bad
     with pytest.raises(FloatingPointError, match=r"parameter '2.weight' of shape \[6, 7\]"):

@@ -1,4 +1,4 @@
-"""What the plugin registers fits together: claims, suites, workload."""
+"""Claims, suites and workloads of the plugin fit together."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ SIZE = {"batch": 6, "width": 8, "depth": 3}
 def cells():
     """The cells of both suites, as if every data set were here."""
     registry = load_registry()
-    found = {}
+    by_suite = {}
     for name in ("penalty", "penalty-full"):
         suite = read_suite(name, registry)
-        found[name] = (suite, list(cells_of(suite, registry, digest_of=lambda _: "digest")))
-    return found
+        by_suite[name] = (suite, list(cells_of(suite, registry, digest_of=lambda _: "digest")))
+    return by_suite
 
 
 def test_claims_named_full_are_decided_by_the_full_suite_alone(cells):
     for name, claim in TESTED.items():
-        own, other = ("penalty-full", "penalty") if "/full-" in name else ("penalty", "penalty-full")
-        assert name in cells[own][0].claims
+        suite, other = ("penalty-full", "penalty") if "/full-" in name else ("penalty", "penalty-full")
+        assert name in cells[suite][0].claims
         assert name not in cells[other][0].claims
-        assert needed_cells(claim, cells[own][1])
+        assert needed_cells(claim, cells[suite][1])
 
 
 def test_default_suite_needs_nothing_that_a_package_does_not_ship(cells):
@@ -67,9 +67,9 @@ def test_workload_gives_every_dtype_the_same_network_and_gradients_reach_its_par
     for name in (WORKLOAD.baseline, "parameter"):
         value = call(METHODS[name].create(), *exact)
         gradients[name] = torch.autograd.grad(value, exact[2:], materialize_grads=True)
-    for mine, theirs in zip(*gradients.values(), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-14)
-        assert mine.any()
+    for expected, gradient in zip(*gradients.values(), strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-14)
+        assert expected.any()
 
 
 def test_workload_counts_the_least_work():
@@ -80,9 +80,9 @@ def test_workload_counts_the_least_work():
 
 def test_norms_alone_are_those_of_the_whole_gradients_and_need_less_than_half_of_the_work():
     tensors = resolve(NORMS.inputs)(torch.Generator().manual_seed(0), torch.device("cpu"), torch.float64, **SIZE)
-    found, expected = (resolve(NORMS.call)(METHODS[name].create(), *tensors) for name in ("parameter", NORMS.baseline))
-    assert found.item() == pytest.approx(expected.item(), rel=1e-12)
-    assert not found.requires_grad
+    norms, expected = (resolve(NORMS.call)(METHODS[name].create(), *tensors) for name in ("parameter", NORMS.baseline))
+    assert norms.item() == pytest.approx(expected.item(), rel=1e-12)
+    assert not norms.requires_grad
     size = {"batch": 64, "width": 128, "depth": 4}
     assert resolve(NORMS.flops)(**size) == 6 * (2 * 64 * 128 * 128)
     assert resolve(NORMS.bytes)(4, **size) == 4 * (64 * 130 + 3 * 128 * 128)

@@ -1,4 +1,4 @@
-"""The training behind the tasks: reproducible, the same for every method, and what its metrics say."""
+"""The training of the tasks: reproducible, the same for every method, with the right metrics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from harness_plugins import gradient_penalty
 from harness_plugins.gradient_penalty import equivalence, generalisation, inequality
 from harness_plugins.gradient_penalty.equivalence import pearson, spearman
 from harness_plugins.gradient_penalty.penalties import InputPenalty, NoPenalty
-from harness_plugins.gradient_penalty.training import Labelled, checkpoints, descent, new_model, problem
+from harness_plugins.gradient_penalty.training import checkpoints, descent, new_model, problem
+from harness_plugins.images.labelled import Labelled
 
 PENALTIES = sorted(method.name for method in gradient_penalty.harness_methods())
 SMALL = {"width": 16, "epochs": 1}
@@ -26,36 +27,36 @@ QUICK = {
     "penalty/equivalence": {**SMALL, "samples": 8, "checkpoints": 3},
     "penalty/generalisation": {**SMALL, "epochs": 4, "train_size": 200},
 }
-ROOMS = {name: name.removeprefix("penalty/") for name in QUICK}
+MODULES = {name: name.removeprefix("penalty/") for name in QUICK}
 ON_DIGITS = {"inequality": inequality.on_digits, "equivalence": equivalence.on_digits}
 ON_DIGITS["generalisation"] = generalisation.on_digits
 
 
 def result(task, method="no-penalty", seed=0, **options):
-    own = {key: options.pop(key) for key in ("weight", "form") if key in options}
+    of_method = {key: options.pop(key) for key in ("weight", "form") if key in options}
     run = make_run(task, seed=seed, **{**QUICK[task], **options})
-    return ON_DIGITS[ROOMS[task]](METHODS[method].create(**own), run), run
+    return ON_DIGITS[MODULES[task]](METHODS[method].create(**of_method), run), run
 
 
 @pytest.mark.parametrize("task", sorted(QUICK))
 def test_same_run_gives_the_same_result_bit_for_bit_and_another_seed_another(task):
-    first, run = result(task)
+    metrics, run = result(task)
     torch.manual_seed(99)
-    again, other = result(task)
-    assert first == again
-    assert run.curves == other.curves
-    assert result(task, seed=1)[0] != first
-    assert set(first) == set(TASKS[task].metrics)
-    assert all(math.isfinite(value) for value in first.values())
+    metrics_again, run_again = result(task)
+    assert metrics == metrics_again
+    assert run.curves == run_again.curves
+    assert result(task, seed=1)[0] != metrics
+    assert set(metrics) == set(TASKS[task].metrics)
+    assert all(math.isfinite(value) for value in metrics.values())
 
 
 @pytest.mark.parametrize("method", PENALTIES)
 def test_every_method_gives_every_metric_and_no_violation(method):
     for task in QUICK:
-        found, _ = result(task, method)
-        assert set(found) == set(TASKS[task].metrics)
+        metrics, _ = result(task, method)
+        assert set(metrics) == set(TASKS[task].metrics)
         if task == "penalty/inequality":
-            assert found["violations"] == found["layer_violations"] == found["frobenius_violations"] == 0
+            assert metrics["violations"] == metrics["layer_violations"] == metrics["frobenius_violations"] == 0
 
 
 @pytest.mark.parametrize("method", [name for name in PENALTIES if name != "no-penalty"])
@@ -67,7 +68,7 @@ def test_every_penalty_starts_from_the_same_network_and_changes_its_training(met
 
 
 @pytest.mark.parametrize("task", sorted(QUICK))
-def test_every_option_takes_part(task):
+def test_every_option_has_an_effect(task):
     plain = result(task)[0]
     changed = {"depth": 2, "width": 8, "activation": "tanh", "initialisation": "he", "learning_rate": 0.02}
     changed |= {"batch_size": 64, "epochs": 3, "samples": 9, "checkpoints": 4, "outputs": "scalar", "function": "logit"}
@@ -82,68 +83,67 @@ def test_every_option_takes_part(task):
 def test_training_is_gradient_descent_on_loss_and_penalty():
     run = make_run("penalty/inequality", width=8, epochs=2, batch_size=600)
     task = problem(run, "digits")
-    trained, by_hand = (new_model(run.options, task, torch.Generator().manual_seed(1), task.train.rows) for _ in "ab")
-    penalty = InputPenalty(0.5)
-    seen = list(descent(trained, penalty, task.train, task.loss_fn, run.options, torch.Generator().manual_seed(2)))
-    assert [step for step, _ in seen] == [1, 2, 3, 4]
+    trained, by_hand = (new_model(run.options, task, torch.Generator().manual_seed(1), task.train.inputs) for _ in "ab")
+    steps = list(descent(trained, InputPenalty(0.5), task, run.options, torch.Generator().manual_seed(2)))
+    assert [step for step, _ in steps] == [1, 2, 3, 4]
     generator = torch.Generator().manual_seed(2)
     losses = []
     for _ in range(2):
         order = torch.randperm(len(task.train), generator=generator)
         for rows in (order[:600], order[600:1200]):
-            x = task.train.rows[rows].requires_grad_()
-            each = F.cross_entropy(by_hand(x), task.train.targets[rows], reduction="none")
-            (at_x,) = torch.autograd.grad(each.sum(), x, create_graph=True)
-            total = each.mean() + 0.5 * at_x.square().sum() / 600
-            losses.append(each.mean().item())
+            x = task.train.inputs[rows].requires_grad_()
+            loss_of_rows = F.cross_entropy(by_hand(x), task.train.labels[rows], reduction="none")
+            (at_x,) = torch.autograd.grad(loss_of_rows.sum(), x, create_graph=True)
+            total = loss_of_rows.mean() + 0.5 * at_x.square().sum() / 600
+            losses.append(loss_of_rows.mean().item())
             gradients = torch.autograd.grad(total, list(by_hand.parameters()))
             with torch.no_grad():
                 for weight, gradient in zip(by_hand.parameters(), gradients, strict=True):
                     weight.sub_(0.1 * gradient)
-    assert [loss for _, loss in seen] == pytest.approx(losses, rel=1e-5)
-    for mine, theirs in zip(trained.parameters(), by_hand.parameters(), strict=True):
-        torch.testing.assert_close(mine, theirs)
+    assert [loss for _, loss in steps] == pytest.approx(losses, rel=1e-5)
+    for weight, expected in zip(trained.parameters(), by_hand.parameters(), strict=True):
+        torch.testing.assert_close(weight, expected)
 
 
-def test_loss_that_is_not_finite_ends_the_cell_with_its_step():
+def test_error_for_a_loss_that_is_not_finite_names_the_step():
     with pytest.raises(FloatingPointError, match="step"):
         result("penalty/inequality", learning_rate=1e30)
 
 
-def test_checkpoints_include_both_ends_and_none_twice():
+def test_checkpoints_include_both_ends_and_have_no_duplicates():
     assert checkpoints(3, 10) == [0, 1, 2, 3]
     assert checkpoints(100, 1) == [0, 100]
 
 
-def test_task_looks_before_the_first_step_and_after_the_last():
+def test_task_measures_before_the_first_step_and_after_the_last():
     _, run = result("penalty/inequality")
     assert [step for step, _ in run.curves["tightness"]] == [0, 22, 44]
     assert [step for step, _ in run.curves["loss"]] == [22, 44]
 
 
 def test_one_layer_with_one_output_is_an_equality_and_fails_for_batch_means():
-    found, _ = result("penalty/inequality", depth=1, outputs="scalar")
-    assert found["equality_gap"] < 1e-10
-    assert found["batch_mean_violations"] == 3
+    metrics, _ = result("penalty/inequality", depth=1, outputs="scalar")
+    assert metrics["equality_gap"] < 1e-10
+    assert metrics["batch_mean_violations"] == 3
 
 
 def test_a_violation_would_be_found(monkeypatch):
-    """With half the norms of the Jacobians the left side is up to four times what it should be."""
+    """With half the norms of the Jacobians the left side is up to four times its true value."""
     real = inequality.bound
 
     def halved(*arguments):
-        found = real(*arguments)
-        for matrix in (found.jacobian, found.jacobian_frobenius):
-            matrix.div_(2)
-        return found
+        sides = real(*arguments)
+        for norms in (sides.jacobian, sides.jacobian_frobenius):
+            norms.div_(2)
+        return sides
 
     monkeypatch.setattr(inequality, "bound", halved)
-    found, _ = result("penalty/inequality", depth=1, outputs="scalar")
-    assert found["violations"] == found["layer_violations"] == 3 * 8
+    metrics, _ = result("penalty/inequality", depth=1, outputs="scalar")
+    assert metrics["violations"] == metrics["layer_violations"] == 3 * 8
 
 
 @pytest.mark.parametrize("kind", ["smooth", "ties"])
-def test_correlations_are_scipy_s(kind):
+def test_correlations_are_those_of_scipy(kind):
     first, second = torch.randn(2, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     second += first
     if kind == "ties":
@@ -155,44 +155,45 @@ def test_correlations_are_scipy_s(kind):
 
 def test_network_that_does_not_learn_has_the_correlation_of_its_norms_and_no_variation():
     run = make_run("penalty/equivalence", **QUICK["penalty/equivalence"], learning_rate=0.0)
-    found = equivalence.on_digits(NoPenalty(), run)
-    drawn = torch.Generator().manual_seed(run.seed)
+    metrics = equivalence.on_digits(NoPenalty(), run)
+    generator = torch.Generator().manual_seed(run.seed)
     task = problem(run, "digits")
-    model = new_model(run.options, task, drawn, task.train.rows).double()
-    rows = task.train[torch.randperm(len(task.train), generator=drawn)[:8]]
-    norms = NoPenalty().norms(model, rows.rows.double(), rows.targets, task.loss_fn)
-    assert found["sample_pearson"] == pytest.approx(stats.pearsonr(*norms).statistic, rel=1e-9)
-    assert found["sample_spearman"] == pytest.approx(stats.spearmanr(*norms).statistic, rel=1e-9)
+    model = new_model(run.options, task, generator, task.train.inputs).double()
+    samples = task.train[torch.randperm(len(task.train), generator=generator)[:8]]
+    norms = NoPenalty().norms(model, samples.inputs.double(), samples.labels, task.loss_fn)
+    assert metrics["sample_pearson"] == pytest.approx(stats.pearsonr(*norms).statistic, rel=1e-9)
+    assert metrics["sample_spearman"] == pytest.approx(stats.spearmanr(*norms).statistic, rel=1e-9)
     quotient = norms.input / norms.parameter
-    assert found["ratio_variation_samples"] == pytest.approx((quotient.std() / quotient.mean()).item(), rel=1e-9)
-    assert found["ratio_growth"] == pytest.approx(1)
+    assert metrics["ratio_variation_samples"] == pytest.approx((quotient.std() / quotient.mean()).item(), rel=1e-9)
+    assert metrics["ratio_growth"] == pytest.approx(1)
     for name in ("hidden_variation", "weight_variation", "jacobian_variation", "ratio_variation_time"):
-        assert found[name] == pytest.approx(0, abs=1e-12)
+        assert metrics[name] == pytest.approx(0, abs=1e-12)
 
 
-def test_valid_rows_choose_the_weight_and_a_diverging_one_is_out(monkeypatch):
+def test_valid_rows_choose_the_weight_and_never_one_that_diverges(monkeypatch):
     monkeypatch.setattr(generalisation, "SWEEP_FACTOR", 1e30)
-    found, _ = result("penalty/generalisation", "parameter", sweep=3, epochs=8)
+    metrics, _ = result("penalty/generalisation", "parameter", sweep=3, epochs=8)
     with pytest.raises(FloatingPointError):
         result("penalty/generalisation", "parameter", weight=1e28)
     single = [result("penalty/generalisation", "parameter", weight=weight, epochs=8)[0] for weight in (1e-32, 1e-2)]
     assert single[0]["valid_accuracy"] != single[1]["valid_accuracy"]
-    best = max(single, key=lambda one: one["valid_accuracy"])
+    best = max(single, key=lambda candidate: candidate["valid_accuracy"])
     for name in ("chosen_weight", "test_accuracy", "train_loss", "input_gradient"):
-        assert found[name] == pytest.approx(best[name])
+        assert metrics[name] == pytest.approx(best[name])
 
 
-def test_valid_rows_and_not_the_training_loss_choose_and_of_equals_the_better_fit_wins(monkeypatch):
-    valid = {0.25: 0.90, 1.0: 0.95, 4.0: 0.95, 16.0: 0.92}
+def test_valid_accuracy_chooses_the_weight_and_the_training_loss_breaks_ties(monkeypatch):
+    valid_accuracies = {0.25: 0.90, 1.0: 0.95, 4.0: 0.95, 16.0: 0.92}
+    train_losses = {0.25: 0.1, 1.0: 0.3, 4.0: 0.2, 16.0: 0.4}
     real = generalisation.train
 
-    def told(penalty, *rest):
-        fit = {0.25: 0.1, 1.0: 0.3, 4.0: 0.2, 16.0: 0.4}[penalty.weight]
-        return replace(real(penalty, *rest), train_loss=fit, valid_accuracy=valid[penalty.weight])
+    def planted(penalty, *rest):
+        loss, accuracy = train_losses[penalty.weight], valid_accuracies[penalty.weight]
+        return replace(real(penalty, *rest), train_loss=loss, valid_accuracy=accuracy)
 
-    monkeypatch.setattr(generalisation, "train", told)
-    found, _ = result("penalty/generalisation", "input", weight=1.0, sweep=4, epochs=1)
-    assert found["chosen_weight"] == 4.0
+    monkeypatch.setattr(generalisation, "train", planted)
+    metrics, _ = result("penalty/generalisation", "input", weight=1.0, sweep=4, epochs=1)
+    assert metrics["chosen_weight"] == 4.0
 
 
 def test_training_that_diverges_at_every_weight_fails():
@@ -200,15 +201,15 @@ def test_training_that_diverges_at_every_weight_fails():
         result("penalty/generalisation", "input", sweep=3, learning_rate=1e30)
 
 
-def test_training_stops_at_the_loss_target_or_says_that_it_was_not_reached():
-    found, _ = result("penalty/generalisation", loss_target=1.5, epochs=50)
-    assert 1.45 < found["train_loss"] <= 1.5
-    assert found["steps"] < 50 * 200 // 32
+def test_training_stops_at_the_loss_target_or_fails_where_it_is_not_reached():
+    metrics, _ = result("penalty/generalisation", loss_target=1.5, epochs=50)
+    assert 1.45 < metrics["train_loss"] <= 1.5
+    assert metrics["steps"] < 50 * 200 // 32
     with pytest.raises(RuntimeError, match=r"training loss is .* after 4 epochs, its target 0.01"):
         result("penalty/generalisation", loss_target=0.01)
 
 
-def test_train_rows_beyond_those_that_are_there_are_refused():
+def test_train_size_above_the_number_of_rows_is_an_error():
     with pytest.raises(ValueError, match=r"train_size = 5000: the data set has \d+ rows"):
         result("penalty/generalisation", train_size=5000)
 
@@ -216,38 +217,38 @@ def test_train_rows_beyond_those_that_are_there_are_refused():
 def test_valid_rows_are_no_training_rows():
     run = make_run("penalty/generalisation")
     task, valid = generalisation._split(problem(run, "digits"), 0, run.seed)
-    rows = {tuple(row.tolist()) for row in task.train.rows}
+    rows = {tuple(row.tolist()) for row in task.train.inputs}
     assert len(task.train) + len(valid) == len(run.data("digits")["train_images"])
-    assert not any(tuple(row.tolist()) in rows for row in valid.rows)
+    assert not any(tuple(row.tolist()) in rows for row in valid.inputs)
 
 
 def test_geometric_complexity_is_the_mean_square_of_the_jacobian():
     run = make_run("penalty/generalisation", width=9)
     task = problem(run, "digits")
-    model = new_model(run.options, task, run.generator, task.train.rows).double()
-    rows = task.train.rows[:70].double()
+    model = new_model(run.options, task, run.generator, task.train.inputs).double()
+    rows = task.train.inputs[:70].double()
     expected = torch.stack([torch.func.jacrev(model)(row).square().sum() for row in rows]).mean()
-    found = generalisation.geometric_complexity(model, Labelled(rows, task.train.targets[:70]))
-    assert found == pytest.approx(expected.item(), rel=1e-12)
+    complexity = generalisation.geometric_complexity(model, Labelled(rows, task.train.labels[:70]))
+    assert complexity == pytest.approx(expected.item(), rel=1e-12)
 
 
 def test_noise_lowers_accuracy_and_without_noise_both_are_equal():
-    found, _ = result("penalty/generalisation", epochs=20, noise=0.0)
-    assert found["noisy_accuracy"] == found["test_accuracy"] > 0.7
-    assert result("penalty/generalisation", epochs=20, noise=1.0)[0]["noisy_accuracy"] < found["test_accuracy"] - 0.1
+    quiet, _ = result("penalty/generalisation", epochs=20, noise=0.0)
+    assert quiet["noisy_accuracy"] == quiet["test_accuracy"] > 0.7
+    assert result("penalty/generalisation", epochs=20, noise=1.0)[0]["noisy_accuracy"] < quiet["test_accuracy"] - 0.1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("room", sorted(ON_DIGITS))
-def test_tasks_run_on_mnist(room):
+@pytest.mark.parametrize("name", sorted(ON_DIGITS))
+def test_tasks_run_on_mnist(name):
     try:
         locate(DATASETS["mnist"])
     except DatasetMissing:
         pytest.skip("MNIST is not on this machine (HARNESS_DATA)")
-    name = f"penalty/{room}-mnist"
+    task = f"penalty/{name}-mnist"
     options = {"samples": 4, "checkpoints": 2, "train_size": 500, "epochs": 1, "width": 16}
-    run = make_run(name, **{k: v for k, v in options.items() if k in TASKS[name].options})
-    module = {"inequality": inequality, "equivalence": equivalence, "generalisation": generalisation}[room]
-    found = module.on_mnist(NoPenalty(), run)
-    assert set(found) == set(TASKS[name].metrics)
-    assert found.get("violations", 0) == 0
+    run = make_run(task, **{k: v for k, v in options.items() if k in TASKS[task].options})
+    module = {"inequality": inequality, "equivalence": equivalence, "generalisation": generalisation}[name]
+    metrics = module.on_mnist(NoPenalty(), run)
+    assert set(metrics) == set(TASKS[task].metrics)
+    assert metrics.get("violations", 0) == 0
