@@ -178,6 +178,7 @@ class EfficientGlobalPointer(SharedPointer):
 class DenseEfficientGlobalPointer(EfficientGlobalPointer):
     """Efficient GlobalPointer trained on the scores of all cells, as published. Takes any form of the loss."""
 
+    # As above.
     def loss_of_parts(
         self, query: Tensor, key: Tensor, start: Tensor, end: Tensor, mask: Tensor, spans: Tensor
     ) -> Tensor:

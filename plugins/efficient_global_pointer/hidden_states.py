@@ -100,6 +100,7 @@ def least_flops(batch: int, types: int, length: int, width: int) -> int:
     return round(2 * projected + 3 * paired)
 
 
+# One parameter for each part of ``Inputs``, after device and dtype.
 def _inputs(
     device: torch.device, dtype: torch.dtype, hidden: Tensor, mask: Tensor, spans: Tensor, types: int
 ) -> Inputs:

@@ -51,6 +51,7 @@ _FORM = {
 }
 
 
+# One parameter for each field that differs between pointers.
 def _pointer(
     name: str, code: str, paper: Paper, text: str, form: dict[str, Option] | None = None, reference: str = ""
 ) -> Method:

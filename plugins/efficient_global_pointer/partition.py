@@ -46,6 +46,7 @@ BLOCKS, ROWS = 4, 64
 _BITS = 1 / math.log(2)
 
 
+# One parameter for each tensor of the formula.
 def span_loss(query: Tensor, key: Tensor, start_bias: Tensor, end_bias: Tensor, mask: Tensor, spans: Tensor) -> Tensor:
     """Mean over samples and types of the loss above, a scalar of the widest dtype among ``query`` to ``end_bias``.
 
