@@ -47,6 +47,9 @@ def _root(context: typer.Context, plugin: Plugins = None) -> None:
 def main() -> None:
     """Entry point of the ``harness`` command; ends the process with an ``ExitCode``."""
     show_log()
+    # Added anew each time: a process may call this more than once.
+    app.registered_commands.clear()
+    app.registered_groups.clear()
     try:
         call(load().manager, "harness_commands", app=app)
         app()

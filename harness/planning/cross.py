@@ -15,7 +15,7 @@ from harness.errors import DatasetMissing, UnknownName, UsageError
 from harness.files.suite import Cross, Suite, within
 from harness.registry import Registry
 from harness.registry.datasets import locate
-from harness.spec import Method, Option, Scalar, Task, file_digest
+from harness.spec import Method, Scalar, Task, file_digest
 
 Item = TypeVar("Item", bound=Scalar)
 
@@ -73,13 +73,17 @@ def _check_values(pairs: Sequence[tuple[Task, Method]], options: Mapping[str, tu
         for owner in declaring:
             place = f"{where}: option {name} of {owner.name}"
             for value in values:
-                _check_file(owner.options[name], owner.options[name].read(value, place), place)
+                checked = owner.options[name].read(value, place)
+                if owner.options[name].file and checked:
+                    _existing(checked, place)
 
 
-def _check_file(option: Option, value: Scalar, where: str) -> None:
-    """Raise UsageError unless the file that an option names exists."""
-    if option.file and value and not Path(str(value)).is_file():
+def _existing(value: Scalar, where: str) -> Path:
+    """The file that an option names. Raises UsageError where it does not exist."""
+    path = Path(str(value))
+    if not path.is_file():
         raise UsageError(f"{where} = {value!r}: there is no such file in the current folder, {Path.cwd()}")
+    return path
 
 
 def _check_shared_options(task: Task, method: Method, values: Mapping[str, object], where: str) -> None:
@@ -125,7 +129,7 @@ def _walk(
             own = tuple(name for name in method.options if name not in task.options)
             combinations = _combinations(block.options, task, method)
             code_of = _codes(method, task, combinations, registry)
-            settings = [(o, code_of(o), {**datasets, **_files(o, task, method)}) for o in combinations]
+            settings = [(o, code_of(o), {**datasets, **option_files(o, task, method)}) for o in combinations]
             for (options, code, data), device, dtype, seed in itertools.product(
                 settings, devices, _as_tuple(block.cross.dtype), _seeds(block.cross, seeds)
             ):
@@ -156,11 +160,11 @@ def _combinations(values: Mapping[str, tuple[Scalar, ...]], task: Task, method: 
     return [dict(zip(typed, values, strict=True)) for values in itertools.product(*typed.values())]
 
 
-def _files(options: Mapping[str, Scalar], task: Task, method: Method) -> dict[str, str]:
-    """Digests of the files that options name, as long as those of data sets."""
+def option_files(options: Mapping[str, Scalar], task: Task, method: Method) -> dict[str, str]:
+    """Digests of the files that options name, as long as those of data sets. Raises UsageError for a missing file."""
     declared = {**method.options, **task.options}
     return {
-        f"option {name}": file_digest(Path(str(value)))[:32]
+        f"option {name}": file_digest(_existing(value, f"option {name} of {task.name}"))[:32]
         for name, value in options.items()
         if declared[name].file and value
     }

@@ -8,17 +8,16 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from harness.cell import PROTOCOL, Cell, Record
 from harness.errors import HarnessError, UsageError
+from harness.planning.cross import option_files
 from harness.planning.setting import label
 from harness.registry import Registry, load_registry
 from harness.registry.datasets import locate
 from harness.running.engines import Settings
 from harness.running.engines.local import Pool, warm_up
-from harness.spec import file_digest
 
 
 @dataclass(frozen=True)
@@ -81,12 +80,9 @@ def check_cell(cell: Cell, registry: Registry) -> None:
 
 def _data_digest(name: str, cell: Cell, registry: Registry) -> str:
     """Digest on this node of an entry of ``Cell.data``: a data set, or the file that an option names."""
-    if not name.startswith("option "):
+    if name in registry.datasets:
         return locate(registry.datasets[name]).digest
-    path = Path(str(cell.options[name.removeprefix("option ")]))
-    if not path.is_file():
-        raise UsageError(f"{name} = {str(path)!r}: no such file in the current folder, {Path.cwd()}")
-    return file_digest(path)[:32]
+    return option_files(cell.options, registry.tasks[cell.task], registry.methods[cell.method])[name]
 
 
 class _Reporter:

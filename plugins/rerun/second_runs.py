@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.cell import Cell, Record
 from harness.errors import DatasetError, DatasetMissing, HarnessError, UsageError
+from harness.planning.cross import option_files
 from harness.planning.request import Request
 from harness.planning.setting import cell_of
 from harness.records import RecordsFile
@@ -18,7 +19,7 @@ from harness.registry.datasets import locate
 from harness.running.engines import Settings
 from harness.running.engines.devices import check_devices_exist
 from harness.running.runner import Finished, engine_settings, run_cells
-from harness.spec import Option, file_digest, read_options
+from harness.spec import read_options
 from harness_plugins.rerun.changes import code_and_data_changes, environment_changes, package_changes
 from harness_plugins.rerun.outcome import Outcome, compare, same_bits, tolerances
 
@@ -136,11 +137,11 @@ def _timed_metrics(record: Record, registry: Registry) -> set[str]:
 def _cell_today(record: Record, registry: Registry) -> Cell:
     """The record's cell with today's options, code and data. Raises HarnessError where it cannot run."""
     recorded = cell_of(record, registry)
-    declared = {**registry.methods[record.method].options, **registry.tasks[record.task].options}
-    options = read_options(f"{record.method} on {record.task}", declared, record.options)
+    method, task = registry.methods[record.method], registry.tasks[record.task]
+    options = read_options(f"{method.name} on {task.name}", {**method.options, **task.options}, record.options)
     check_devices_exist((record.device,))
     code = registry.code(record.method, record.task, options)
-    data = {**_dataset_digests(record, registry), **_file_digests(record, declared)}
+    data = {**_dataset_digests(record, registry), **option_files(options, task, method)}
     return replace(recorded, options=options, code=code, data=data)
 
 
@@ -151,17 +152,4 @@ def _dataset_digests(record: Record, registry: Registry) -> dict[str, str | None
             digests[name] = locate(registry.datasets[name]).digest
         except (DatasetMissing, DatasetError) as error:
             raise UsageError(f"{error} (the record's data set had the digest {record.data.get(name)})") from None
-    return digests
-
-
-def _file_digests(record: Record, declared: Mapping[str, Option]) -> dict[str, str]:
-    """Digests of the files that the record's options name, as the planner writes them into a cell."""
-    digests = {}
-    for name, value in record.options.items():
-        if declared[name].file and value:
-            path = Path(str(value))
-            if not path.is_file():
-                place = f"no such file in the current folder, {Path.cwd()}"
-                raise UsageError(f"option {name} of {record.task} = {value!r}: {place}")
-            digests[f"option {name}"] = file_digest(path)[:32]
     return digests
