@@ -294,3 +294,12 @@ def running(process: str) -> bool:
     """Whether a process exists and is no zombie."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", process], capture_output=True, text=True, check=False).stdout
     return bool(state.strip()) and not state.startswith("Z")
+
+
+def test_claims_warn_of_a_torn_last_record(harness_cli):
+    assert harness_cli.toy("toy", "--only", "seed=0").code == 0
+    path = harness_cli.folder / "results" / "records.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    ended = harness_cli("-p", TOY, "claims", "toy")
+    assert ended.code == 0
+    assert ended.err.count("the last line is torn") == 1

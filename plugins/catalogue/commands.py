@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -128,18 +128,18 @@ class _SuiteFile:
 
 def _plain(item: Any) -> dict[str, Any]:
     """Any noun as plain JSON types, under the names its class gives them."""
-    from pydantic import BaseModel
-
     from harness.registry import Plugin
     from harness.spec import Dataset
 
     if isinstance(item, _SuiteFile):
         return item.content()
-    if isinstance(item, BaseModel):
-        content = item.model_dump(mode="json", exclude_defaults=True)
-        return {"name": content.pop("id"), "fidelity": item.fidelity, **content}  # type: ignore[attr-defined]
+    if not is_dataclass(item):
+        # A claim. Importing pydantic to ask whether it is one takes longer than all the rest.
+        content: dict[str, Any] = item.model_dump(mode="json", exclude_defaults=True)
+        return {"name": content.pop("id"), "fidelity": item.fidelity, **content}
     if isinstance(item, Plugin):
         return _plugin(item)
+    assert not isinstance(item, type)
     content = asdict(item)
     if isinstance(item, Dataset):
         content["here"] = _place(item)

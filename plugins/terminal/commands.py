@@ -141,6 +141,10 @@ def claims(
     plugins = registry(context, plugin)
     request = Request(suite="", seeds=seeds, until_decided=until_decided, results=results)
     judged = judged_suites(plugins, names or [], request)
+    for warning in dict.fromkeys(w for result in judged for w in result.plan.warnings):
+        # Claim files that cannot be read have been reported.
+        if warning not in claims_of(plugins).problems:
+            _log.warning("%s", warning)
     if as_json:
         print_json([v | {"suite": r.plan.suite.name} for r in judged for v in verdict_documents(r)])
     else:

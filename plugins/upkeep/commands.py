@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,9 @@ from harness.cli.output import people, print_json
 from harness.errors import ExitCode
 from harness.numbers import plural
 from harness.planning.request import results_folder
-from harness_plugins.upkeep import folders
+
+if TYPE_CHECKING:
+    from harness_plugins.upkeep.folders import State
 
 records = typer.Typer(no_args_is_help=True, help="Check, repair and join results folders.")
 
@@ -21,6 +23,8 @@ records = typer.Typer(no_args_is_help=True, help="Check, repair and join results
 @records.command()
 def check(results: Results = None, as_json: Json = False) -> None:
     """Count the records and name each line that cannot be read. Exits with 1 if there is one."""
+    from harness_plugins.upkeep import folders
+
     folder = results_folder(results)
     state = folders.examine(folder)
     if as_json:
@@ -33,6 +37,8 @@ def check(results: Results = None, as_json: Json = False) -> None:
 @records.command()
 def repair(results: Results = None, as_json: Json = False) -> None:
     """Drop lines that cannot be read; a copy of the file stays beside it."""
+    from harness_plugins.upkeep import folders
+
     folder = results_folder(results)
     state, copy = folders.repair(folder)
     if as_json:
@@ -50,6 +56,8 @@ def merge(
     as_json: Json = False,
 ) -> None:
     """Copy records of other folders into the results folder. Records there stay as they are."""
+    from harness_plugins.upkeep import folders
+
     folder = results_folder(results)
     counts = folders.merge(folder, sources)
     if as_json:
@@ -59,7 +67,7 @@ def merge(
         people().print(f"{source}: {plural(came, 'record')} copied, {known} already here", soft_wrap=True)
 
 
-def _print_state(state: folders.State, folder: Path) -> None:
+def _print_state(state: State, folder: Path) -> None:
     from rich.markup import escape
 
     out = people()
