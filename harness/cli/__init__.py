@@ -10,7 +10,7 @@ import typer
 import typer.core
 
 from harness.cli.arguments import Plugins, load
-from harness.cli.output import errors, show_log
+from harness.cli.output import errors, log_shown
 from harness.errors import ArgumentError, ExitCode, HarnessError
 from harness.registry.isolation import call
 
@@ -46,13 +46,13 @@ def _root(context: typer.Context, plugin: Plugins = None) -> None:
 
 def main() -> None:
     """Entry point of the ``harness`` command; ends the process with an ``ExitCode``."""
-    show_log()
     # Added anew each time: a process may call this more than once.
     app.registered_commands.clear()
     app.registered_groups.clear()
     try:
-        call(load().manager, "harness_commands", app=app)
-        app()
+        with log_shown():
+            call(load().manager, "harness_commands", app=app)
+            app()
     except HarnessError as error:
         from rich.markup import escape
 

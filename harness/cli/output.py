@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -71,11 +72,18 @@ class LogHandler(logging.Handler):
         errors().print(prefix + escape(record.getMessage()), soft_wrap=True)
 
 
-def show_log() -> None:
-    """Send notes and warnings of the harness and its plugins to standard error."""
-    for name in ("harness", "harness_plugins"):
-        logger = logging.getLogger(name)
-        if not any(isinstance(handler, LogHandler) for handler in logger.handlers):
-            logger.addHandler(LogHandler())
-            logger.setLevel(logging.INFO)
-            logger.propagate = False
+@contextmanager
+def log_shown() -> Iterator[None]:
+    """Send notes and warnings of the harness and its plugins to standard error, as long as a command runs."""
+    handler, loggers = LogHandler(), [logging.getLogger(name) for name in ("harness", "harness_plugins")]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger, (level, logger.propagate) in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)

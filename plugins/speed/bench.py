@@ -69,7 +69,9 @@ def measure_all(bench: Bench, progress: Progress) -> tuple[list[Point], list[Mac
     """Measure the machines, and every size of every comparison on each of them."""
     points, machines = [], []
     for device, threads in bench.machines:
-        *_, rates = run_in_process(send_rates, (device, threads), bench.limits)
+        # The user's limit is for methods: one of a few seconds would end this on a busy machine.
+        patient = replace(bench.limits, seconds=max(bench.limits.seconds, PATIENCE))
+        *_, rates = run_in_process(send_rates, (device, threads), patient)
         machines.append(Machine(device, threads, rates))
         for comparison in bench.comparisons:
             for size in comparison.sizes:

@@ -150,7 +150,7 @@ def test_a_node_with_another_file_of_an_option_refuses_the_cell(tmp_path, monkey
     options = {"table": "scores.csv"}
     data = {"option table": "0" * 32}
     cell = Cell("s", "arithmetic", "leaderboard/table", options, "cpu", "float32", 0, code, data)
-    with pytest.raises(UsageError, match=r"option table = 'scores.csv': no such file in the current folder"):
+    with pytest.raises(UsageError, match="option table of leaderboard/table = 'scores.csv': there is no such"):
         node.check_cell(cell, registry)
     (tmp_path / "scores.csv").write_text("system,A\nx,1\ny,2\n")
     with pytest.raises(UsageError, match="has another file of the option table than the machine that plans"):

@@ -182,4 +182,4 @@ def test_a_file_that_an_option_names_is_part_of_the_cell(tmp_path, monkeypatch):
     table.unlink()
     (planned,) = plan([record], tmp_path, REGISTRY)
     assert planned.cell is None
-    assert "option table of leaderboard/table = 'scores.csv': no such file" in planned.cause
+    assert "option table of leaderboard/table = 'scores.csv': there is no such file" in planned.cause
