@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import Counter
@@ -14,7 +15,7 @@ from torch import Tensor
 import harness
 from harness.spec import Method, Workload
 from harness_plugins.efficient_global_pointer.heads import EfficientGlobalPointer
-from harness_plugins.speed import gate, timing
+from harness_plugins.speed import gate, repeats, timing
 from harness_plugins.speed.gate import Family
 from harness_plugins.speed.inputs import Inputs
 
@@ -181,6 +182,19 @@ def test_a_right_kernel_has_no_faults():
 def test_a_planted_fault_is_found(build, check, inputs):
     planted = faults(build)
     assert (check, inputs, True) in {(f.check, f.inputs, f.blocks) for f in planted}, planted
+
+
+def test_a_busy_machine_makes_no_skipped_work_of_slow_first_calls(monkeypatch):
+    def gain(*seconds: float) -> str | None:
+        calls = itertools.cycle(seconds)
+        monkeypatch.setattr(repeats, "_seconds", lambda *_: next(calls))
+        return repeats.skips_repeated_work(right, INPUTS)
+
+    disturbed = (9e-3, 1e-3) * 4 + (1e-3, 1e-3)
+    assert gain(*disturbed) is None
+    # The third comparison alone is undisturbed.
+    assert gain(*((9e-3, 1e-3) * 10 + (1e-3, 1e-3) * 5)) is None
+    assert "9 times as fast as a new one" in gain(9e-3, 1e-3)
 
 
 def test_a_fault_at_one_size_is_found_at_that_size_alone():
