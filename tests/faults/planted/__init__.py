@@ -67,6 +67,12 @@ def act(fault: str, run: harness.Run) -> dict[str, float]:
         case "killed-once":
             if first_time(f"killed-{run.seed}"):
                 os.kill(os.getpid(), signal.SIGKILL)
+        case "until-released":
+            # Ray gives its workers, and so this process, the id of the process of their node.
+            node = os.environ["RAY_RAYLET_PID"]
+            (here / f"node-{node}").touch()
+            while not (here / f"released-{node}").exists():
+                time.sleep(0.05)
         case "hang":
             time.sleep(600)
         case "hang-deaf":
