@@ -10,8 +10,12 @@ import json
 import os
 import sys
 
+# Imported before the forks, as each would take seconds for it.
+import scipy.stats  # noqa: F401
+import sklearn.linear_model  # noqa: F401
 import torch
 
+import harness.running.engines.preload  # noqa: F401
 from harness.cell import Cell
 from harness.files.suite import Cross, Suite, read_suite
 from harness.planning.cross import cells_of
