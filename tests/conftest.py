@@ -19,6 +19,10 @@ import pytest
 
 from harness.cli import main, output
 
+# One thread, as in a cell, read when torch is loaded: with more, two workers of pytest-xdist wait for each other's
+# threads, and tests that train take up to five times the processor time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 TOY = Path(__file__).parent / "toy"
 
 
