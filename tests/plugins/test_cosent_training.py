@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -39,8 +41,8 @@ def pairs(rows, seed, highest=1):
     return Pairs(first, second, np.array(labels))
 
 
-def corpus(highest=1):
-    return Corpus(pairs(320, 0, highest), pairs(80, 1, highest), pairs(100, 2, highest), highest)
+def corpus(highest=1, rows=320):
+    return Corpus(pairs(rows, 0, highest), pairs(rows // 4, 1, highest), pairs(100, 2, highest), highest)
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def make(tmp_path):
     """A run of a task whose data set is the small corpus above."""
     (tmp_path / "rows").write_text("")
 
-    def make_run(task="matching/lcqmc", seed=0, dtype="float32", **options):
+    def make_run(task="matching/lcqmc", seed=0, dtype="float32", rows=320, **options):
         complete = read_options(task, TASKS[task].options, {**SMALL, "leaks": "keep", **options})
         cell = Cell("tests", "any", task, complete, "cpu", dtype, seed, "code")
         highest = 5 if "stsb" in task else 1
@@ -57,7 +59,7 @@ def make(tmp_path):
             name=name,
             licence="none",
             files={"rows": ()},
-            load=lambda _: corpus(highest),
+            load=lambda _: corpus(highest, rows),
             places=(Place(folder=str(tmp_path)),),
         )
         return Run(cell, complete, {name: dataset})
@@ -162,7 +164,8 @@ def test_untrained_encoder_is_left_alone(make):
 
 
 def test_every_option_changes_the_training(make):
-    plain = make(epochs=1)
+    make = functools.partial(make, rows=64, epochs=1)
+    plain = make()
     train(plain)
     changes = [
         {"batch_size": 8},
@@ -180,11 +183,11 @@ def test_every_option_changes_the_training(make):
         {"vocabulary": 20},
         {"max_length": 4},
         {"encoder": "char-transformer"},
-        {"train_rows": 100},
+        {"train_rows": 40},
         {"negatives": "random"},
     ]
     for change in changes:
-        run = make(epochs=1, **change)
+        run = make(**change)
         train(run)
         assert run.curves["train_loss"] != plain.curves["train_loss"], change
     decayed = [make(weight_decay=0.1, optimizer=name) for name in ("adam", "adamw")]
