@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -244,16 +245,24 @@ def test_two_reruns_at_once_on_one_folder_share_the_cells(harness_cli, recorded)
     gate = harness_cli.folder / "closed"
     gate.touch()
     running = harness_cli.folder / "results" / "reruns" / "running"
-    processes = []
-    for number in (1, 2):
-        processes.append(harness_cli.start("-p", "again.py", "rerun", "--sample", "6", "--jobs", "1", "--json"))
-        wait_for(lambda n=number: len(list(running.glob("*.lock"))) == n, processes[-1])
-    gate.unlink()
-    for process in processes:
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err
-        assert json.loads(out)["counts"] == {"bit-equal": 6}
-        assert "by another process" in err
+    process = harness_cli.start("-p", "again.py", "rerun", "--sample", "6", "--jobs", "1", "--json")
+
+    def open_gate_when_both_run_a_cell() -> None:
+        try:
+            wait_for(lambda: len(list(running.glob("*.lock"))) == 2, process)
+        finally:
+            gate.unlink()
+
+    wait_for(lambda: list(running.glob("*.lock")), process)
+    with ThreadPoolExecutor(1) as threads:
+        opening = threads.submit(open_gate_when_both_run_a_cell)
+        here, document = rerun(harness_cli, "--sample", "6")
+    opening.result()
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, here.code) == (0, 0), (err, here.err)
+    for counts, notes in ((json.loads(out)["counts"], err), (document["counts"], here.err)):
+        assert counts == {"bit-equal": 6}
+        assert "by another process" in notes
     lines = (harness_cli.folder / "results" / "reruns" / "records.jsonl").read_text().splitlines()
     assert len(lines) == 6, "each cell ran once"
 
