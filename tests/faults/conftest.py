@@ -1,10 +1,11 @@
-"""Suites of planted faults, run by the real command line in processes of their own."""
+"""Suites of planted faults, run by the real command line."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,17 +38,21 @@ class Planted:
         path.write_text(text)
         return str(path)
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """``harness suite ...`` in a process of its own."""
-        return self.command_line.start(
-            "-p", PLANTED, "suite", *arguments, **{"PLANTED": str(self.folder), **environment}
-        )
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """``harness suite ...`` in a process of its own, with a fork server of its own."""
+        return self.command_line.start("-p", PLANTED, "suite", *arguments, PLANTED=str(self.folder))
 
-    def run(self, *arguments: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
-        """``harness suite ...`` until it ends."""
-        process = self.start(*arguments, **environment)
-        out, err = process.communicate(timeout=timeout)
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+    def run(self, *arguments: str) -> Any:
+        """``harness suite ...`` in this process: the cells run in others, from a fork server that all tests share."""
+        return self.command_line("-p", PLANTED, "suite", *arguments, PLANTED=str(self.folder))
+
+    @staticmethod
+    def wait_until(condition: Callable[[], object]) -> None:
+        """Wait until the condition holds. On a busy machine a process may take minutes to start."""
+        deadline = time.monotonic() + 300
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
     def records(self, results: str = "results") -> list[dict[str, Any]]:
         lines = (self.folder / results / "records.jsonl").read_bytes().split(b"\n")

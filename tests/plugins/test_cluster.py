@@ -104,7 +104,7 @@ def test_a_node_that_dies_costs_another_try_and_no_cell(suite, harness_cli, monk
     with cluster(harness_cli.temporary, nodes=2) as (ray_cluster, nodes):
         of_process = {str(node.all_processes["raylet"][0].process.pid): node for node in nodes}
         process = suite("--engine", "ray", "--address", ray_cluster.address, faults=("until-released",))
-        while not (of_running_cells := [path.name.removeprefix("node-") for path in folder.glob("node-*")]):
+        while not (of_running_cells := [path.name.removeprefix("waiting-") for path in folder.glob("waiting-*")]):
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
         ray_cluster.remove_node(of_process.pop(of_running_cells[0]), allow_graceful=False)

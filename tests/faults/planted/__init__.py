@@ -69,8 +69,8 @@ def act(fault: str, run: harness.Run) -> dict[str, float]:
                 os.kill(os.getpid(), signal.SIGKILL)
         case "until-released":
             # Ray gives its workers, and so this process, the id of the process of their node.
-            node = os.environ["RAY_RAYLET_PID"]
-            (here / f"node-{node}").touch()
+            node = os.environ.get("RAY_RAYLET_PID", "here")
+            (here / f"waiting-{node}").touch()
             while not (here / f"released-{node}").exists():
                 time.sleep(0.05)
         case "hang":
