@@ -63,9 +63,7 @@ def load_results(path: Path | str = "results") -> pandas.DataFrame:
     return frame
 
 
-def verdicts(
-    path: Path | str = "results", *names: str, plugins: Sequence[str] = (), seeds: int | None = None
-) -> list[Verdict]:
+def verdicts(path: Path | str = "results", *names: str, plugins: Sequence[str] = ()) -> list[Verdict]:
     """What a results folder's records make of the claims: the objects behind ``harness claims``.
 
     ``names`` are suites, files of suites, or claims (globs allowed); without any, every registered suite that has
@@ -76,7 +74,7 @@ def verdicts(
     from harness.planning.request import Request
     from harness.registry import load_registry
 
-    request = Request(suite="", seeds=seeds, results=_folder(path).folder)
+    request = Request(suite="", results=_folder(path).folder)
     return [verdict for result in judged_suites(load_registry(plugins), names, request) for verdict in result.verdicts]
 
 

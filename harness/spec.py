@@ -74,8 +74,12 @@ class Metric:
     help: str = ""
     #: Whether it tells of the machine at that moment, as seconds and bytes do: no two runs give the same.
     timed: bool = False
+    #: Whether it is the same under every seed, bit for bit: a claim on it is decided without an interval.
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
+        if self.timed and self.deterministic:
+            raise UsageError("Metric(timed=True, deterministic=True): what a clock tells differs from run to run")
         if self.better not in ("higher", "lower", None):
             raise UsageError(f"Metric(better={self.better!r}): 'higher', 'lower' or None is allowed")
 
@@ -164,10 +168,15 @@ class Task:
     options: Mapping[str, Any] = field(default_factory=dict)
     #: Names of the data sets it reads.
     datasets: tuple[str, ...] = ()
+    #: Whether the items that are scored are the same under every seed ("fixed") or drawn by it ("redrawn"): it says
+    #: what the interval of a claim covers. None where nothing is scored on items.
+    test_set: Literal["fixed", "redrawn"] | None = None
     help: str = ""
 
     def __post_init__(self) -> None:
         _check_name("task", self.name)
+        if self.test_set not in ("fixed", "redrawn", None):
+            raise UsageError(f"task {self.name}: test_set = {self.test_set!r}: 'fixed', 'redrawn' or None is allowed")
         _check_name("role", self.role)
         if not self.metrics or not all(isinstance(m, Metric) for m in self.metrics.values()):
             raise UsageError(f"task {self.name}: metrics must name at least one Metric, not {self.metrics!r}")

@@ -87,6 +87,12 @@ class CommandLine:
         return [json.loads(line) for line in (self.folder / "results" / "records.jsonl").read_text().splitlines()]
 
 
+@pytest.fixture(scope="session")
+def command_line() -> type[CommandLine]:
+    """For fixtures that outlive one test."""
+    return CommandLine
+
+
 @pytest.fixture
 def harness_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
     for name in ("HARNESS_DATA", "HARNESS_RESULTS"):

@@ -146,6 +146,8 @@ GOOD = """
 id = "good/no-violations"
 says = "nothing is violated"
 source = { article = "tests" }
+origin = "article"
+fidelity = "identity"
 test = { kind = "holds", metric = "violations", task = "toy/total", method = "plain" }
 """
 TWO_FILES = """

@@ -24,7 +24,7 @@ def test_sequential_parallel_and_resumed_runs_give_the_same_bits(harness_cli):
         assert document["cells"]["run"] == 0
         outcomes.append({r["id"]: (r["metrics"], r["curves"]) for r in document["records"]})
     assert outcomes[0] == outcomes[1] == outcomes[2]
-    assert len(outcomes[0]) == 16
+    assert len(outcomes[0]) == 20
 
 
 def test_key_depends_on_everything_that_changes_a_result_and_on_nothing_else():

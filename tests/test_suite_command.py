@@ -27,7 +27,7 @@ def test_suite_runs_judges_and_records(harness_cli):
     assert result.code == 0, result.err
     document = result.document
     assert document["cells"] == {
-        "planned": 16, "run": 16, "done": 16, "failed": 0, "timeout": 0, "crashed": 0, "skipped": 0,
+        "planned": 20, "run": 20, "done": 20, "failed": 0, "timeout": 0, "crashed": 0, "skipped": 0,
     }  # fmt: skip
     verdicts = {v["claim"]: v["verdict"] for v in document["verdicts"]}
     assert verdicts == {
@@ -35,7 +35,7 @@ def test_suite_runs_judges_and_records(harness_cli):
         "toy/plain-is-higher": "contradicted",
         "toy/no-violations": "reproduced",
     }
-    assert len(harness_cli.records) == 16
+    assert len(harness_cli.records) == 20
     record = harness_cli.records[0]
     assert record["status"] == "done"
     assert record["cause"] is None
@@ -48,7 +48,7 @@ def test_suite_runs_judges_and_records(harness_cli):
 def test_second_run_runs_nothing_and_fresh_runs_everything(harness_cli):
     harness_cli.toy("toy", "--only", "seed=0")
     assert harness_cli.toy("toy", "--only", "seed=0", "--json").document["cells"]["run"] == 0
-    assert harness_cli.toy("toy", "--json").document["cells"]["run"] == 12
+    assert harness_cli.toy("toy", "--json").document["cells"]["run"] == 16
     assert harness_cli.toy("toy", "--only", "seed=0", "--fresh", "--json").document["cells"]["run"] == 4
     first, again = harness_cli.records[:4], harness_cli.records[-4:]
     assert {r["id"]: r["metrics"] for r in first} == {r["id"]: r["metrics"] for r in again}
@@ -125,7 +125,7 @@ def test_only_selects_cells_and_the_whole_suite_is_judged(harness_cli):
 def test_until_decided_adds_seeds_only_for_undecided_claims(harness_cli):
     result = harness_cli.toy("toy", "--until-decided", "--json")
     assert {r["seed"] for r in harness_cli.records} == set(range(5)), "both claims are decided at the first look"
-    assert result.document["verdicts"][0]["alpha"] == pytest.approx(0.05 / 3)
+    assert result.document["verdicts"][0]["alpha"] == pytest.approx(0.035)
     open_claim = """
 [[claim]]
 id = "more/undecided"
@@ -142,7 +142,7 @@ test = { kind = "reaches", metric = "noise", task = "toy/total", method = "plain
     suite = harness_cli.write(
         "open.toml",
         'title = "Open"\nclaims = ["more/*"]\n'
-        '[[cross]]\ntask = "toy/total"\nmethods = ["plain", "lifted"]\nseeds = 3\n',
+        '[[cross]]\ntask = "toy/total"\nmethods = ["plain", "lifted"]\nseeds = 5\n',
     )
     result = harness_cli.toy(suite, "-p", plugin, "--until-decided", "--results", "open", "--json")
     assert result.code == 0, result.err
@@ -152,7 +152,7 @@ test = { kind = "reaches", metric = "noise", task = "toy/total", method = "plain
     assert seeds["plain"] > seeds["lifted"] == set(range(5))
 
 
-def test_looks_use_seeds_in_their_order_and_later_commands_note_additional_seeds(harness_cli):
+def test_looks_use_seeds_in_their_order_and_every_command_shows_the_first_that_decides(harness_cli):
     harness_cli.write(
         "mean.toml",
         """
@@ -170,28 +170,27 @@ test = { kind = "reaches", metric = "noise", task = "toy/total", method = "plain
     )
     suite = harness_cli.write(
         "noise.toml",
-        'title = "N"\nclaims = ["mean/*"]\n[[cross]]\ntask = "toy/total"\nmethods = ["plain"]\nseeds = 3\n',
+        'title = "N"\nclaims = ["mean/*"]\n[[cross]]\ntask = "toy/total"\nmethods = ["plain"]\nseeds = 5\n',
     )
     harness_cli.toy(suite, "-p", plugin, "--seeds", "10", "--only", "seed=9")
     harness_cli.toy(suite, "-p", plugin, "--seeds", "10", "--jobs", "1")
     noise = {r["seed"]: r["metrics"]["noise"] for r in harness_cli.records}
     toy = str(Path(__file__).parent / "toy")
-    look = harness_cli("-p", toy, "-p", plugin, "claims", suite, "--until-decided", "--json")
-    assert look.document[0]["estimate"] == pytest.approx(sum(noise[seed] for seed in range(5)) / 5)
-    assert "note" not in look.err
-    later = harness_cli("-p", toy, "-p", plugin, "claims", suite, "--json")
-    assert later.document[0]["estimate"] == pytest.approx(sum(noise.values()) / 10)
-    assert "records of more seeds than it asks for" in later.err
+    assert set(noise) == set(range(10))
+    judged = harness_cli("-p", toy, "-p", plugin, "claims", suite, "--json").document
+    assert judged[0]["n"] == 5
+    assert judged[0]["estimate"] == pytest.approx(sum(noise[seed] for seed in range(5)) / 5)
+    assert harness_cli.toy(suite, "-p", plugin, "--json").document["verdicts"][0]["sentence"] == judged[0]["sentence"]
 
 
 def test_plan_prints_the_cells_and_runs_none(harness_cli):
     before = harness_cli.toy("toy", "--plan", "--json").document
-    assert before["to_run"] == len(before["cells"]) == 16
+    assert before["to_run"] == len(before["cells"]) == 20
     assert before["estimated_seconds"] is None
     assert not (harness_cli.folder / "results").exists()
     harness_cli.toy("toy", "--only", "seed=0")
     after = harness_cli.toy("toy", "--plan", "--json").document
-    assert after["to_run"] == 12
+    assert after["to_run"] == 16
     assert after["estimated_seconds"] > 0
     assert {c["state"] for c in after["cells"]} == {"done", "run"}
 
@@ -254,10 +253,14 @@ def test_claims_gives_the_verdicts_of_the_suite_from_the_records(harness_cli):
 
 def test_claims_uses_the_seeds_that_have_records(harness_cli):
     harness_cli.toy("toy", "--seeds", "3")
-    assert {v["verdict"] for v in claims(harness_cli).document} == {"not-run"}
-    assert {v["n"] for v in claims(harness_cli, "--seeds", "3").document} == {3}
+    by_claim = {v["claim"]: v for v in claims(harness_cli).document}
+    assert {v["n"] for v in by_claim.values()} == {3}
+    assert by_claim["toy/lifted-is-higher"]["verdict"] == "inconclusive"
+    assert by_claim["toy/lifted-is-higher"]["cause"] == "3 seeds, and the first look is at 5"
     harness_cli.toy("toy", "--seeds", "6")
-    assert {v["n"] for v in claims(harness_cli).document} == {6}
+    by_claim = {v["claim"]: v for v in claims(harness_cli).document}
+    assert (by_claim["toy/lifted-is-higher"]["n"], by_claim["toy/lifted-is-higher"]["verdict"]) == (5, "reproduced")
+    assert by_claim["toy/no-violations"]["n"] == 6
 
 
 def test_records_of_other_code_are_judged_with_a_note_but_not_resumed(harness_cli):
@@ -273,8 +276,8 @@ def test_records_of_other_code_are_judged_with_a_note_but_not_resumed(harness_cl
     path.write_text("".join(json.dumps(record) + "\n" for record in of_other_code))
     judged = claims(harness_cli)
     assert {v["verdict"] for v in judged.document} == {"reproduced", "contradicted"}
-    assert "16 records of toy come from other code" in judged.err
-    assert harness_cli.toy("toy", "--plan", "--json").document["to_run"] == 16
+    assert "20 records of toy come from other code" in judged.err
+    assert harness_cli.toy("toy", "--plan", "--json").document["to_run"] == 20
 
 
 def test_running_cell_ends_with_its_killed_parent(harness_cli):

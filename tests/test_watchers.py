@@ -28,8 +28,8 @@ def test_watcher_that_raises_costs_one_warning_and_no_result(harness_cli):
     result = harness_cli.toy("toy", "-p", plugin)
     assert result.code == 0
     assert result.err.count("failed in harness_cell_finished: RuntimeError: cannot watch") == 1
-    assert "16 cells will run" in result.out
-    assert len(harness_cli.records) == 16
+    assert "20 cells will run" in result.out
+    assert len(harness_cli.records) == 20
 
 
 def test_plugin_whose_watchers_cannot_be_made_costs_a_warning(harness_cli):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,14 +42,18 @@ class Source(_Frozen):
 
 class _Test(_Frozen):
     metric: str
-    """The task's metric that decides."""
-    task: str
+    """The task's metric that decides. Where the task declares it deterministic there is no interval, and every
+    setting must hold; on any other metric the verdict is over seeds."""
+    task: str | Annotated[list[str], Field(min_length=2)]
+    """The task, or several whose average is judged, seed by seed."""
     where: Where = {}
     """Restricts the cells: options, or ``device``, ``dtype``. What is not named is averaged over, seed by seed.
     A key does not restrict a method that has no such option."""
-    seeds: Literal[1] | None = None
-    """1 says that the result does not depend on chance: one seed decides, every setting must hold, and there is no
-    interval."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The task, or each of several."""
+        return (self.task,) if isinstance(self.task, str) else tuple(self.task)
 
 
 class _Contrast(_Test):
@@ -111,6 +116,9 @@ class Reaches(_Contrast):
     than: None = None
     value: Finite
     tol: Positive
+    value_runs: Literal["exact"] | Annotated[int, Field(ge=1, strict=True)] = 1
+    """Of how many runs the printed value is the mean: it is a draw of chance itself, and so the interval is wider.
+    "exact" for a number without chance: a constant, a closed form, a count of parameters."""
 
 
 class Ratio(_Contrast):
@@ -145,20 +153,49 @@ class Holds(_Test):
 Test = Annotated[Greater | Equal | Reaches | Ratio | Holds, Field(discriminator="kind")]
 
 
-class Claim(_Frozen):
-    """One published statement and its test."""
+Id = Annotated[str, Field(pattern=r"^[a-z0-9_]+/[a-z0-9][a-z0-9._-]*$")]
+Sentence = Annotated[str, Field(min_length=8)]
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9_]+/[a-z0-9][a-z0-9._-]*$")]
+
+class Check(_Frozen):
+    """What must hold before claims on a task can be judged there at all."""
+
+    id: Id
     """``plugin/short-name``."""
-    says: Annotated[str, Field(min_length=8)]
+    says: Sentence
+    """What must hold, in one sentence."""
+    kind: Literal["precondition", "control"] = "precondition"
+    """``precondition``: the experiment is one in which the claim could show. ``control``: an effect of known direction
+    is seen, or the same thing twice is not told apart."""
+    inherited: bool = False
+    """True: every claim with chance in it on the same task rests on it. False: those that name it."""
+    test: Test
+
+
+class Claim(_Frozen):
+    """One statement and its test."""
+
+    id: Id
+    """``plugin/short-name``."""
+    says: Sentence
     """What is claimed, in one sentence of our own."""
     source: Source
+    origin: Literal["article", "paper", "peer", "ours"] = "ours"
+    """Who said it: the article, the authors of the technique, somebody else's replication; or ``ours``, a question
+    that we ask ourselves, which is counted and corrected apart from what the sources claim."""
+    primary: bool = False
+    """True for the one or two claims that the article stands for: each is judged alone, the other claims of the
+    article are corrected for their number."""
     paper: dict[str, Scalar] = {}
     """The printed figures, as data. Empty where only a statement was published."""
     confirmed: bool = True
     """False where the figures could not be checked against the source."""
-    fidelity: Literal["exact", "proxy"] = "proxy"
-    """``exact``: the paper's data and model. ``proxy``: scaled down or replaced."""
+    fidelity: Literal["identity", "recomputed", "exact", "near", "proxy"] = "proxy"
+    """``identity``: algebra or arithmetic, no chance. ``recomputed``: the source's own printed numbers, computed again.
+    ``exact``: its data, model and protocol. ``near``: its data; another model or a shorter budget. ``proxy``: other
+    data."""
+    checks: list[Id] = []
+    """Checks that it rests on beside those it inherits."""
     note: str = ""
     """Why our figure and the printed one may not be comparable, or what to mind when reading the verdict."""
     test: Test | None = None
@@ -177,46 +214,73 @@ class Claim(_Frozen):
     def _testable(self) -> Claim:
         if (self.test is None) == (not self.untestable):
             raise ValueError("give either test, or untestable with the reason")
+        if self.primary and self.origin == "ours":
+            raise ValueError('primary = true is for what a source stands for; with origin = "ours" leave it out')
         return self
+
+    @property
+    def without_chance(self) -> bool:
+        """Whether it states what holds in every draw, or recomputes printed numbers."""
+        return self.fidelity in ("identity", "recomputed")
 
 
 class ClaimFile(_Frozen):
     """A file of claims."""
 
-    claim: list[Claim]
-
-
-def read_claims(path: Path) -> dict[str, Claim]:
-    """Read one file of claims, by id. Raises FileError naming the file, the key, what was found and is allowed."""
-    claims: dict[str, Claim] = {}
-    for claim in read_toml(path, ClaimFile).claim:
-        if claim.id in claims:
-            raise FileError(f"{path}: two claims have the id {claim.id!r}; give one of them another")
-        claims[claim.id] = claim
-    return claims
+    claim: list[Claim] = []
+    check: list[Check] = []
 
 
 @dataclass(frozen=True)
 class Claims:
-    """The claims of all plugins."""
+    """The claims and checks of a file, or of all plugins, by id."""
 
     by_id: Mapping[str, Claim]
+    checks: Mapping[str, Check]
     #: Why files could not be read, one sentence each; the claims of the other files are there all the same.
     problems: tuple[str, ...] = ()
+
+
+def read_claims(path: Path) -> Claims:
+    """Read one file of claims. Raises FileError naming the file, the key, what was found and is allowed."""
+    content = read_toml(path, ClaimFile)
+    for noun, items in (("claims", content.claim), ("checks", content.check)):
+        ids = Counter(item.id for item in items)
+        if twice := [name for name, count in ids.items() if count > 1]:
+            raise FileError(f"{path}: two {noun} have the id {twice[0]!r}; give one of them another")
+    return Claims({claim.id: claim for claim in content.claim}, {check.id: check for check in content.check})
 
 
 @lru_cache(maxsize=8)
 def claims_of(registry: Registry) -> Claims:
     """Read the claim files of every plugin."""
     by_id: Names[Claim] = Names("claim")
+    checks: Names[Check] = Names("check")
     problems = []
     for path in registry.claim_files:
         try:
-            claims = read_claims(path)
+            content = read_claims(path)
         except FileError as error:
             problems.append(str(error))
             continue
-        if taken := [i for i in claims if i in by_id]:
-            problems.append(f"{path}: claims that another plugin has too are left out: {', '.join(taken)}")
-        by_id.update({i: claim for i, claim in claims.items() if i not in by_id})
-    return Claims(by_id, tuple(problems))
+        for noun, taken in (("claims", by_id.keys() & content.by_id), ("checks", checks.keys() & content.checks)):
+            if taken:
+                problems.append(f"{path}: {noun} that another plugin has too are left out: {', '.join(sorted(taken))}")
+        by_id.update({name: claim for name, claim in content.by_id.items() if name not in by_id})
+        checks.update({name: check for name, check in content.checks.items() if name not in checks})
+    return Claims(by_id, checks, tuple(problems))
+
+
+def checks_of(claim: Claim, registry: Registry) -> tuple[str, ...]:
+    """Ids of the checks that a claim rests on: those it names, and those that its tasks hand on to it."""
+    if claim.test is None:
+        return ()
+    tasks, test = set(claim.test.tasks), claim.test
+    metrics = [registry.tasks[name].metrics.get(test.metric) for name in tasks if name in registry.tasks]
+    chance = not claim.without_chance and not all(metric and metric.deterministic for metric in metrics)
+    inherited = [
+        check.id
+        for check in claims_of(registry).checks.values()
+        if chance and check.inherited and tasks & set(check.test.tasks)
+    ]
+    return tuple(dict.fromkeys([*claim.checks, *inherited]))

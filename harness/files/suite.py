@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -12,12 +12,14 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.errors import FileError, UnknownName, UsageError
-from harness.files.claims import Claim, claims_of
+from harness.files.claims import Check, Claim, checks_of, claims_of
 from harness.files.toml import StrictScalar, read_toml
 from harness.registry import Registry
 
 Dtype = Literal["float64", "float32", "float16", "bfloat16"]
 Item = TypeVar("Item")
+#: At how many seeds claims are judged where a suite does not say: the verdict is that of the first look that decides.
+LOOKS = (5, 10, 20, 40)
 Count = Annotated[int, Field(ge=1, le=10_000, strict=True)]
 
 
@@ -46,6 +48,14 @@ class SuiteFile(BaseModel):
     """What is asked, in one line."""
     claims: list[str] = []
     """Claims that the suite's cells decide, by id; globs such as ``flatnce/*`` are allowed."""
+    answer: list[str] = []
+    """Those of them that its readers came for, by id: shown first."""
+    checks: list[str] = []
+    """Checks that each of its claims rests on, beside those of its own."""
+    looks: Annotated[list[Annotated[int, Field(ge=3, le=1000, strict=True)]], Field(min_length=1, max_length=10)] = [
+        *LOOKS
+    ]
+    """At how many seeds claims are judged, in growing order."""
     jobs: Count | None = None
     """At most so many worker processes for the CPU: 1 where cells measure time and must not run beside each other."""
     cross: Annotated[list[Cross], Field(min_length=1)]
@@ -60,6 +70,13 @@ class Suite:
     title: str
     cross: tuple[Cross, ...]
     claims: Mapping[str, Claim]
+    #: Ids of the claims that its readers came for.
+    answer: tuple[str, ...] = ()
+    #: What must hold before a claim can be judged, by id; and by the claim's id which of them it rests on.
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    rests_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: At how many seeds claims are judged.
+    looks: tuple[int, ...] = LOOKS
     #: Most worker processes for the CPU, where the suite has a limit.
     jobs: int | None = None
 
@@ -87,12 +104,42 @@ def read_suite(name_or_file: str, registry: Registry) -> Suite:
             error = UnknownName("claim", pattern, registered.by_id, where=f"{path}: claims")
             raise FileError(f"{error} (a plugin that is not installed is named with -p)")
         claims.update({i: registered.by_id[i] for i in matching})
-    for claim in claims.values():
-        if claim.test is not None:
-            within(f"claim {claim.id}: test.task", partial(registry.tasks.__getitem__, claim.test.task))
-            for name in claim.test.names:
-                within(f"claim {claim.id}: test.method", partial(registry.methods.__getitem__, name))
-    return Suite(path.stem, path, content.title, tuple(content.cross), claims, content.jobs)
+    if unknown := [name for name in content.answer if name not in claims]:
+        raise FileError(str(UnknownName("claim of the suite", unknown[0], claims, where=f"{path}: answer")))
+    if list(content.looks) != sorted(set(content.looks)):
+        raise FileError(f"{path}: looks = {content.looks}: numbers of seeds in growing order are needed")
+    own = [within(f"{path}: checks", partial(registered.checks.__getitem__, name)).id for name in content.checks]
+    rests_on = {claim.id: tuple(dict.fromkeys([*checks_of(claim, registry), *own])) for claim in claims.values()}
+    checks = {
+        name: within(f"claim {claim}: checks", partial(registered.checks.__getitem__, name))
+        for claim, names in rests_on.items()
+        for name in names
+    }
+    _check_names([*claims.values(), *checks.values()], registry)
+    return Suite(
+        name=path.stem,
+        path=path,
+        title=content.title,
+        cross=tuple(content.cross),
+        claims=claims,
+        answer=tuple(content.answer),
+        checks=checks,
+        rests_on=rests_on,
+        looks=tuple(content.looks),
+        jobs=content.jobs,
+    )
+
+
+def _check_names(items: Iterable[Claim | Check], registry: Registry) -> None:
+    """Raise FileError where a test names a task or a method that does not exist."""
+    for item in items:
+        if item.test is None:
+            continue
+        where = f"{type(item).__name__.lower()} {item.id}: test."
+        for name in item.test.tasks:
+            within(f"{where}task", partial(registry.tasks.__getitem__, name))
+        for name in item.test.names:
+            within(f"{where}method", partial(registry.methods.__getitem__, name))
 
 
 def within(where: str, look_up: Callable[[], Item]) -> Item:

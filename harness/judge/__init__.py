@@ -1,29 +1,30 @@
 """The statistics of the harness: records and claims in, verdicts and summaries out. It runs nothing."""
 
-from harness.judge.decide import holm_corrected, judge
+from harness.judge.decide import judge, judge_each, judge_settings
+from harness.judge.family import CHECKED, holm_corrected, informative
 from harness.judge.intervals import (
-    LOOK_ALPHA,
     MIN_SEEDS,
     Interval,
     Region,
     holm,
     p_values,
     position,
-    seeds_to_decide,
     t_interval,
 )
+from harness.judge.looks import ALPHA, Look, planned
 from harness.judge.pairing import needed_cells
 from harness.judge.recorded import judged_suites, warn_of_unregistered
-from harness.judge.result import ALPHA, SuiteResult, check_claims, judge_plan
+from harness.judge.result import SuiteResult, check_claims, judge_plan
 from harness.judge.summary import Estimate, Summary, summarise
-from harness.judge.verdicts import Verdict, Word, sentence
+from harness.judge.verdicts import Verdict, Word, needed, numbers_of, sentence, shown
 
 __all__ = [
     "ALPHA",
-    "LOOK_ALPHA",
+    "CHECKED",
     "MIN_SEEDS",
     "Estimate",
     "Interval",
+    "Look",
     "Region",
     "SuiteResult",
     "Summary",
@@ -32,14 +33,20 @@ __all__ = [
     "check_claims",
     "holm",
     "holm_corrected",
+    "informative",
     "judge",
+    "judge_each",
     "judge_plan",
+    "judge_settings",
     "judged_suites",
+    "needed",
     "needed_cells",
+    "numbers_of",
     "p_values",
+    "planned",
     "position",
-    "seeds_to_decide",
     "sentence",
+    "shown",
     "summarise",
     "t_interval",
     "warn_of_unregistered",

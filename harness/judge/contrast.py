@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean
 
 from harness.cell import Cell, Record
-from harness.files.claims import Claim, Ratio
-from harness.judge.pairing import AnyTest, Condition, Group, labels, members, pair, tested
+from harness.files.claims import Ratio
+from harness.judge.pairing import AnyTest, Condition, Group, Statement, labels, members, pair, tested
+from harness.spec import Scalar
 
 #: Sums and differences of larger numbers would not be finite.
 _LARGEST = 1e300
@@ -21,12 +22,26 @@ class Series:
 
     #: Which setting, by the options that vary ("batch_size=8"); "" where there is one, or an average.
     label: str
+    seeds: tuple[int, ...]
     values: tuple[float, ...]
-    #: Mean metric of the method and of what it is compared with (None for a printed number), or mean gaps.
-    a: float
-    b: float | None
+    #: By seed the metric of the method and of what it is compared with (a printed number has no part), or both gaps.
+    sides: tuple[tuple[float, ...], ...]
     #: The largest magnitude among the numbers that the values were computed from: it bounds their rounding.
     scale: float
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """The mean of each side."""
+        return tuple(mean(side) for side in zip(*self.sides, strict=True))
+
+    def first(self, count: int) -> Series:
+        """The same for its first so many seeds."""
+        return replace(self, seeds=self.seeds[:count], values=self.values[:count], sides=self.sides[:count])
+
+    def without(self, place: int) -> Series:
+        """The same without one of its seeds."""
+        rest = [i for i in range(len(self.values)) if i != place]
+        return replace(self, seeds=tuple(self.seeds[i] for i in rest), values=tuple(self.values[i] for i in rest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,37 +49,67 @@ class Contrast:
     """What a claim is judged by: one series, or one per setting where it must hold in each."""
 
     series: tuple[Series, ...] = ()
-    settings: int = 0
-    #: Why there are no numbers, in a sentence; "" where there are.
+    #: The settings by the options that vary, averaged over where there is one series.
+    settings: tuple[str, ...] = ()
+    #: Why there are no numbers, or none from some seed on, in a sentence; "" where there are all.
     cause: str = ""
 
 
-def contrast(claim: Claim, cells: Iterable[Cell], records: Mapping[str, Record], sign: int, device: str) -> Contrast:
+def contrast(
+    claim: Statement, cells: Iterable[Cell], records: Mapping[str, Record], sign: int, device: str, apart: bool = False
+) -> Contrast:
     """Per-seed values d_s = o (A_s - B_s) of a claim's comparison, with o = ``sign``, or why there are none.
+
+    The series end before the first seed of which a cell has no good result: seeds are looked at in their order, and
+    one that failed is not passed over.
 
     For a printed number B_s is that number; for `Ratio` d_s = o log(A_s / B_s); for a difference of
     differences d_s = o ((A_s - B_s) - (A'_s - B'_s)). Cells of one side that differ only in what the other
-    side lacks are averaged first. A claim that must hold in each setting, or that does not depend on chance,
-    gets one series per setting; any other claim one series, averaged over the settings seed by seed.
+    side lacks are averaged first. A claim that must hold in each setting, or settings that are judged ``apart``
+    because nothing depends on chance, get one series each; any other claim one series, averaged over the settings
+    seed by seed; of several tasks each has the same weight.
     """
     test = tested(claim)
-    groups, cause = pair(claim, cells, device)
-    cause = cause or lacking(groups, records, test.metric)
+    groups, cause = pair(claim, cells, device, apart)
     if cause:
         return Contrast(cause=cause)
-    rows_of: dict[Condition, list[tuple[float, ...]]] = {}
-    for condition, seeds in groups[0].items():
-        for seed in seeds:
-            of_sides = [group[condition][seed] for group in groups]
-            row = tuple(mean(records[c.id].metrics[test.metric] for c in cells) for cells in of_sides)
-            if cause := _unfit(test, row, [cells[0] for cells in of_sides]):
-                return Contrast(cause=cause)
-            rows_of.setdefault(condition, []).append(row)
-    named = zip(labels(rows_of), rows_of.values(), strict=True)
-    series = [_series(test, label, rows, sign) for label, rows in named]
-    if not (getattr(test, "each", False) or test.seeds == 1):
-        series = [_average(series)]
-    return Contrast(tuple(series), len(rows_of))
+    cause = lacking(groups, records, test.metric)
+    rows_of: dict[Condition, list[tuple[float, ...]]] = {condition: [] for condition in groups[0]}
+    seeds: list[int] = []
+    for seed in next(iter(groups[0].values())):
+        rows, problem = _rows(test, groups, seed, records)
+        cause = cause or problem
+        if problem:
+            break
+        seeds.append(seed)
+        for condition, row in rows.items():
+            rows_of[condition].append(row)
+    names = labels(rows_of)
+    if not seeds:
+        return Contrast((), tuple(names), cause)
+    series = [_series(test, name, tuple(seeds), rows, sign) for name, rows in zip(names, rows_of.values(), strict=True)]
+    if not (apart or getattr(test, "each", False)):
+        by_task: dict[Scalar | None, list[Series]] = {}
+        for condition, one in zip(rows_of, series, strict=True):
+            by_task.setdefault(dict(condition).get("task"), []).append(one)
+        series = [_average([_average(of_task) for of_task in by_task.values()])]
+    return Contrast(tuple(series), tuple(names), cause)
+
+
+def _rows(
+    test: AnyTest, groups: Sequence[Group], seed: int, records: Mapping[str, Record]
+) -> tuple[dict[Condition, tuple[float, ...]], str]:
+    """The numbers of the sides under one seed in each condition, or why they cannot be compared."""
+    rows: dict[Condition, tuple[float, ...]] = {}
+    for condition in groups[0]:
+        of_sides = [group[condition][seed] for group in groups]
+        if cause := lacking([{condition: {seed: cells}} for cells in of_sides], records, test.metric):
+            return {}, cause
+        row = tuple(mean(records[c.id].metrics[test.metric] for c in cells) for cells in of_sides)
+        if cause := _unfit(test, row, [cells[0] for cells in of_sides]):
+            return {}, cause
+        rows[condition] = row
+    return rows, ""
 
 
 def _unfit(test: AnyTest, row: Sequence[float], cells: Sequence[Cell]) -> str:
@@ -96,7 +141,7 @@ def lacking(groups: Iterable[Group], records: Mapping[str, Record], metric: str)
     return f"{len(bad)} of {len(cells)} cells have no good record; first: {first} {why}"
 
 
-def _series(test: AnyTest, label: str, rows: Sequence[tuple[float, ...]], sign: int) -> Series:
+def _series(test: AnyTest, label: str, seeds: tuple[int, ...], rows: Sequence[tuple[float, ...]], sign: int) -> Series:
     scale = max(abs(number) for row in rows for number in row)
     printed: float | None = getattr(test, "value", None)
     if printed is not None:
@@ -110,12 +155,14 @@ def _series(test: AnyTest, label: str, rows: Sequence[tuple[float, ...]], sign: 
         if len(rows[0]) == 4:
             rows = [(a - b, other_a - other_b) for a, b, other_a, other_b in rows]
         values = [sign * (a - b) for a, b in rows]
-    b = None if printed is not None else mean(row[1] for row in rows)
-    return Series(label, tuple(values), mean(row[0] for row in rows), b, scale)
+    return Series(label, seeds, tuple(values), tuple(rows), scale)
 
 
 def _average(series: Sequence[Series]) -> Series:
     """The mean over settings of each seed's values."""
     values = tuple(mean(of_seed) for of_seed in zip(*(s.values for s in series), strict=True))
-    b = [s.b for s in series if s.b is not None]
-    return Series("", values, mean(s.a for s in series), mean(b) if b else None, max(s.scale for s in series))
+    sides = tuple(
+        tuple(mean(of_side) for of_side in zip(*of_seed, strict=True))
+        for of_seed in zip(*(s.sides for s in series), strict=True)
+    )
+    return Series("", series[0].seeds, values, sides, max(s.scale for s in series))

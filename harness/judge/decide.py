@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from harness.cell import Cell, Record
-from harness.errors import UnknownName
-from harness.files.claims import Claim, Equal, Greater, Holds, Ratio, Reaches
-from harness.judge.contrast import Contrast, contrast, lacking
+from harness.errors import UnknownName, UsageError
+from harness.files.claims import Claim, Holds, Reaches
+from harness.files.suite import LOOKS
+from harness.judge.contrast import Contrast, Series, contrast, lacking
+from harness.judge.family import corrected_like, holm_corrected
 from harness.judge.intervals import (
     MIN_SEEDS,
     Interval,
     Position,
     Region,
-    holm,
+    has_two_bounds,
     p_values,
     point,
     position,
-    seeds_to_decide,
+    share_not_excluded,
     t_interval,
 )
-from harness.judge.pairing import AnyTest, device_kinds, members, pair, tested
-from harness.judge.verdicts import Scale, Verdict, Word
+from harness.judge.looks import ALPHA, Look, planned, seeds_that_would_do
+from harness.judge.outlier import far_from_the_others
+from harness.judge.pairing import Statement, device_kinds, members, pair, tested
+from harness.judge.scales import Scale, scale_of
+from harness.judge.verdicts import Verdict, Word
+from harness.numbers import plural
 from harness.spec import Metric, Task
 
 _WORDS: dict[Position, Word] = {"inside": "reproduced", "outside": "contradicted", "across": "inconclusive"}
+_COVERS = {"fixed": "seeds, on one fixed test set", "redrawn": "seeds and test sets", None: "seeds"}
 
 
 def judge(
@@ -34,160 +42,292 @@ def judge(
     cells: Iterable[Cell],
     records: Mapping[str, Record],
     tasks: Mapping[str, Task],
-    alpha: float = 0.05,
+    looks: Sequence[int] = LOOKS,
 ) -> tuple[Verdict, ...]:
     """A verdict for each claim that has a test and each device kind to judge it on, in the order of claims.
 
-    ``records`` are by cell id. Raises UsageError where a claim names a metric or an option that its task and
-    methods do not have; with no records at all this checks the claims against a plan.
+    ``records`` are by cell id; ``looks`` are the numbers of seeds at which a claim is judged: the verdict is that of
+    the first look that decides. Holm's correction is over each family of claims (`holm_corrected`), those that have
+    not run included. Raises UsageError where a claim names a metric or an option that its task and methods do not have;
+    with no records at all this checks the claims against a plan.
     """
-    cells = list(cells)
-    verdicts = []
-    for claim in claims.values():
-        if claim.test is None:
+    return holm_corrected(judge_each(claims, cells, records, tasks, looks), claims)
+
+
+def judge_each(
+    statements: Mapping[str, Statement],
+    cells: Iterable[Cell],
+    records: Mapping[str, Record],
+    tasks: Mapping[str, Task],
+    looks: Sequence[int] = LOOKS,
+) -> list[tuple[Verdict, ...]]:
+    """For each claim or check its verdict, as if it were the only one, at every look from the first that decides on.
+
+    The one before the first decision where there is none. The parts are those of `judge`.
+    """
+    cells, plan = list(cells), planned(looks)
+    judged: list[tuple[Verdict, ...]] = []
+    for statement in statements.values():
+        if statement.test is None:
             continue
-        metric = _metric(claim, cells, tasks)
-        for device in device_kinds(claim, cells):
-            verdict = _blank(claim, device, metric, alpha)
-            if isinstance(claim.test, Holds):
-                verdict = _count_violations(verdict, claim, cells, records)
+        metric, covers = _metric(statement, cells, tasks)
+        for device in device_kinds(statement, cells):
+            case = _Case(statement, device, metric, covers, plan)
+            if isinstance(statement.test, Holds):
+                judged.append((_count_violations(case, cells, records),))
             else:
-                verdict = _compare(verdict, contrast(claim, cells, records, metric.sign, device))
-            verdicts.append(verdict)
-    return holm_corrected(verdicts, claims)
+                sides = contrast(statement, cells, records, metric.sign, device, apart=case.deterministic)
+                judged.append(_compare(case, sides))
+    return judged
 
 
-def _metric(claim: Claim, cells: Iterable[Cell], tasks: Mapping[str, Task]) -> Metric:
-    test = tested(claim)
-    if test.task not in tasks:
-        if any(cell.task == test.task for cell in cells):
-            raise UnknownName("task", test.task, tasks, f"claim {claim.id}")
-        return Metric()
-    metrics = tasks[test.task].metrics
-    if test.metric not in metrics:
-        raise UnknownName(f"metric of {test.task}", test.metric, metrics, f"claim {claim.id}")
-    return metrics[test.metric]
+def judge_settings(
+    claim: Claim,
+    verdict: Verdict,
+    cells: Iterable[Cell],
+    records: Mapping[str, Record],
+    tasks: Mapping[str, Task],
+    looks: Sequence[int] = LOOKS,
+) -> list[Verdict]:
+    """For a claim that must hold in each of several settings the verdict of each setting, by the rule for the claim.
 
-
-def _blank(claim: Claim, device: str, metric: Metric, alpha: float) -> Verdict:
-    """A verdict before its numbers."""
-    test = tested(claim)
-    scale, region = _question(test)
-    return Verdict(
-        claim=claim.id,
-        device=device,
-        verdict="not-run",
-        region=region,
-        scale=scale,
-        better=metric.better,
-        holm_verdict="not-run",
-        deterministic=test.seeds == 1 or scale == "count",
-        alpha=alpha,
-    )
-
-
-def _question(test: AnyTest) -> tuple[Scale, Region]:
-    """On which scale a test is judged, and which values there are as claimed."""
-    match test:
-        case Greater():
-            printed: Scale = "value" if test.value is not None else "difference"
-            return printed if test.gap_than_where is None else "gap", (test.by, math.inf)
-        case Ratio():
-            return "log ratio", (math.log(test.by), math.inf)
-        case Equal():
-            return "difference", (-test.tol, test.tol)
-        case Reaches():
-            return "value", (-test.tol, test.tol)
-        case Holds():
-            return "count", (0.0, 0.0)
-
-
-def _compare(blank: Verdict, contrasted: Contrast) -> Verdict:
-    """Judge a comparison by its interval, or without chance by every single value; the weakest stands for all.
-
-    The weakest has the largest p-value of lying inside. As a p-value and its interval agree, all are inside
-    exactly if the weakest is. It was picked from several, though, so to contradict the claim it must lie outside
-    with an interval for so many comparisons (Bonferroni), which is the one shown unless all are inside.
+    They are at the look of the claim's ``verdict`` and corrected as it is, for the number of settings and by Holm; that
+    of the weakest setting is the claim's own. Empty for any other claim.
     """
-    if contrasted.cause:
-        return replace(blank, cause=contrasted.cause)
-    n = len(contrasted.series[0].values)
-    if blank.deterministic:
-        intervals = [(point(value, series.scale), series) for series in contrasted.series for value in series.values]
-    elif n < MIN_SEEDS:
-        return replace(blank, cause=f"{n} seed{'s' * (n != 1)}; a verdict needs at least {MIN_SEEDS}", n=n)
-    else:
-        intervals = [(t_interval(s.values, blank.alpha, s.scale), s) for s in contrasted.series]
-    interval, series = max(intervals, key=lambda pair: _weakness(pair[0], blank.region))
-    alpha = blank.alpha
-    if len(intervals) > 1 and not blank.deterministic and position(interval, blank.region) != "inside":
-        alpha /= len(intervals)
-        interval = t_interval(series.values, alpha, series.scale)
-    word = _WORDS[position(interval, blank.region)]
-    verdict = replace(
-        blank,
-        verdict=word,
-        estimate=interval.mean,
-        n=n,
-        settings=contrasted.settings,
+    if isinstance(claim.test, Holds) or verdict.estimate is None:
+        return []
+    cells, plan = list(cells), planned(looks)
+    metric, covers = _metric(claim, cells, tasks)
+    case = _Case(claim, verdict.device, metric, covers, plan)
+    sides = contrast(claim, cells, records, metric.sign, verdict.device, apart=case.deterministic)
+    if case.deterministic or len(sides.series) < 2:
+        return []
+    look = next((look for look in plan if look.seeds == verdict.n), None)
+    every = [series.first(verdict.n) for series in sides.series]
+    settings = [
+        _before_looks(case, sides, series, verdict.n) if look is None else _of_series(case, sides, series, look)
+        for series in every
+    ]
+    return corrected_like(verdict, settings)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What is asked of the records of one device kind."""
+
+    statement: Statement
+    device: str
+    metric: Metric
+    covers: str
+    looks: tuple[Look, ...]
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether every single value must be as claimed: no chance, or a statement on every draw."""
+        return self.metric.deterministic or getattr(self.statement, "without_chance", False)
+
+    @cached_property
+    def scale(self) -> Scale:
+        return scale_of(tested(self.statement), self.metric.sign)
+
+    @property
+    def region(self) -> Region:
+        return self.scale.region
+
+    @property
+    def runs(self) -> float:
+        """Of how many runs the printed number is the mean; infinite where there is none, or none of chance."""
+        test = tested(self.statement)
+        return test.value_runs if isinstance(test, Reaches) and test.value_runs != "exact" else math.inf
+
+    def verdict(self, word: Word, cause: str = "", n: int = 0) -> Verdict:
+        """A verdict before its numbers."""
+        return Verdict(
+            claim=self.statement.id,
+            device=self.device,
+            verdict=word,
+            alone=word,
+            cause=cause,
+            n=n,
+            region=self.scale.between(*self.region),
+            scale=self.scale.kind,
+            better=self.metric.better,
+            unit=self.metric.unit,
+            covers="" if self.deterministic else self.covers,
+            deterministic=self.deterministic,
+        )
+
+
+def _metric(statement: Statement, cells: Iterable[Cell], tasks: Mapping[str, Task]) -> tuple[Metric, str]:
+    """The metric that decides, and what an interval on its task covers."""
+    test, where = tested(statement), f"claim {statement.id}"
+    known = [tasks[name] for name in test.tasks if name in tasks]
+    if missing := [name for name in test.tasks if name not in tasks and any(c.task == name for c in cells)]:
+        raise UnknownName("task", missing[0], tasks, where)
+    for task in known:
+        if test.metric not in task.metrics:
+            raise UnknownName(f"metric of {task.name}", test.metric, task.metrics, where)
+    metrics = [task.metrics[test.metric] for task in known] or [Metric()]
+    if len({metric.better for metric in metrics}) > 1:
+        raise UsageError(f"{where}: {test.metric} is better higher on one of its tasks and not on another")
+    kinds = {task.test_set for task in known}
+    covers = _COVERS[kinds.pop()] if len(kinds) == 1 else "seeds"
+    return replace(metrics[0], deterministic=all(metric.deterministic for metric in metrics)), covers
+
+
+def _compare(case: _Case, sides: Contrast) -> tuple[Verdict, ...]:
+    not_run = case.verdict("not-run", sides.cause)
+    if case.deterministic:
+        return (not_run if sides.cause else _at_every_value(case, sides),)
+    n = len(sides.series[0].values) if sides.series else 0
+    made = [look for look in case.looks if look.seeds <= n]
+    verdicts = [_at_look(case, sides, look) for look in made]
+    first = next((i for i, verdict in enumerate(verdicts) if verdict.verdict != "inconclusive"), None)
+    if first is None:
+        # What was decided before a cell failed stands; what was not waits for that cell.
+        return (not_run if sides.cause else verdicts[-1] if verdicts else _too_few(case, sides, n),)
+    return tuple(verdict for verdict in verdicts[first:] if verdict.verdict == verdicts[first].verdict)
+
+
+def _at_every_value(case: _Case, sides: Contrast) -> Verdict:
+    """Nothing depends on chance: every single value must lie inside, and the worst for the claim is shown."""
+    every = [(point(value, series.scale), series) for series in sides.series for value in series.values]
+    low, high = case.region
+    worst, series = max(every, key=lambda pair: max(low - pair[0].mean, pair[0].mean - high))
+    word: Word = "reproduced" if all(position(p, case.region) == "inside" for p, _ in every) else "contradicted"
+    return _with_numbers(case, sides, series, worst, case.verdict(word, n=len(series.values)))
+
+
+def _too_few(case: _Case, sides: Contrast, n: int) -> Verdict:
+    """Fewer seeds than the first look needs decide nothing."""
+    if n < MIN_SEEDS:
+        return case.verdict("inconclusive", _before_first_look(case, n), n)
+    return _before_looks(case, sides, _weakest(case, sides.series, ALPHA), n)
+
+
+def _before_first_look(case: _Case, n: int) -> str:
+    return f"{plural(n, 'seed')}, and the first look is at {case.looks[0].seeds}"
+
+
+def _before_looks(case: _Case, sides: Contrast, series: Series, n: int) -> Verdict:
+    """The numbers of one series with too few seeds for a look."""
+    verdict = replace(case.verdict("inconclusive", _before_first_look(case, n), n), alpha=ALPHA)
+    return _with_numbers(case, sides, series, t_interval(series.values, ALPHA, series.scale, case.runs), verdict)
+
+
+def _at_look(case: _Case, sides: Contrast, look: Look) -> Verdict:
+    """Judge a comparison at one look; of several settings that must each hold the weakest stands for all.
+
+    The weakest has the largest p-value of lying inside, which tests them all (Berger 1982, Technometrics 24, 295-300).
+    As it was picked from several, it contradicts the claim only with a p-value for so many comparisons (Bonferroni).
+    P-values are multiplied by 0.05 over the level of the look, so that 0.05 is the border of all looks together.
+    """
+    series = _weakest(case, [series.first(look.seeds) for series in sides.series], look.level)
+    return _of_series(case, sides, series, look)
+
+
+def _of_series(case: _Case, sides: Contrast, series: Series, look: Look) -> Verdict:
+    """The verdict of one series, picked from all of them, at a look."""
+    count = len(sides.series)
+    interval = t_interval(series.values, look.level, series.scale, case.runs)
+    word, p_inside, p_outside = _word(case, interval, count, look.level)
+    verdict = case.verdict(word, n=look.seeds)
+    if not interval.sd:
+        share = share_not_excluded(interval.n)
+        cause = f"all {interval.n} seeds give the same, which leaves room for {_percent(share)} of seeds that do not"
+        return _with_numbers(case, sides, series, interval, replace(verdict, cause=cause, alpha=look.level))
+    alpha = look.level
+    comparisons = count * (2 if has_two_bounds(case.region) else 1)
+    if word != "reproduced" and comparisons > 1:
+        alpha /= comparisons
+        interval = t_interval(series.values, alpha, series.scale, case.runs)
+    p = {"reproduced": p_inside, "contradicted": p_outside}.get(word, min(p_inside, p_outside))
+    outlier = _outlier(case, series, count, look)
+    verdict = replace(verdict, alpha=alpha, p=min(1.0, p * ALPHA / look.level), outlier=outlier)
+    if word == "inconclusive":
+        later = [other for other in case.looks if other.seeds > look.seeds]
+        verdict = replace(verdict, would_take=seeds_that_would_do(interval, case.region, later, case.runs))
+    return _with_numbers(case, sides, series, interval, verdict)
+
+
+def _word(case: _Case, interval: Interval, comparisons: int, level: float) -> tuple[Word, float, float]:
+    """The word at a level, and the p-values of lying inside and outside."""
+    inside, outside = p_values(interval, case.region)
+    outside = min(1.0, outside * comparisons)
+    where: Position = "inside" if inside <= level else "outside" if outside <= level else "across"
+    return _WORDS[where], inside, outside
+
+
+def _weakest(case: _Case, every: Sequence[Series], alpha: float) -> Series:
+    """The series that speaks least for the claim."""
+
+    def weakness(series: Series) -> tuple[float, float]:
+        # By what speaks against the claim first: a setting without any spread, where both are 1, hides no other.
+        inside, outside = p_values(t_interval(series.values, alpha, series.scale, case.runs), case.region)
+        return -min(outside, 0.5), inside
+
+    return max(every, key=weakness)
+
+
+def _outlier(case: _Case, series: Series, comparisons: int, look: Look) -> str:
+    """One seed that is far from the others, and the word without it; "" where there is none."""
+    place = far_from_the_others(series.values)
+    if place is None:
+        return ""
+    rest = series.without(place)
+    interval = t_interval(rest.values, look.level, rest.scale, case.runs)
+    word, *_ = _word(case, interval, comparisons, look.level)
+    value = case.scale.shown(series.values[place])
+    return f"seed {series.seeds[place]} ({value:.3g}) is far from the others; without it: {word}"
+
+
+def _with_numbers(case: _Case, sides: Contrast, series: Series, interval: Interval, verdict: Verdict) -> Verdict:
+    """The verdict with what it rests on, in the claim's own unit and direction."""
+    low = high = None
+    if not case.deterministic:
+        low, high = case.scale.between(interval.low, interval.high)
+    means = series.means
+    one_series = len(sides.series) == 1
+    return replace(
+        verdict,
+        estimate=case.scale.shown(interval.mean),
+        low=low,
+        high=high,
+        settings=len(sides.settings),
+        averaged=sides.settings if one_series and len(sides.settings) > 1 else (),
         weakest=series.label,
-        values=series.values,
-        a=series.a,
-        b=series.b,
-        holm_verdict=word,
+        values=tuple(map(case.scale.shown, series.values)),
+        a=means[0],
+        b=means[1] if len(means) > 1 else None,
     )
-    if blank.deterministic:
-        return verdict
-    inside, outside = p_values(interval, blank.region)
-    # All settings inside: the largest p-value tests them all (Berger 1982, Technometrics 24, 295-300).
-    # Some setting outside: the smallest one was picked from so many, hence Bonferroni's factor.
-    outside = min(1.0, outside * len(intervals))
-    p = {"reproduced": inside, "contradicted": outside}.get(word, min(inside, outside))
-    needed = seeds_to_decide(interval, blank.region, alpha) if word == "inconclusive" else None
-    return replace(verdict, low=interval.low, high=interval.high, p=p, seeds_needed=needed)
 
 
-def _weakness(interval: Interval, region: Region) -> tuple[float, float, float]:
-    """Larger for what speaks less for the claim: by p-value, and among points by the distance to a bound."""
-    inside, outside = p_values(interval, region)
-    return inside, -outside, max(region[0] - interval.mean, interval.mean - region[1])
-
-
-def _count_violations(blank: Verdict, claim: Claim, cells: Iterable[Cell], records: Mapping[str, Record]) -> Verdict:
-    """Judge `Holds`: reproduced if the count is zero in every cell, contradicted by a single one."""
-    metric = tested(claim).metric
-    groups, cause = pair(claim, cells, blank.device)
+def _count_violations(case: _Case, cells: Iterable[Cell], records: Mapping[str, Record]) -> Verdict:
+    """Judge `Holds`: contradicted by a single violation; reproduced by none where chance has no part in it."""
+    metric = tested(case.statement).metric
+    groups, cause = pair(case.statement, cells, case.device)
     cause = cause or lacking(groups, records, metric)
     if cause:
-        return replace(blank, cause=cause)
+        return case.verdict("not-run", cause)
     every = members(groups)
     counts = [records[cell.id].metrics[metric] for cell in every]
     violations = [f"{cell} with {count:g}" for cell, count in zip(every, counts, strict=True) if count]
+    seeds = len({cell.seed for cell in every})
+    word: Word = "reproduced" if case.deterministic else "inconclusive"
     if violations:
-        cause = f"{len(violations)} of {len(every)} cells have violations; first: {violations[0]}"
-    word: Word = "contradicted" if violations else "reproduced"
+        word, cause = "contradicted", f"{len(violations)} of {len(every)} cells have violations; first: {violations[0]}"
+    elif not case.deterministic:
+        share = share_not_excluded(seeds)
+        cause = (
+            f"no violation in {plural(len(every), 'cell')}, which leaves room for {_percent(share)} of seeds with one"
+        )
     return replace(
-        blank,
-        verdict=word,
-        cause=cause,
+        case.verdict(word, cause, seeds),
         estimate=max(counts, key=abs),
-        n=len({cell.seed for cell in every}),
         settings=len({setting for group in groups for setting in group}),
         values=tuple(counts),
-        holm_verdict=word,
     )
 
 
-def holm_corrected(verdicts: Sequence[Verdict], claims: Mapping[str, Claim]) -> tuple[Verdict, ...]:
-    """Holm's correction within each article and device kind, over the verdicts that rest on a p-value."""
-    families: dict[tuple[str, str], list[int]] = {}
-    for index, verdict in enumerate(verdicts):
-        if verdict.p is not None:
-            families.setdefault((claims[verdict.claim].source.article, verdict.device), []).append(index)
-    corrected = list(verdicts)
-    for family in families.values():
-        for index, p_holm in zip(family, holm([verdicts[i].p or 0.0 for i in family]), strict=True):
-            verdict = verdicts[index]
-            word = verdict.verdict if p_holm <= verdict.alpha else "inconclusive"
-            corrected[index] = replace(verdict, p_holm=p_holm, holm_verdict=word)
-    return tuple(corrected)
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

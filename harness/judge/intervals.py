@@ -8,23 +8,16 @@ from __future__ import annotations
 
 import math
 import statistics
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
-
-from harness.planning.request import LOOKS
 
 #: The open interval of values that a claim speaks of, (0, inf) for "greater than 0".
 Region = tuple[float, float]
 Position = Literal["inside", "outside", "across"]
 
-#: A verdict on results of chance needs so many seeds: with 2 the quantile t(0.95, 1) = 6.3 decides nothing.
+#: An interval is shown from so many seeds on: with 2 the quantile t(0.95, 1) = 6.3 says nothing.
 MIN_SEEDS = 3
-#: The level of each planned look that keeps all of them together at 0.05: looking k times at level alpha errs in up
-#: to k alpha of the cases, so each look is held at alpha / k (Bonferroni over the looks, which needs no assumption on
-#: how the looks depend on each other).
-LOOK_ALPHA = 0.05 / len(LOOKS)
 
 # An average, a difference or a quotient of a few doubles is wrong by a few units in their last place.
 _ULPS = 8
@@ -41,20 +34,24 @@ class Interval:
     n: int
     #: Their standard deviation, with n - 1 in the denominator.
     sd: float
+    #: Standard error of the mean; of the difference to a printed mean, where that has an error of its own.
+    error: float = 0.0
     #: How far off the values may be because doubles are rounded.
     rounding: float = 0.0
 
 
-def t_interval(values: Sequence[float], alpha: float = 0.05, scale: float = 0.0) -> Interval:
-    """Student's interval mean +- t(1 - alpha, n - 1) s / sqrt(n): 90 % for the one-sided ``alpha`` of 0.05.
+def t_interval(values: Sequence[float], alpha: float = 0.05, scale: float = 0.0, runs: float = math.inf) -> Interval:
+    """Student's interval mean +- t(1 - alpha, n - 1) s sqrt(1 / n + 1 / runs); 90 % for a one-sided ``alpha`` of 0.05.
 
     (Student 1908, "The probable error of a mean", Biometrika 6, 1-25.) ``scale`` is the largest magnitude
-    among the numbers that the values were computed from. Where the values differ by no more than the rounding
-    of such numbers, s counts as 0 and the interval is a point: 0.51 - 0.50 and 0.11 - 0.10 are not equal as
-    doubles, and a verdict must not hang on that. Raises ValueError for fewer than two values.
+    among the numbers that the values were computed from. ``runs`` is of how many runs the number is the mean that
+    they are compared with, each as uncertain as one of ours; infinite for a number without chance. Where the values
+    differ by no more than the rounding of such numbers, s counts as 0 and the interval is a point: 0.51 - 0.50 and
+    0.11 - 0.10 are not equal as doubles, and a verdict must not hang on that. Raises ValueError for fewer than two
+    values.
 
     >>> t_interval([1.0, 2.0, 4.0])
-    Interval(mean=2.333..., low=-0.241..., high=4.908..., n=3, sd=1.527..., rounding=...)
+    Interval(mean=2.333..., low=-0.241..., high=4.908..., n=3, sd=1.527..., error=0.881..., rounding=...)
     >>> t_interval([0.51 - 0.50, 0.71 - 0.70, 0.11 - 0.10], scale=0.71).sd
     0.0
     """
@@ -67,7 +64,11 @@ def t_interval(values: Sequence[float], alpha: float = 0.05, scale: float = 0.0)
     rounding = rounding_of(*values, scale)
     if max(values) - min(values) <= rounding:
         sd = 0.0
-    return _around(mean, sd, n, alpha, rounding)
+    from scipy.special import stdtrit
+
+    error = sd * math.sqrt(1 / n + 1 / runs)
+    half = float(stdtrit(n - 1, 1 - alpha)) * error if sd else 0.0
+    return Interval(mean, mean - half, mean + half, n, sd, error, rounding)
 
 
 def point(value: float, scale: float = 0.0) -> Interval:
@@ -76,19 +77,12 @@ def point(value: float, scale: float = 0.0) -> Interval:
     >>> point(2.0).low
     2.0
     """
-    return Interval(value, value, value, 1, 0.0, rounding_of(value, scale))
+    return Interval(value, value, value, 1, 0.0, 0.0, rounding_of(value, scale))
 
 
 def rounding_of(*numbers: float) -> float:
     """A few units in the last place of the largest of ``numbers``."""
     return _ULPS * math.ulp(max(map(abs, numbers)))
-
-
-def _around(mean: float, sd: float, n: int, alpha: float, rounding: float) -> Interval:
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(n - 1, 1 - alpha)) * sd / math.sqrt(n) if sd else 0.0
-    return Interval(mean, mean - half, mean + half, n, sd, rounding)
 
 
 def position(interval: Interval, region: Region) -> Position:
@@ -120,43 +114,40 @@ def p_values(interval: Interval, region: Region) -> tuple[float, float]:
 
     Inside: the larger p-value of the two one-sided t-tests against the bounds, which is TOST where both are
     finite (Schuirmann 1987, J. Pharmacokinetics and Biopharmaceutics 15, 657-680). Outside: the smaller one
-    of the two opposite tests. Either is at most alpha just when the interval of the same alpha lies inside,
-    or outside. One of the two statements is true, so acting on the smaller p-value errs no more often than
-    one test does. (A region with two bounds that is much narrower than the interval is called missed in up to
-    twice alpha of the cases.)
+    of the two opposite tests, doubled where both bounds are finite, since it was picked from two. Values without any
+    spread give 1 for both: n equal draws are no proof that all draws are equal.
 
     >>> inside, outside = p_values(t_interval([1.0, 2.0, 4.0]), (0.0, math.inf))
     >>> round(inside, 3), round(outside, 3)
     (0.059, 0.941)
     """
     if not interval.sd:
-        is_inside = position(interval, region) == "inside"
-        return (0.0, 1.0) if is_inside else (1.0, 0.0)
+        return 1.0, 1.0
     from scipy.special import stdtr
 
-    error = interval.sd / math.sqrt(interval.n)
-    above_low = (interval.mean - region[0]) / error
-    below_high = (region[1] - interval.mean) / error
-    nearest = min(above_low, below_high)
+    nearest = distance(interval, region) / interval.error
     # The lower tail at -t, not one minus the lower tail at t: small p-values keep all their digits.
-    return float(stdtr(interval.n - 1, -nearest)), float(stdtr(interval.n - 1, nearest))
+    inside, outside = float(stdtr(interval.n - 1, -nearest)), float(stdtr(interval.n - 1, nearest))
+    return inside, min(1.0, outside * (2 if has_two_bounds(region) else 1))
 
 
-def seeds_to_decide(interval: Interval, region: Region, alpha: float = 0.05, most: int = 1000) -> int | None:
-    """The fewest seeds, from 3 to ``most``, that would decide if mean and sd stayed as they are, or None.
+def distance(interval: Interval, region: Region) -> float:
+    """From the mean to the nearest bound of the region, negative outside of it."""
+    return min(interval.mean - region[0], region[1] - interval.mean)
 
-    The interval's width falls with n, so that the answer is found by bisection.
 
-    >>> seeds_to_decide(t_interval([1.0, 2.0, 4.0]), (0.0, math.inf))
-    4
+def has_two_bounds(region: Region) -> bool:
+    """Whether both ends of a region are finite."""
+    return all(map(math.isfinite, region))
+
+
+def share_not_excluded(n: int) -> float:
+    """The share of other outcomes that n equal draws do not exclude with 95 % certainty: 1 - 0.05^(1 / n).
+
+    >>> round(share_not_excluded(3), 2), round(share_not_excluded(5), 2)
+    (0.63, 0.45)
     """
-
-    def decided(n: int) -> bool:
-        around = _around(interval.mean, interval.sd, n, alpha, interval.rounding)
-        return position(around, region) != "across"
-
-    n = bisect_left(range(most + 1), True, lo=MIN_SEEDS, key=decided)
-    return n if n <= most else None
+    return -math.expm1(math.log(0.05) / n)
 
 
 def holm(p: Sequence[float]) -> list[float]:

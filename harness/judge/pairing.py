@@ -8,11 +8,13 @@ from itertools import product
 
 from harness.cell import Cell
 from harness.errors import UnknownName
-from harness.files.claims import Claim, Equal, Greater, Holds, Ratio, Reaches, Where
+from harness.files.claims import Check, Claim, Equal, Greater, Holds, Ratio, Reaches, Where
 from harness.planning.setting import label, typed, varying
 from harness.spec import AXES, Scalar
 
 AnyTest = Greater | Equal | Reaches | Ratio | Holds
+#: What is judged.
+Statement = Claim | Check
 #: Values of the options (and dtype) that all sides of a comparison share.
 Condition = tuple[tuple[str, Scalar], ...]
 #: One side's cells by condition and seed: several where it has options that the other side lacks.
@@ -59,16 +61,16 @@ def sides(test: AnyTest) -> tuple[Side, ...]:
     return first, other, Side(test.method, gap, "gap_than_where"), Side(than, gap, "gap_than_where")
 
 
-def device_kinds(claim: Claim, cells: Iterable[Cell]) -> list[str]:
+def device_kinds(claim: Statement, cells: Iterable[Cell]) -> list[str]:
     """The device kinds to judge a claim on: those of its task's cells that it allows, or [""] for none."""
     test = tested(claim)
     cells = list(cells)
-    kinds = dict.fromkeys(c.device for c in cells if c.task == test.task) or dict.fromkeys(c.device for c in cells)
+    kinds = dict.fromkeys(c.device for c in cells if c.task in test.tasks) or dict.fromkeys(c.device for c in cells)
     limits = [_values(side.where["device"]) for side in sides(test) if "device" in side.where]
     return [kind for kind in kinds if all(typed(kind) in allowed for allowed in limits)] or [""]
 
 
-def needed_cells(claim: Claim, cells: Sequence[Cell]) -> set[str]:
+def needed_cells(claim: Statement, cells: Sequence[Cell]) -> set[str]:
     """Ids of the planned cells, on every device kind, whose results decide this claim.
 
     Raises UsageError where the claim restricts something that its methods and task do not have.
@@ -79,40 +81,46 @@ def needed_cells(claim: Claim, cells: Sequence[Cell]) -> set[str]:
     return {cell.id for cell in members(groups)}
 
 
-def pair(claim: Claim, cells: Iterable[Cell], device: str) -> tuple[list[Group], str]:
+def pair(claim: Statement, cells: Iterable[Cell], device: str, apart: bool = False) -> tuple[list[Group], str]:
     """The cells of each side by condition and seed, the same ones for every side; or none, and why.
 
     A condition holds the options that every side has, and dtype, but for those that two sides restrict to
     different values and those that each method has at one value of its own. Conditions that only one side has
-    are left out, and so are seeds that some condition lacks. A claim that must hold in each setting also separates
-    the options of a single side: each value of an option that the baseline lacks is compared with the same baseline.
+    are left out, and so are seeds that some condition lacks. Where settings are judged ``apart``, as for a claim that
+    must hold in each, the options of a single side are separated too: each value of an option that the baseline lacks
+    is compared with the same baseline. Of several tasks each is a condition of its own, and none may be missing.
     `Holds` compares nothing: its groups hold all that its methods have.
     """
     test = tested(claim)
     every = sides(test)
-    on_task = [cell for cell in cells if cell.task == test.task and cell.device == device]
+    on_task = [cell for cell in cells if cell.task in test.tasks and cell.device == device]
     if {side.method for side in every} <= {cell.method for cell in on_task}:
         _check_keys(claim, every, on_task)
     by_side = [[cell for cell in on_task if side.allows(cell)] for side in every]
     for side, own in zip(every, by_side, strict=True):
-        if not own:
-            return [], f"the suite has no cell for it: needs method {side} on task {test.task}"
+        if lacking := set(test.tasks) - {cell.task for cell in own}:
+            return [], f"the suite has no cell for it: needs method {side} on task {min(lacking)}"
     if isinstance(test, Holds):
-        return [_group(own, ("dtype", *own[0].options)) for own in by_side], ""
+        return [_group(own, ("task", "dtype", *own[0].options)) for own in by_side], ""
     names = _compared_options(every, by_side)
+    if len(test.tasks) > 1:
+        names = ["task", *names]
     groups = [_group(own, names) for own in by_side]
     shared = [condition for condition in groups[0] if all(condition in group for group in groups)]
     if not shared:
         return [], _nothing_shared(every, by_side, names)
     groups = [{condition: group[condition] for condition in shared} for group in groups]
-    if getattr(test, "each", False) or test.seeds == 1:
+    if lacking := set(test.tasks) - {cell.task for cell in members(groups)}:
+        return [], f"no setting of the task {min(lacking)} is shared by: {'; '.join(map(str, every))}"
+    if apart or getattr(test, "each", False):
         groups = _separate(groups, every)
     return _with_shared_seeds(groups)
 
 
 def _compared_options(every: Sequence[Side], by_side: Sequence[Sequence[Cell]]) -> list[str]:
     """The options (and dtype) that make up a condition."""
-    names = [n for n in ("dtype", *by_side[0][0].options) if all(own[0].value(n) is not None for own in by_side)]
+    options = dict.fromkeys(name for cell in by_side[0] for name in cell.options)
+    names = [n for n in ("dtype", *options) if all(any(c.value(n) is not None for c in own) for own in by_side)]
     return [n for n in names if not _restricted_differently(n, every) and not _own_defaults(n, by_side)]
 
 
@@ -140,7 +148,7 @@ def labels(conditions: Iterable[Condition]) -> list[str]:
     return [label(values, names) for values in options]
 
 
-def tested(claim: Claim) -> AnyTest:
+def tested(claim: Statement) -> AnyTest:
     """The claim's test. Only claims that have one are judged."""
     assert claim.test is not None, f"{claim.id} has no test"
     return claim.test
@@ -188,7 +196,7 @@ def _varying(group: Group, every: Sequence[Side]) -> list[str]:
     ]
 
 
-def _check_keys(claim: Claim, every: Sequence[Side], on_task: Sequence[Cell]) -> None:
+def _check_keys(claim: Statement, every: Sequence[Side], on_task: Sequence[Cell]) -> None:
     for side in every:
         methods = {other.method for other in every if other.table == side.table}
         known = {*AXES, *(name for cell in on_task if cell.method in methods for name in cell.options)}

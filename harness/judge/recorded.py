@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,23 +15,21 @@ from harness.judge.result import SuiteResult, judge_plan
 from harness.numbers import plural
 from harness.planning.plan import Plan, make_plan
 from harness.planning.request import Request
-from harness.planning.setting import address_of, cell_of, key_of
+from harness.planning.setting import address_of, cell_of
 from harness.records import Loaded, RecordsFile
 from harness.registry import Registry
 
 _log = logging.getLogger(__name__)
-_MORE_SEEDS = (
-    "%s has records of more seeds than it asks for, and all are judged as if that many had been planned; where "
-    "'suite --until-decided' added them, judge with --until-decided"
-)
 _OTHER_CODE = "%s of %s come from other code or data than are here now; 'harness suite %s' would run these cells again"
 
 
 def judged_suites(registry: Registry, names: Sequence[str], request: Request) -> list[SuiteResult]:
-    """Judge the suites that the names mean from their records, each restricted to the claims they mean.
+    """Judge the suites that the names mean from their records; the verdicts are those on the claims they mean.
+
+    A claim's verdict does not depend on which others are named: the whole suite is judged.
 
     Names are suites, suite files, or claims (globs allowed); without any, every registered suite that has
-    records. ``request`` says how many seeds, and where the records are.
+    records. ``request`` says where the records are.
     """
     for problem in claims_of(registry).problems:
         _log.warning("%s", problem)
@@ -49,9 +47,10 @@ def judged_suites(registry: Registry, names: Sequence[str], request: Request) ->
     if names and not patterns:
         return results
     for name in (n for n in registry.suites if n in recorded and n not in suites):
-        plan = _restricted(_recorded_plan(name, recorded[name], registry, request, loaded), patterns)
-        if plan.suite.claims or not patterns:
-            results.append(judge_plan(plan, plan.records))
+        plan = _recorded_plan(name, recorded[name], registry, request, loaded)
+        result = _restricted(judge_plan(plan, plan.records), patterns)
+        if result.plan.suite.claims or not patterns:
+            results.append(result)
     return results
 
 
@@ -63,12 +62,14 @@ def _check_patterns(patterns: Sequence[str], registry: Registry) -> None:
             raise UnknownName("suite or claim", pattern, [*registry.suites, *claims])
 
 
-def _restricted(plan: Plan, patterns: Sequence[str]) -> Plan:
-    """The plan with those of its claims that match a pattern; all of them where there is none."""
+def _restricted(result: SuiteResult, patterns: Sequence[str]) -> SuiteResult:
+    """The result with those of its claims that match a pattern; all of them where there is none."""
     if not patterns:
-        return plan
+        return result
+    plan = result.plan
     claims = {i: c for i, c in plan.suite.claims.items() if any(fnmatch.fnmatchcase(i, p) for p in patterns)}
-    return replace(plan, suite=replace(plan.suite, claims=claims))
+    plan = replace(plan, suite=replace(plan.suite, claims=claims))
+    return replace(result, plan=plan, verdicts=tuple(v for v in result.verdicts if v.claim in claims))
 
 
 def _recorded_plan(name: str, records: Sequence[Record], registry: Registry, request: Request, loaded: Loaded) -> Plan:
@@ -90,7 +91,7 @@ def _as_recorded(plan: Plan, own: Sequence[Record]) -> Plan:
     """The plan with the cells of the suite's own records, whatever code and data made them.
 
     Records may come from another machine, where data sets were that are not here, or from before a change of
-    the plugin; they are judged all the same, and a note says how many. More seeds than the suite asks for count.
+    the plugin; they are judged all the same, and a note says how many.
     """
     registry = plan.registry
     latest: dict[str, Record] = {}
@@ -98,20 +99,7 @@ def _as_recorded(plan: Plan, own: Sequence[Record]) -> Plan:
         if record.method in registry.methods and record.task in registry.tasks:
             latest[address_of(record)] = record
     scope = [cell if cell.id in plan.records else latest.pop(address_of(cell), cell) for cell in plan.scope]
-    more = _more_seeds(plan, latest, {address_of(item) for item in scope})
-    if more and not plan.request.until_decided:
-        _log.info(_MORE_SEEDS, plan.suite.name)
     if other := sum(isinstance(item, Record) for item in scope):
         _log.info(_OTHER_CODE, plural(other, "record"), plan.suite.name, plan.suite.name)
-    cells = tuple(cell_of(item, registry) if isinstance(item, Record) else item for item in (*scope, *more))
+    cells = tuple(cell_of(item, registry) if isinstance(item, Record) else item for item in scope)
     return replace(plan, scope=cells, cells=cells)
-
-
-def _more_seeds(plan: Plan, latest: Mapping[str, Record], addresses: Collection[str]) -> list[Record]:
-    """Records of further seeds of the plan's settings; none where the request says how many seeds count."""
-    if plan.request.seeds is not None:
-        return []
-    settings = {key_of(cell) for cell in plan.scope}
-    more = [record for address, record in latest.items() if address not in addresses and key_of(record) in settings]
-    # The looks of --until-decided take seeds in their order, whenever they ended.
-    return sorted(more, key=lambda record: record.seed)

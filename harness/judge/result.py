@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-from harness.cell import Record
+from harness.cell import Cell, Record
 from harness.errors import ExitCode
-from harness.judge.decide import holm_corrected, judge
-from harness.judge.intervals import LOOK_ALPHA
-from harness.judge.pairing import needed_cells
+from harness.judge.decide import judge_each
+from harness.judge.family import holm_corrected, informative
+from harness.judge.pairing import Statement, needed_cells
 from harness.judge.summary import Summary, summarise
 from harness.judge.verdicts import Verdict
-from harness.planning.plan import Plan, first_seeds
-from harness.planning.request import LOOKS
-
-#: One-sided error of a verdict; the interval shown covers 1 - 2 * ALPHA.
-ALPHA = 0.05
+from harness.planning.plan import Plan
+from harness.planning.setting import address_of, key_of
+from harness.records.seals import late_test
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +27,34 @@ class SuiteResult:
     records: Mapping[str, Record]
     summaries: tuple[Summary, ...]
     verdicts: tuple[Verdict, ...]
+    #: Of the checks that its claims rest on.
+    checks: tuple[Verdict, ...] = ()
+    #: What was judged: the plan's cells that have begun, and those of further seeds.
+    cells: tuple[Cell, ...] = ()
     interrupted: bool = False
     #: Wall time, and the cells that were run in it.
     seconds: float = 0.0
     ran: int = 0
+
+    @property
+    def scope(self) -> list[Cell]:
+        """The plan's cells, begun or not, and those of further seeds."""
+        return list({cell.id: cell for cell in (*self.plan.scope, *self.cells)}.values())
+
+    @property
+    def answers(self) -> list[Verdict]:
+        """On the claims that the suite's readers came for, in the order of its file."""
+        return [v for name in self.plan.suite.answer for v in self.verdicts if v.claim == name]
+
+    @property
+    def sourced(self) -> list[Verdict]:
+        """On what the sources claim: all that counts as reproduced or contradicted."""
+        return [v for v in self.verdicts if self.plan.suite.claims[v.claim].origin != "ours"]
+
+    @property
+    def questions(self) -> list[Verdict]:
+        """On questions of our own."""
+        return [v for v in self.verdicts if self.plan.suite.claims[v.claim].origin == "ours"]
 
     @property
     def failures(self) -> list[Record]:
@@ -48,41 +71,74 @@ class SuiteResult:
 
 
 def judge_plan(plan: Plan, records: Mapping[str, Record]) -> SuiteResult:
-    """Estimates and verdicts from the records, by cell id, of a plan's cells."""
-    own = {cell.id: records[cell.id] for cell in plan.scope if cell.id in records}
-    if plan.request.until_decided:
-        verdicts = _at_looks(plan, records)
-    else:
-        verdicts = judge(plan.suite.claims, plan.scope, own, plan.registry.tasks, ALPHA)
-    return SuiteResult(plan=plan, records=own, summaries=summarise(plan.scope, own), verdicts=verdicts)
+    """Estimates and verdicts from the records, by cell id, of a plan's cells and of further seeds of theirs."""
+    suite, tasks = plan.suite, plan.registry.tasks
+    cells = _begun([*plan.scope, *_further_seeds(plan, records)], records)
+    own = {cell.id: records[cell.id] for cell in cells if cell.id in records}
+    judged = judge_each(suite.claims, cells, own, tasks, suite.looks)
+    checks = tuple(looks[0] for looks in judge_each(suite.checks, cells, own, tasks, suite.looks))
+    verdicts = informative(holm_corrected(judged, suite.claims), checks, suite.rests_on)
+    verdicts = tuple(replace(v, changed=_changed(v, plan, cells, own)) for v in verdicts)
+    return SuiteResult(
+        plan=plan,
+        records=own,
+        summaries=summarise(cells, own),
+        verdicts=verdicts,
+        checks=checks,
+        cells=tuple(cells),
+    )
+
+
+def _changed(verdict: Verdict, plan: Plan, cells: Sequence[Cell], records: Mapping[str, Record]) -> str:
+    """What a reader must know where a claim's test came after records it rests on; "" otherwise."""
+    late = partial(late_test, plan.seals, plan.suite, verdict.claim)
+    # Pairing takes long; mostly no record of the suite is older than the seal.
+    if verdict.verdict == "not-run" or not late(records.values()):
+        return ""
+    return late(records[i] for i in needed_cells(plan.suite.claims[verdict.claim], cells) if i in records)
+
+
+def _further_seeds(plan: Plan, records: Mapping[str, Record]) -> list[Cell]:
+    """Cells of more seeds than were planned that have a record: whoever asks judges all seeds there are."""
+    templates = {key_of(cell): cell for cell in plan.scope}
+    planned = {address_of(cell) for cell in plan.scope}
+    further = [
+        cell
+        for record in records.values()
+        if not record.lost and (template := templates.get(key_of(record))) and address_of(record) not in planned
+        for cell in [replace(template, seed=record.seed)]
+        if cell.id == record.id
+    ]
+    return sorted(further, key=lambda cell: cell.seed)
+
+
+def _begun(cells: Sequence[Cell], records: Mapping[str, Record]) -> Sequence[Cell]:
+    """The cells but for those without a record in settings that have some: they were planned, and say nothing yet.
+
+    So a verdict depends on what is recorded, and not on how many seeds a command planned.
+    """
+    begun = {key_of(cell) for cell in cells if cell.id in records}
+    return [cell for cell in cells if cell.id in records or key_of(cell) not in begun]
 
 
 def check_claims(plan: Plan) -> Plan:
-    """The plan, if its claims ask for nothing that its cells do not have. Raises UsageError otherwise."""
-    judge(plan.suite.claims, plan.scope, {}, plan.registry.tasks)
+    """The plan, if its claims and checks need nothing that its cells do not have. Raises UsageError otherwise."""
+    judge_each({**plan.suite.claims, **plan.suite.checks}, plan.scope, {}, plan.registry.tasks)
     return plan
 
 
 def undecided_cells(result: SuiteResult) -> set[str]:
-    """Ids of the cells that inconclusive claims rest on, on the device where they are so."""
-    plan = result.plan
+    """Ids of the cells that undecided claims, and the undecided checks of claims, rest on, on the device concerned.
+
+    Without those of counts of violations: where chance has a part, no number of seeds shows that there are none.
+    """
+    suite, scope = result.plan.suite, result.plan.scope
+    statements: dict[str, Statement] = {**suite.claims, **suite.checks}
     return {
         cell.id
-        for verdict in result.verdicts
-        if verdict.verdict == "inconclusive"
-        for needed in [needed_cells(plan.suite.claims[verdict.claim], plan.scope)]
-        for cell in plan.scope
+        for verdict in (*result.verdicts, *result.checks)
+        if verdict.verdict == "inconclusive" and verdict.scale != "count"
+        for needed in [needed_cells(statements[verdict.claim], scope)]
+        for cell in scope
         if cell.id in needed and cell.device == verdict.device
     }
-
-
-def _at_looks(plan: Plan, records: Mapping[str, Record]) -> tuple[Verdict, ...]:
-    """Each claim's verdict at the planned look that decided it, or else at the last one that was made."""
-    claims, tasks = plan.suite.claims, plan.registry.tasks
-    verdicts: dict[tuple[str, str], Verdict] = {}
-    for look in LOOKS:
-        for verdict in judge(claims, first_seeds(plan.scope, look), records, tasks, LOOK_ALPHA):
-            before = verdicts.setdefault((verdict.claim, verdict.device), verdict)
-            if before.verdict == "inconclusive" and verdict.verdict != "not-run":
-                verdicts[verdict.claim, verdict.device] = verdict
-    return holm_corrected(list(verdicts.values()), claims)

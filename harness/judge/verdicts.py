@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from harness.files.claims import Claim, Equal, Holds, Reaches, Where
+from harness.files.claims import Holds, Reaches, Where
 from harness.judge.intervals import Region
-from harness.judge.pairing import AnyTest, Side, sides, tested
+from harness.judge.pairing import AnyTest, Side, Statement, sides, tested
+from harness.judge.scales import Kind
+from harness.numbers import plural
 
-Word = Literal["reproduced", "contradicted", "inconclusive", "not-run"]
-#: What the numbers of a verdict are: A - B; its difference between two settings; A minus a printed number;
-#: log(A / B); a count of violations.
-Scale = Literal["difference", "gap", "value", "log ratio", "count"]
+Word = Literal["reproduced", "contradicted", "inconclusive", "not-informative", "not-run"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What the records say about one claim on one device kind, and the numbers that say it.
 
-    Estimate, interval, region and values are on ``scale``, and positive is in the direction that is better.
+    Estimate, interval, region and values are in the claim's own unit and direction: of a comparison A - B where higher
+    is better and B - A where lower is, so that a positive number speaks for the claim; of a ratio how many times;
+    beside a printed number the metric itself. Every view shows these numbers and this word.
     """
 
-    #: The claim's id.
+    #: The id of the claim, or of the check.
     claim: str
     #: Device kind, "" where the plan has no cell that the claim could be judged on.
     device: str
+    #: After Holm's correction within the claim's family, and not-informative where a check does not hold.
     verdict: Word
+    #: What it would be if it were the only claim and rested on no check.
+    alone: Word
     #: A sentence on why there is no decision, or on the first violation of `Holds`; "" otherwise.
     cause: str = ""
     #: The mean over seeds; where nothing depends on chance, the value that is worst for the claim.
@@ -36,15 +39,21 @@ class Verdict:
     #: The interval at ``alpha`` one-sided; None where nothing depends on chance.
     low: float | None = None
     high: float | None = None
+    #: One-sided level of the interval; None where there is none.
+    alpha: float | None = None
     #: The open interval that the claim speaks of; (0, 0) for `Holds`: exactly none.
     region: Region
-    scale: Scale
-    #: Which direction of the metric is better.
+    scale: Kind
+    #: Which direction of the metric is better, and its unit.
     better: Literal["higher", "lower"] | None = None
-    #: Seeds; for `Holds` as many as its cells have.
+    unit: str = ""
+    #: What the interval covers, "seeds, on one fixed test set"; "" where there is none.
+    covers: str = ""
+    #: Seeds of the look that the numbers are from; for `Holds` as many as its cells have.
     n: int = 0
-    #: How many settings were averaged, or had to hold each.
+    #: How many settings were averaged, or had to hold each; and which, where they were averaged.
     settings: int = 0
+    averaged: tuple[str, ...] = ()
     #: For a claim that must hold in each setting: the one whose numbers these are; "" otherwise.
     weakest: str = ""
     #: Per-seed values behind estimate and interval; for `Holds` the count in every cell.
@@ -52,76 +61,117 @@ class Verdict:
     #: Mean metric of the method and of what it is compared with; on the scale "gap" both gaps.
     a: float | None = None
     b: float | None = None
-    #: One-sided p-value of the direction decided, or of the nearer one; None where nothing depends on chance.
+    #: One-sided p-value of the direction decided, or of the nearer one, for all looks together: 0.05 is its border.
+    #: None where nothing depends on chance, or with fewer seeds than the first look needs.
     p: float | None = None
-    #: The same after Holm's correction over the claims of one article on one device kind.
+    #: The same after Holm's correction, and over how many claims that was.
     p_holm: float | None = None
-    #: The verdict if decisions with ``p_holm`` above alpha are taken back.
-    holm_verdict: Word
-    #: About how many seeds would decide an inconclusive claim; None beyond 1000, or where it is decided.
-    seeds_needed: int | None = None
-    #: Whether nothing depends on chance, so that one seed decides.
+    family: int = 0
+    #: About how many seeds would decide with a probability of 80 %, in words; "" where it is decided.
+    would_take: str = ""
+    #: One seed far from the others, and the word without it; "" where there is none.
+    outlier: str = ""
+    #: Whether nothing depends on chance, so that every single value must be as claimed.
     deterministic: bool = False
-    alpha: float
+    #: "test changed after 40 records"; "" where the claim's test is as it was before the first of them.
+    changed: str = ""
+
+    @property
+    def level(self) -> str:
+        """What the interval covers of chance, "93 %"; "" where there is none."""
+        return "" if self.alpha is None else f"{100 * (1 - 2 * self.alpha):.3g} %"
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as plain JSON types; an infinite end of the region is null."""
-        region = [bound if math.isfinite(bound) else None for bound in self.region]
-        return {**asdict(self), "region": region, "values": list(self.values)}
+        """The fields as plain JSON types; an infinite number, as one end of most regions is, is null."""
+        fields = {name: _plain(value) for name, value in asdict(self).items()}
+        return {name: [*map(_plain, value)] if isinstance(value, tuple) else value for name, value in fields.items()}
 
 
-def sentence(verdict: Verdict, claim: Claim) -> str:
-    """Say what was found with its interval, what the claim needs, and how many seeds would decide it.
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    "reproduced: flatnce is better than infonce by 0.021 [0.012, 0.030] (needs > 0)"
+
+def sentence(verdict: Verdict, claim: Statement) -> str:
+    """The word, the number with its interval, what the claim needs, and what else must be known to read it.
+
+    "reproduced: flatnce - infonce = +0.021 [+0.012, +0.030] (93 %), claim needs > 0"
     """
-    if verdict.verdict == "not-run":
-        return f"not run: {verdict.cause}"
+    parts = [numbers_of(verdict, claim)]
+    if verdict.cause:
+        parts.insert(0 if verdict.verdict in ("not-run", "not-informative") else 1, verdict.cause)
+    if verdict.would_take:
+        parts.append(f"would take {verdict.would_take}" if verdict.would_take[0] in "am" else verdict.would_take)
+    parts += [verdict.outlier, verdict.changed]
+    return f"{verdict.verdict.replace('-', ' ')}: {'; '.join(part for part in parts if part)}"
+
+
+def numbers_of(verdict: Verdict, claim: Statement) -> str:
+    """The number with its interval and what the claim needs: "a - b = +0.021 [+0.012, +0.030], claim needs > 0"."""
     test = tested(claim)
+    if verdict.estimate is None:
+        return ""
     if isinstance(test, Holds):
-        return f"{verdict.verdict}: {verdict.cause or f'no violation in {_cells(len(verdict.values))}'}"
-    text = f"{verdict.verdict}: {_finding(verdict, test)}"
-    if verdict.weakest:
+        count = len(verdict.values)
+        return "" if verdict.cause else f"no violation in {plural(count, 'cell')}"
+    text = f"{_quantity(verdict, test)} = {shown(verdict, test)}, claim needs {needed(verdict)}"
+    if verdict.weakest and verdict.settings > 1:
         text += f", at the weakest of {verdict.settings} settings: {verdict.weakest}"
-    if verdict.deterministic:
-        text += "; nothing depends on chance"
-    if verdict.verdict == "inconclusive":
-        seeds = f"about {verdict.seeds_needed}" if verdict.seeds_needed else "more than 1000"
-        text += f"; would need {seeds} seeds"
-    return text
+    if verdict.averaged:
+        text += f", averaged over {', '.join(verdict.averaged)}"
+    return text + ("; nothing depends on chance" if verdict.deterministic else "")
 
 
-def _cells(count: int) -> str:
-    return "1 cell" if count == 1 else f"{count} cells"
+def needed(verdict: Verdict) -> str:
+    """What the claim needs, in the unit of the estimate: "> 0.5", "< 3", "> 2 times", "between -0.1 and +0.1"."""
+    if verdict.scale == "count":
+        return "no violation"
+    low, high = (
+        f"{bound:+.12g}" if verdict.scale in _SIGNED and bound else f"{bound:.12g}" for bound in verdict.region
+    )
+    if all(map(math.isfinite, verdict.region)):
+        return f"between {low} and {high}"
+    return (f"> {low}" if math.isfinite(verdict.region[0]) else f"< {high}") + _unit(verdict)
 
 
-def _finding(verdict: Verdict, test: AnyTest) -> str:
+def shown(verdict: Verdict, test: AnyTest | None = None) -> str:
+    """The estimate with its interval, to as many digits as the interval gives meaning to, and the level unless 90 %."""
     assert verdict.estimate is not None
-    numbers = [verdict.estimate]
-    if verdict.low is not None and verdict.high is not None:
-        numbers += [verdict.low, verdict.high]
-    this, other = _names(test)
-    least, most = verdict.region
-    value = getattr(test, "value", None)
-    if value is not None:
-        # Against a number it is the metric itself that a reader wants to see.
-        sign = -1 if verdict.better == "lower" else 1
-        numbers = [value + x for x in (numbers if sign > 0 else _negated(numbers))]
-        shown = _shown(numbers, resolution=test.tol if isinstance(test, Reaches) else 0.0)
-        if isinstance(test, Reaches):
-            needs = f"within {test.tol:g} of {value:.12g}"
-        else:
-            needs = f"{'more' if sign > 0 else 'less'} than {value + sign * least:.12g}"
-        return f"{this} has {test.metric} {shown} (needs {needs})"
-    if isinstance(test, Equal):
-        return f"{this} differs from {other} by {_shown(numbers)} (needs to be within {most:g})"
-    if verdict.scale == "log ratio":
-        times = _shown([math.exp(x) for x in numbers], " times")
-        return f"{this} is {times} as good as {other} (needs > {math.exp(least):g} times)"
-    up, down = ("better", "worse") if verdict.better and verdict.scale != "gap" else ("larger", "smaller")
-    if numbers[0] >= 0:
-        return f"{this} is {up} than {other} by {_shown(numbers)} (needs > {least:g})"
-    return f"{this} is {down} than {other} by {_shown(_negated(numbers))} (needs {up} by > {least:g})"
+    if verdict.scale == "count":
+        return f"{verdict.estimate:g} violations in a cell" if verdict.estimate else "no violation"
+    sign = "+" if verdict.scale in _SIGNED else ""
+    if verdict.low is None or verdict.high is None:
+        resolution = test.tol if isinstance(test, Reaches) else 0.0
+        size = abs(verdict.estimate) / resolution if resolution else 0.0
+        significant = max(4, 2 + math.ceil(math.log10(size)) if size else 0)
+        return f"{verdict.estimate:{sign}.{significant}g}{_unit(verdict)}"
+    width = verdict.high - verdict.low
+    digits = 1 - math.floor(math.log10(width)) if 0 < width < math.inf else None
+    form = f"{sign}.{max(digits, 0)}f" if digits is not None and digits < 7 else f"{sign}.4g"
+    numbers = [f"{x:{form}}" for x in (verdict.estimate, verdict.low, verdict.high)]
+    level = "" if verdict.level == "90 %" else f" ({verdict.level})"
+    return f"{numbers[0]}{_unit(verdict)} [{numbers[1]}, {numbers[2]}]{level}"
+
+
+_SIGNED = ("difference", "gap")
+
+
+def _unit(verdict: Verdict) -> str:
+    return " times" if verdict.scale == "times" else ""
+
+
+def _quantity(verdict: Verdict, test: AnyTest) -> str:
+    """What was estimated, "flatnce - infonce": names stand in the order in which a positive number speaks for it."""
+    every = sides(test)
+    if len(every) == 1:
+        return f"{test.metric} of {_names(test)[0]}"
+    if len(every) == 4:
+        first, second = (every[1], every[0]) if verdict.better == "lower" else (every[0], every[1])
+        here, there = (" ".join(f"{k}={_text(v)}" for k, v in side.where.items()) for side in (every[0], every[2]))
+        lead = f"{first.method} - {second.method}"
+        return f"({lead} with {here}) - ({lead} with {there})"
+    names = _names(test)
+    this, other = reversed(names) if verdict.better == "lower" else names
+    return f"{this} {'/' if verdict.scale == 'times' else '-'} {other}"
 
 
 def _names(test: AnyTest) -> tuple[str, str]:
@@ -129,32 +179,13 @@ def _names(test: AnyTest) -> tuple[str, str]:
     first, *others = sides(test)
     if not others:
         return first.method, ""
-    here, there = replace(first, where=_own(first, others[-1])), replace(others[-1], where=_own(others[-1], first))
-    if len(others) == 1:
-        return str(here), str(there)
-    lead = f"the lead of {first.method} over {others[0].method}"
-    return str(replace(here, method=lead)), str(replace(there, method="it is"))
+    other = others[0]
+    return str(replace(first, where=_own(first, other))), str(replace(other, where=_own(other, first)))
 
 
 def _own(side: Side, other: Side) -> Where:
     return {key: value for key, value in side.where.items() if other.where.get(key) != value}
 
 
-def _negated(numbers: Sequence[float]) -> list[float]:
-    """The estimate and its interval on the opposite scale: the ends change places."""
-    return [-numbers[0], *(-x for x in reversed(numbers[1:]))]
-
-
-def _shown(numbers: Sequence[float], unit: str = "", resolution: float = 0.0) -> str:
-    """An estimate with its interval, to as many digits as the interval's width gives meaning to.
-
-    Without an interval: to four, or to what tells numbers that are ``resolution`` apart from each other.
-    """
-    if len(numbers) == 1:
-        size = abs(numbers[0]) / resolution if resolution else 0.0
-        significant = 2 + math.ceil(math.log10(size)) if size else 0
-        return f"{numbers[0]:.{max(significant, 4)}g}{unit}"
-    width = numbers[-1] - numbers[1]
-    digits = 1 - math.floor(math.log10(width)) if width > 0 else None
-    shown = [f"{x:.{max(digits, 0)}f}" if digits is not None and digits < 7 else f"{x:.4g}" for x in numbers]
-    return f"{shown[0]}{unit} [{shown[1]}, {shown[2]}]"
+def _text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from harness.planning.request import Request
 from harness.planning.selection import select
 from harness.planning.setting import key_of
 from harness.records import Loaded, RecordsFile
+from harness.records.seals import Seal, read_seals
 from harness.registry import Registry
 
 #: Statuses that keep their record without and with ``--retry-failed``. Cells without such a record run.
@@ -39,6 +40,8 @@ class Plan:
     #: Records from before, by cell id.
     records: Mapping[str, Record]
     results: Path
+    #: Of the results folder.
+    seals: tuple[Seal, ...] = ()
     #: About the records file: damaged lines and the like.
     warnings: tuple[str, ...] = ()
     #: How far the records file was read, in bytes.
@@ -97,6 +100,7 @@ def make_plan(request: Request, registry: Registry, seeds: int | None = None, lo
         todo=(),
         records=loaded.by_id,
         results=request.folder,
+        seals=read_seals(request.folder),
         warnings=(*loaded.warnings, *claims_of(registry).problems),
         read_to=loaded.size,
     )
@@ -122,15 +126,3 @@ def _todo(plan: Plan, ran: Collection[str] = ()) -> tuple[Cell, ...]:
     finished = {i for i, record in plan.records.items() if record.status in final and not record.lost} | set(ran)
     todo = (cell for cell in plan.cells if cell.skip is None and cell.id not in finished)
     return tuple(sorted(todo, key=lambda cell: cell.seed))
-
-
-def first_seeds(cells: Iterable[Cell], count: int) -> list[Cell]:
-    """The cells of the first so many seeds of each setting."""
-    seen: dict[str, int] = {}
-    first = []
-    for cell in cells:
-        setting = key_of(cell)
-        seen[setting] = seen.get(setting, 0) + 1
-        if seen[setting] <= count:
-            first.append(cell)
-    return first

@@ -24,12 +24,12 @@ class RunningCells:
         self._held: dict[str, FileLock] = {}
         self._sweep()
 
-    def take(self, cell: Cell) -> Literal["ours", "running", "recorded"]:
+    def take(self, cell: Cell) -> Literal["free", "running", "recorded"]:
         """Lock a cell, unless another process runs it or has recorded it well meanwhile."""
         if self._file.recorded_elsewhere(cell.id):
             return "recorded"
         if cell.id in self._held:
-            return "ours"
+            return "free"
         self._folder.mkdir(exist_ok=True)
         lock = FileLock(self._path(cell.id))
         try:
@@ -41,7 +41,7 @@ class RunningCells:
         if self._file.recorded_elsewhere(cell.id):
             self.release(cell.id)
             return "recorded"
-        return "ours"
+        return "free"
 
     def release(self, cell: str) -> None:
         """Unlock a cell whose record is on the disk."""

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.cell import Cell, Record
 from harness.errors import ArgumentError
+from harness.files.suite import read_suite
 from harness.judge.result import SuiteResult, check_claims, judge_plan, undecided_cells
 from harness.planning.plan import Plan, make_plan, with_more_seeds
-from harness.planning.request import LOOKS, Request
+from harness.planning.request import Request
 from harness.records import RecordsFile
 from harness.records.cell_locks import RunningCells
+from harness.records.seals import seal
 from harness.records.writing import append, retry_writing
 from harness.registry import Registry, load_registry
 from harness.running.engines import EngineFunction, Settings
-from harness.running.execute import record_of
+from harness.running.execute import now, record_of
 from harness.running.interrupt import interruptible
 from harness.running.watchers import Watchers
 from harness.spec import resolve
@@ -54,7 +56,7 @@ def run_suite(request: Request | str, registry: Registry | None = None, console:
     request = Request(suite=request) if isinstance(request, str) else request
     registry = registry or load_registry(request.plugins)
     prepare_engine(request, registry)
-    looks = LOOKS if request.until_decided else (None,)
+    looks = read_suite(request.suite, registry).looks if request.until_decided else (None,)
     plan = check_claims(make_plan(request, registry, looks[0]))
     file = RecordsFile(request.folder, plan.read_to)
     file.prepare()
@@ -70,6 +72,8 @@ def run_suite(request: Request | str, registry: Registry | None = None, console:
                 if not undecided or stop():
                     break
                 plan = with_more_seeds(plan, look, undecided, ran)
+            if plan.todo:
+                plan = replace(plan, seals=seal(request.folder, plan.suite, now()))
             run = plan.run
             watchers.call("harness_suite_started", run=run)
             records = dict(plan.records)
@@ -107,11 +111,11 @@ def run_cells(
     elsewhere: list[Cell] = []
     with closing(RunningCells(file)) as running:
 
-        def take(cell: Cell) -> Literal["ours", "running", "recorded"]:
-            whose = retry_writing(file, running.take, cell)
-            if whose == "recorded":
+        def take(cell: Cell) -> Literal["free", "running", "recorded"]:
+            state = retry_writing(file, running.take, cell)
+            if state == "recorded":
                 elsewhere.append(cell)
-            return whose
+            return state
 
         settings = replace(
             settings,

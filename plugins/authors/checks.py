@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import FileError, UnknownName, UsageError
-from harness.files.claims import read_claims
+from harness.files.claims import Check as ClaimCheck
+from harness.files.claims import Claim, read_claims
 from harness.registry import Registry, load_registry
 from harness.registry.importing import import_origin
 from harness.running.execute import explain
@@ -53,12 +54,15 @@ def subject_of(registry: Registry, name: str) -> Subject:
     def names(kind: str) -> tuple[str, ...]:
         return plugin.brings.get(kind, ())
 
-    claims = {}
+    claims: dict[str, Claim] = {}
+    claim_checks: dict[str, ClaimCheck] = {}
     for file in names("claim_files"):
         try:
-            claims.update(read_claims(Path(file)))
+            content = read_claims(Path(file))
         except FileError:
             continue  # The check "files" reports it.
+        claims.update(content.by_id)
+        claim_checks.update(content.checks)
     return Subject(
         plugin=plugin,
         registry=registry,
@@ -68,6 +72,7 @@ def subject_of(registry: Registry, name: str) -> Subject:
         workloads={n: registry.workloads[n] for n in names("workloads")},
         datasets={n: registry.datasets[n] for n in names("datasets")},
         claims=claims,
+        claim_checks=claim_checks,
         claim_files=tuple(Path(file) for file in names("claim_files")),
         suites={n: registry.suites[n] for n in (Path(file).stem for file in names("suite_files"))},
         devices=_devices(),

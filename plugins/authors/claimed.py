@@ -8,17 +8,16 @@ from typing import Any, get_args
 
 from harness.cell import Cell
 from harness.errors import FileError, HarnessError, UnknownName, UsageError
-from harness.files.claims import Claim, ClaimFile, Greater, Ratio
-from harness.files.suite import Dtype, Suite, SuiteFile, read_suite
+from harness.files.claims import Claim, ClaimFile, Greater, Ratio, checks_of
+from harness.files.suite import LOOKS, Dtype, Suite, SuiteFile, read_suite
 from harness.files.toml import read_toml
 from harness.judge import needed_cells
+from harness.judge.pairing import AnyTest, Statement, tested
+from harness.numbers import plural
 from harness.planning.cross import cells_of
 from harness.registry import Registry
-from harness.spec import DEVICE_KINDS, Option
+from harness.spec import DEVICE_KINDS, Option, Task
 from harness_plugins.authors.findings import Check, Note, Problem, Subject
-
-#: Fewest seeds by which a claim about chance is judged.
-SEEDS = 3
 
 
 def files(subject: Subject) -> Iterator[Problem | Note]:
@@ -37,7 +36,10 @@ def _schema_problems(path: Path, kind: str, schema: type[Any]) -> Iterator[Probl
 
 
 def claims(subject: Subject) -> Iterator[Problem | Note]:
-    """A claim's test names a task, metric, methods and options that exist."""
+    """The test of a claim or check names a task, metric, methods and options that exist."""
+    for name, check in subject.claim_checks.items():
+        for message in _claim_problems(check, subject.registry):
+            yield Problem(f"check {name}: {message}", "correct its test, or the plugin")
     for name, claim in subject.claims.items():
         test = claim.test
         if test is None:
@@ -52,18 +54,21 @@ def claims(subject: Subject) -> Iterator[Problem | Note]:
 
 
 def _has_no_direction(test: Greater | Ratio, registry: Registry) -> bool:
-    task = registry.tasks.get(test.task)
-    metric = task.metrics.get(test.metric) if task else None
-    return metric is not None and metric.better is None and test.than is not None
+    tasks = [registry.tasks[name] for name in test.tasks if name in registry.tasks]
+    metrics = [task.metrics[test.metric] for task in tasks if test.metric in task.metrics]
+    return test.than is not None and any(metric.better is None for metric in metrics)
 
 
-def _claim_problems(claim: Claim, registry: Registry) -> Iterator[str]:
-    test = claim.test
-    assert test is not None
-    if test.task not in registry.tasks:
-        yield str(UnknownName("task", test.task, registry.tasks))
-        return
-    task = registry.tasks[test.task]
+def _claim_problems(claim: Statement, registry: Registry) -> Iterator[str]:
+    for name in tested(claim).tasks:
+        if name in registry.tasks:
+            yield from _problems_on(registry.tasks[name], tested(claim), registry)
+        else:
+            yield str(UnknownName("task", name, registry.tasks))
+
+
+def _problems_on(task: Task, test: AnyTest, registry: Registry) -> Iterator[str]:
+    """What is wrong with a test on one of its tasks."""
     if test.metric not in task.metrics:
         yield str(UnknownName(f"metric of {task.name}", test.metric, task.metrics))
     missing = [method for method in test.names if method not in registry.methods]
@@ -123,25 +128,40 @@ def _undecided(claim: Claim, cells_of_suites: list[list[Cell]], registry: Regist
     if not cells_of_suites:
         return "no suite names it", "add it to the claims of a suite; globs are allowed"
     test = claim.test
-    if test is None or test.task not in registry.tasks:
+    if test is None or any(name not in registry.tasks for name in test.tasks):
         return None
     needed = [[c for c in cells if c.id in ids] for cells in cells_of_suites if (ids := needed_cells(claim, cells))]
     if not needed:
         return "no suite that names it has its cells", "cross its methods and settings in the suite"
     if any({cell.method for cell in cells} != set(test.names) for cells in needed):
         return "a suite that names it lacks some of its methods", "cross its methods and settings in the suite"
-    seeds = {len({cell.seed for cell in cells}) for cells in needed}
-    if test.seeds == 1 and seeds != {1}:
+    fewest = min(len({cell.seed for cell in cells}) for cells in needed)
+    if not _without_chance(claim, registry) and fewest < LOOKS[0]:
         return (
-            f"its test says that nothing depends on chance (seeds = 1), but its cells have {max(seeds)} seeds",
-            "write seeds = 1 in the suite too, or remove it from the test",
-        )
-    if test.seeds != 1 and min(seeds) < SEEDS:
-        return (
-            f"its cells have fewer than {SEEDS} seeds",
-            "write seeds = 5 in the suite, or seeds = 1 in the test if nothing depends on chance",
+            f"its cells have {plural(fewest, 'seed')}, and the first look is at {LOOKS[0]}",
+            f"write seeds = {LOOKS[0]} in the suite, or Metric(deterministic=True) in the task if it is so",
         )
     return None
+
+
+def _without_chance(claim: Claim, registry: Registry) -> bool:
+    """Whether nothing that a claim rests on depends on the seed."""
+    test = tested(claim)
+    metrics = [registry.tasks[name].metrics.get(test.metric) for name in test.tasks]
+    return claim.without_chance or all(metric is not None and metric.deterministic for metric in metrics)
+
+
+def grounded(subject: Subject) -> Iterator[Problem | Note]:
+    """Each claim in which chance has a part rests on a check."""
+    registry = subject.registry
+    for name, claim in subject.claims.items():
+        if claim.test is None or any(task not in registry.tasks for task in claim.test.tasks):
+            continue
+        if not _without_chance(claim, registry) and not checks_of(claim, registry):
+            yield Problem(
+                f"claim {name}: it rests on no check, so an experiment in which nothing can show would contradict it",
+                "add a [[check]] on its task with inherited = true, for example that the baseline beats chance",
+            )
 
 
 CHECKS = (
@@ -155,6 +175,12 @@ CHECKS = (
         "claims",
         "claims name tasks, metrics, methods and options that exist",
         claims,
+        lambda subject: bool(subject.claims or subject.claim_checks),
+    ),
+    Check(
+        "grounded",
+        "every claim with chance in it rests on a check",
+        grounded,
         lambda subject: bool(subject.claims),
     ),
     Check(

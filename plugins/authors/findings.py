@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from harness.files.claims import Check as ClaimCheck
 from harness.files.claims import Claim
 from harness.registry import Plugin, Registry
 from harness.spec import Dataset, Method, Role, Task, Workload
@@ -24,6 +25,8 @@ class Subject:
     workloads: Mapping[str, Workload]
     datasets: Mapping[str, Dataset]
     claims: Mapping[str, Claim]
+    #: What its claims rest on.
+    claim_checks: Mapping[str, ClaimCheck]
     claim_files: tuple[Path, ...]
     suites: Mapping[str, Path]
     #: Device kinds that this machine has.

@@ -1,14 +1,16 @@
-"""The check that runs a plugin's tasks as cells, twice each, at the smallest setting they allow."""
+"""The checks that run a plugin's tasks as cells, twice each: under one seed, and under two."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.cell import Cell, Record
 from harness.errors import HarnessError
 from harness.files.suite import Cross, Suite, read_suite
+from harness.judge import needed_cells
 from harness.planning.cross import cells_of
 from harness.registry import Registry
 from harness.running.engines import Settings
@@ -135,12 +137,78 @@ def _run_twice(cells: Sequence[Cell], registry: Registry) -> Iterator[tuple[Cell
         yield cell, first[cell.id], second.get(cell.id, first[cell.id])
 
 
+def no_chance(subject: Subject) -> Iterator[Problem | Note]:
+    """Run cells of claims on metrics that are declared deterministic under two seeds; these must be the same bits.
+
+    A verdict on such a metric has no interval. One setting of each task and method is run, if it takes no longer than
+    the limit.
+    """
+    from harness.running.engines.local import run
+
+    cells = _cells_without_chance(subject)
+    pairs = [(cell, replace(cell, seed=cell.seed + 1)) for cell in cells if not cell.skip]
+    settings = Settings(jobs=os.cpu_count() or 1, timeout=LIMIT, plugins=subject.registry.extra)
+    records = {cell.id: record for cell, record in run([cell for pair in pairs for cell in pair], settings)}
+    for cell in cells:
+        if cell.skip:
+            yield Note(f"task {cell.task} was not run under two seeds: {cell.skip}")
+    for first, second in pairs:
+        bad = next((records[cell.id] for cell in (first, second) if not records[cell.id].good), None)
+        if bad is not None:
+            yield Note(f"{first} was not run under two seeds: {bad.status}: {bad.cause}")
+            continue
+        before, after = records[first.id].metrics, records[second.id].metrics
+        for name, metric in subject.registry.tasks[first.task].metrics.items():
+            if metric.deterministic and before[name] != after[name]:
+                yield Problem(
+                    f"task {first.task}: {name} is declared deterministic, but is {before[name]!r} under seed "
+                    f"{first.seed} and {after[name]!r} under seed {second.seed} ({first})",
+                    "leave out deterministic=True: claims on it then get an interval over seeds",
+                )
+
+
+def _cells_without_chance(subject: Subject) -> list[Cell]:
+    """The first cell of each task and method that a claim on a deterministic metric needs."""
+    registry = subject.registry
+    claims = {
+        name: claim
+        for name, claim in subject.claims.items()
+        if claim.test is not None
+        and all(
+            task in registry.tasks
+            and (metric := registry.tasks[task].metrics.get(claim.test.metric)) is not None
+            and metric.deterministic
+            for task in claim.test.tasks
+        )
+    }
+    chosen: dict[tuple[str, str], Cell] = {}
+    for name in sorted(registry.suites) if claims else ():
+        try:
+            suite = read_suite(name, registry)
+            own = [claim for claim in suite.claims if claim in claims]
+            cells = list(cells_of(suite, registry)) if own else []
+            needed = {cell for claim in own for cell in needed_cells(claims[claim], cells)}
+        except HarnessError:
+            continue  # The checks "claims" and "decided" report it.
+        for cell in cells:
+            if cell.id in needed:
+                chosen.setdefault((cell.task, cell.method), cell)
+    return list(chosen.values())
+
+
 CHECKS = (
     Check(
         "tasks",
         "every task runs at its smallest setting, returns what it promises, and repeats",
         tasks,
         lambda subject: bool(subject.tasks),
+        slow=True,
+    ),
+    Check(
+        "no-chance",
+        "metrics that are declared deterministic are the same bits under two seeds",
+        no_chance,
+        lambda subject: any(m.deterministic for task in subject.tasks.values() for m in task.metrics.values()),
         slow=True,
     ),
 )

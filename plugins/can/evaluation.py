@@ -43,7 +43,7 @@ def refine_and_score(
     is unsure by the options ``k`` and ``tau``, whatever rule the refiner has. Raises UsageError if every test row is
     unsure, or none is: the metrics are then undefined.
     """
-    for_split, for_classifier, for_shift, for_prior, for_subsamples = run.rng.spawn(5)
+    for_split, for_classifier, for_shift, for_prior, for_subsamples, for_chance = run.rng.spawn(6)
     key = (dataset, make_split, run.seed, *(run.options.get(name) for name in TRAINING_OPTIONS))
     if key not in _cache:
         while len(_cache) >= CACHE_SIZE:
@@ -68,6 +68,10 @@ def refine_and_score(
 
     after = refine_rows(before)
     metrics = score(_array(before), _array(after), labels, shares, run)
+    counts = np.bincount(labels, minlength=classes)
+    error = float(scores.total_variation(shares, counts / len(labels)))
+    chance = scores.chance_variation(shares, len(split.train_labels), len(labels), for_chance)
+    metrics |= {"prior_error": error, "prior_excess": error - chance}
     metrics["subsample_flips"] = _subsample_flips(refine_rows, before, after, run.options["subsamples"], for_subsamples)
     return metrics
 

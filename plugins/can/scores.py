@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 #: Number of equal bins of confidence in the calibration error.
 BINS = 15
+#: Random draws that say what chance gives, and the share of them that must stay below.
+CHANCE_DRAWS, CHANCE_SHARE = 1000, 0.95
 
 Rows = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -65,3 +67,16 @@ def total_variation(first: Rows, second: Rows) -> NDArray[np.float64]:
     """Half the sum of absolute differences between the rows of both: [N], from 0 to 1."""
     distance: NDArray[np.float64] = np.abs(first - second).sum(axis=-1) / 2
     return distance
+
+
+def chance_variation(prior: Rows, train: int, test: int, rng: np.random.Generator) -> float:
+    """Total variation that 95 % of draws stay below, between the class shares of ``train`` and of ``test`` rows.
+
+    Both kinds of rows are drawn from one ``prior`` [C]. A larger distance says that a set's training and test rows
+    do not have the same class frequencies.
+
+    >>> round(chance_variation(np.full(10, 0.1), 10_000, 1_000, np.random.default_rng(0)), 2)
+    0.06
+    """
+    first, second = (rng.multinomial(rows, prior, size=CHANCE_DRAWS) / rows for rows in (train, test))
+    return float(np.quantile(total_variation(first, second), CHANCE_SHARE))

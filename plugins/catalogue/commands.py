@@ -30,6 +30,7 @@ class Kind(StrEnum):
     workloads = "workloads"
     suites = "suites"
     claims = "claims"
+    checks = "checks"
     datasets = "datasets"
     engines = "engines"
 
@@ -51,7 +52,7 @@ def list_(
             people().print(f"{count:>5} {name}")
         people().print("\n'harness list methods' lists one kind, 'harness show NAME' shows one thing in full")
         return
-    rows = [_plain(item) for item in _items(plugins, kind).values()]
+    rows = [_plain(item, plugins) for item in _items(plugins, kind).values()]
     if as_json:
         print_json(rows)
         return
@@ -76,11 +77,12 @@ def show(
 ) -> None:
     """Show everything about one thing."""
     plugins = registry(context, plugin)
-    hits = {k.value.removesuffix("s"): _plain(items[name]) for k in Kind if name in (items := _items(plugins, k))}
+    every = {kind.value.removesuffix("s"): _items(plugins, kind) for kind in Kind}
+    hits = {kind: _plain(items[name], plugins) for kind, items in every.items() if name in items}
     if not hits and (record := _record(name, results)):
         hits = {"record": record}
     if not hits:
-        raise UnknownName("name", name, {n for k in Kind for n in _items(plugins, k)})
+        raise UnknownName("name", name, {n for items in every.values() for n in items})
     if as_json:
         print_json(hits)
         return
@@ -96,7 +98,8 @@ _COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     Kind.tasks: ("name", "role", "metrics", "datasets", "help"),
     Kind.workloads: ("name", "role", "sizes", "help"),
     Kind.suites: ("name", "title", "path"),
-    Kind.claims: ("name", "fidelity", "says"),
+    Kind.claims: ("name", "origin", "primary", "fidelity", "says"),
+    Kind.checks: ("name", "kind", "inherited", "says"),
     Kind.datasets: ("name", "licence", "here", "help"),
     Kind.engines: ("name", "help"),
 }
@@ -105,10 +108,10 @@ _COLUMNS: Mapping[Kind, tuple[str, ...]] = {
 def _items(plugins: Registry, kind: Kind) -> Mapping[str, Any]:
     if kind is Kind.suites:
         return {name: _SuiteFile(name, path) for name, path in plugins.suites.items()}
-    if kind is Kind.claims:
+    if kind in (Kind.claims, Kind.checks):
         from harness.files.claims import claims_of
 
-        return claims_of(plugins).by_id
+        return claims_of(plugins).by_id if kind is Kind.claims else claims_of(plugins).checks
     items: Mapping[str, Any] = getattr(plugins, kind.value)
     return items
 
@@ -126,7 +129,7 @@ class _SuiteFile:
             return {"name": self.name, "path": str(self.path), "title": f"(cannot be read: {error})"}
 
 
-def _plain(item: Any) -> dict[str, Any]:
+def _plain(item: Any, plugins: Registry) -> dict[str, Any]:
     """Any noun as plain JSON types, under the names its class gives them."""
     from harness.registry import Plugin
     from harness.spec import Dataset
@@ -134,9 +137,8 @@ def _plain(item: Any) -> dict[str, Any]:
     if isinstance(item, _SuiteFile):
         return item.content()
     if not is_dataclass(item):
-        # A claim. Importing pydantic to ask whether it is one takes longer than all the rest.
-        content: dict[str, Any] = item.model_dump(mode="json", exclude_defaults=True)
-        return {"name": content.pop("id"), "fidelity": item.fidelity, **content}
+        # A claim or a check. Importing pydantic to ask whether it is one takes longer than all the rest.
+        return _statement(item, plugins)
     if isinstance(item, Plugin):
         return _plugin(item)
     assert not isinstance(item, type)
@@ -144,6 +146,18 @@ def _plain(item: Any) -> dict[str, Any]:
     if isinstance(item, Dataset):
         content["here"] = _place(item)
     return {k: _simple(v) for k, v in content.items()}
+
+
+def _statement(item: Any, plugins: Registry) -> dict[str, Any]:
+    """A claim with the checks that it rests on, inherited ones too; or a check."""
+    from harness.files.claims import checks_of
+
+    content: dict[str, Any] = item.model_dump(mode="json", exclude_defaults=True)
+    name = content.pop("id")
+    if not hasattr(item, "origin"):
+        return {"name": name, "kind": item.kind, **content}
+    own = {"origin": item.origin, "fidelity": item.fidelity}
+    return {"name": name, **own, **content, "checks": list(checks_of(item, plugins))}
 
 
 def _plugin(plugin: Plugin) -> dict[str, Any]:
@@ -204,7 +218,7 @@ def _text(value: Any) -> str:
         return escape(", ".join(f"{k} {v}" if isinstance(v, int) else k for k, v in value.items()))
     if isinstance(value, list):
         return escape(", ".join(map(str, value)))
-    return escape("" if value is None else str(value))
+    return escape("" if value is None else "yes" if value is True else str(value))
 
 
 def _print_tree(content: Any, depth: int) -> None:

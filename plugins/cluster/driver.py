@@ -117,7 +117,7 @@ class _Driver:
             owner = self.settings.take(cell)
             if owner == "running":
                 queue.append(cell)
-            elif owner == "ours":
+            elif owner == "free":
                 free[cell.device] -= 1
                 self._submit(cell)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.errors import UsageError
 from harness_plugins.cosent import scoring
 from harness_plugins.cosent.model import Numbers, TrainingData, make_model
 from harness_plugins.cosent.readers import Corpus, Pairs
@@ -41,6 +42,19 @@ def train_and_score(method: Any, run: Run, dataset: str, model: str = "") -> dic
         "pearson": scoring.pearson(test, corpus.test.labels),
     }
     return metrics if corpus.graded else metrics | _decisions(valid, test, corpus)
+
+
+def score_as_published(method: Any, run: Run, dataset: str, model: str) -> dict[str, float]:
+    """Correlations of the cosines of a pretrained model's vectors with the labels of the test part of ``dataset``.
+
+    No weight, no pair and no head is drawn. Raises UsageError for a method that trains.
+    """
+    if getattr(method, "trains", True):
+        raise UsageError(f"{run.cell.task} trains nothing: the method untrained is needed")
+    corpus: Corpus = run.data(dataset)
+    data = TrainingData(corpus.train, corpus.highest, [corpus.valid])
+    scores, labels = make_model(method, run, data, model).scores(corpus.test), corpus.test.labels
+    return {"spearman": scoring.spearman(scores, labels), "pearson": scoring.pearson(scores, labels)}
 
 
 def _decisions(valid: Numbers, test: Numbers, corpus: Corpus) -> dict[str, float]:
@@ -89,6 +103,7 @@ on_paws_x_zh = on("paws-x-zh")
 on_mrpc = on("mrpc")
 
 minilm_stsb = on("stsb", "minilm-l6")
+minilm_as_published = partial(score_as_published, dataset="stsb", model="minilm-l6")
 
 bert_atec = on("atec-full", "bert-base-chinese")
 bert_bq = on("bq-full", "bert-base-chinese")

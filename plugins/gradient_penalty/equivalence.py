@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harness_plugins.gradient_penalty.bound import Bound, bound
-from harness_plugins.gradient_penalty.training import Penalty, new_model, problem, train_and_measure
+from harness_plugins.gradient_penalty.training import Penalty, accuracy, new_model, problem, train_and_measure
 
 if TYPE_CHECKING:
     from harness.running.run import Run
@@ -61,6 +61,7 @@ def equivalence(penalty: Penalty, run: Run, dataset: str) -> dict[str, float]:
         "weight_variation": variation(torch.stack([sides.weight for sides in checkpoints])).mean().item(),
         "jacobian_variation": variation(jacobian).mean().item(),
         "tightness": _mean(sides.tightness.nanmedian().item() for sides in checkpoints),
+        "train_accuracy": accuracy(model, task.train),
     }
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from harness_plugins.gradient_penalty.bound import Bound, bound
 from harness_plugins.gradient_penalty.gradient_norms import LossFunction
 from harness_plugins.gradient_penalty.penalties import BatchParameterPenalty
-from harness_plugins.gradient_penalty.training import Penalty, new_model, problem, train_and_measure
+from harness_plugins.gradient_penalty.training import Penalty, accuracy, new_model, problem, train_and_measure
 from harness_plugins.images.labelled import Labelled
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def inequality(penalty: Penalty, run: Run, dataset: str) -> dict[str, float]:
         "layer_violations": sum(violations(sides.tightness_of_layers) for sides in checkpoints),
         "batch_mean_violations": violations(torch.tensor(batch_tightness)),
         "joint_batch_violations": violations(torch.tensor(batch_tightness) / len(measured)),
+        "batch_mean_tightness": min(batch_tightness),
         "identity_error": max(sides.identity_error.max().item() for sides in checkpoints),
         "equality_gap": (tightness - 1).abs().max().item(),
         "largest_tightness": tightness.max().item(),
@@ -75,6 +76,7 @@ def inequality(penalty: Penalty, run: Run, dataset: str) -> dict[str, float]:
         "bracket_fall": (first.bracket.median() / last.bracket.median()).item(),
         "spectral_norm_initial": first.weight.mean().item(),
         "spectral_norm_final": last.weight.mean().item(),
+        "train_accuracy": accuracy(model, task.train),
     }
 
 

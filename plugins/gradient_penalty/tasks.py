@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from harness.spec import Metric, Option, Task
 
 _HERE = "harness_plugins.gradient_penalty"
@@ -26,8 +28,21 @@ _SAMPLES = {"samples": Option(128, "training rows on which the gradients are mea
 _TIGHTNESS = "left over right side of the inequality"
 
 
-def _on_digits_and_mnist(name: str, help: str, options: dict[str, Option], metrics: dict[str, Metric]) -> list[Task]:
-    """One task on 8 x 8 digits and one on MNIST, with the code in the module ``name``."""
+_TRAIN_ACCURACY = {"train_accuracy": Metric("higher", "fraction", "training rows classified right after training")}
+
+
+def _on_digits_and_mnist(
+    name: str,
+    help: str,
+    options: dict[str, Option],
+    metrics: dict[str, Metric],
+    test_set_of_mnist: Literal["fixed", "redrawn"] = "redrawn",
+) -> list[Task]:
+    """One task on 8 x 8 digits and one on MNIST, with the code in the module ``name``.
+
+    What is measured on digits is drawn by the seed: training rows, or in ``generalisation`` test rows.
+    """
+    test_sets: dict[str, Literal["fixed", "redrawn"]] = {"digits": "redrawn", "mnist": test_set_of_mnist}
     return [
         Task(
             name=f"penalty/{name}{suffix}",
@@ -36,6 +51,7 @@ def _on_digits_and_mnist(name: str, help: str, options: dict[str, Option], metri
             metrics=metrics,
             options=options,
             datasets=(dataset,),
+            test_set=test_sets[dataset],
             help=help,
         )
         for dataset, suffix in (("digits", ""), ("mnist", "-mnist"))
@@ -62,6 +78,10 @@ _INEQUALITY = _on_digits_and_mnist(
         "joint_batch_violations": Metric(
             unit="count", help="the same, left side for the mean loss's gradient at all inputs, 1 / samples of it"
         ),
+        "batch_mean_tightness": Metric(
+            unit="ratio",
+            help="mean left side over the square of the mean loss's gradient, smallest of the checkpoints",
+        ),
         "identity_error": Metric("lower", "relative", "delta W J against the input gradient, worst sample and layer"),
         "equality_gap": Metric("lower", "relative", f"largest distance of {_TIGHTNESS} from 1"),
         "largest_tightness": Metric(unit="ratio", help=f"{_TIGHTNESS}, largest of all"),
@@ -78,7 +98,8 @@ _INEQUALITY = _on_digits_and_mnist(
         "bracket_fall": Metric(unit="ratio", help="median bracket before training over that after it"),
         "spectral_norm_initial": Metric(unit="number", help="mean over layers before training"),
         "spectral_norm_final": Metric(unit="number", help="mean over layers after training"),
-    },
+    }
+    | _TRAIN_ACCURACY,
 )
 
 _VARIATION = "standard deviation over mean"
@@ -116,7 +137,8 @@ _EQUIVALENCE = _on_digits_and_mnist(
         "weight_variation": Metric("lower", "ratio", f"spectral |W| of a layer over checkpoints, {_VARIATION}, mean"),
         "jacobian_variation": Metric("lower", "ratio", f"spectral |J| of a layer and sample, {_VARIATION}, mean"),
         "tightness": Metric(unit="ratio", help=f"{_TIGHTNESS}, median sample, mean of checkpoints"),
-    },
+    }
+    | _TRAIN_ACCURACY,
 )
 
 _GENERALISATION = _on_digits_and_mnist(
@@ -147,6 +169,7 @@ _GENERALISATION = _on_digits_and_mnist(
         "chosen_weight": Metric(unit="number", help="weight of the penalty that did best on valid rows"),
         "steps": Metric(unit="count", help="steps of gradient descent"),
     },
+    test_set_of_mnist="fixed",
 )
 
 _AS_DRAWN = Task(

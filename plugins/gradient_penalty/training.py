@@ -122,9 +122,10 @@ def train_and_measure(
 
 @torch.no_grad()
 def accuracy(model: nn.Module, data: Labelled) -> float:
-    """Share of rows whose largest output is their class."""
-    right: Tensor = model(data.inputs).argmax(dim=1) == data.labels
-    return right.double().mean().item()
+    """Share of rows whose largest output is their class; with a single output, whose output's sign is."""
+    output: Tensor = model(data.inputs)
+    predicted = output.argmax(dim=1) if output.shape[1] > 1 else output[:, 0] > 0
+    return (predicted == data.labels).double().mean().item()
 
 
 @torch.no_grad()

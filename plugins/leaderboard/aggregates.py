@@ -124,6 +124,15 @@ class _Positive:
 
     ordinal: ClassVar[bool] = False
 
+    def dropped(self, scores: ArrayLike) -> NDArray[np.bool_]:
+        """Which scores [systems, tasks] are dropped, bool: for whoever compares systems, they are missing.
+
+        >>> Geometric("drop").dropped([[4.0, 0.0, np.nan]])
+        array([[False,  True, False]])
+        """
+        table = np.asarray(scores, dtype=np.float64)
+        return np.asarray((table <= 0) & (self.nonpositive == "drop"))
+
     def _usable(self, scores: ArrayLike, mean: str) -> Array:
         table = table_of(scores)
         nonpositive = table <= 0
@@ -139,10 +148,10 @@ class _Positive:
             )
         if self.nonpositive == "clip":
             return np.where(nonpositive, self.floor, table)
-        dropped = np.where(nonpositive, np.nan, table)
-        if (empty := np.isnan(dropped).all(axis=1)).any():
+        left = np.where(nonpositive, np.nan, table)
+        if (empty := np.isnan(left).all(axis=1)).any():
             raise ScoreError("it has no score above 0, and nonpositive = 'drop'", int(np.argmax(empty)))
-        return dropped
+        return left
 
 
 @dataclass(frozen=True)

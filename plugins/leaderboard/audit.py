@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,17 +23,25 @@ from harness_plugins.leaderboard.published import (
 from harness_plugins.leaderboard.ranking import (
     Aggregate,
     Array,
+    Scale,
     deciding_task,
+    dropped_tasks,
     lead,
     rank_without,
     ranks,
     tau,
+    tau_without,
     values_of,
+    without_dropped,
 )
 from harness_plugins.leaderboard.scores import ScoreTable, read_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.running.run import Run
+
+_log = logging.getLogger(__name__)
 
 #: At most so many systems have their rank logged: the best by the arithmetic mean, and the human.
 LOGGED = 100
@@ -72,13 +81,24 @@ def superglue_resampled(aggregate: Aggregate, run: Run) -> Metrics:
     return _resample(SUPERGLUE, aggregate, run)
 
 
+def glue_subsets(aggregate: Aggregate, run: Run) -> Metrics:
+    """The best of GLUE, under every choice of its tasks."""
+    return _every_choice(GLUE, aggregate, run)
+
+
+def superglue_subsets(aggregate: Aggregate, run: Run) -> Metrics:
+    """The best of SuperGLUE, under every choice of its tasks."""
+    return _every_choice(SUPERGLUE, aggregate, run)
+
+
 def own_table(aggregate: Aggregate, run: Run) -> Metrics:
     """A table of the user's. Raises DatasetError, with file, line and column, for an error in the table."""
     path, human = run.options["table"], run.options["human"]
     if not path:
         raise UsageError("the option table names no file; give the path of a CSV file in the suite")
     whole = read_table(Path(path), run.options["metric_pairs"])
-    return _standing(_Ranking(aggregate, run), whole, _comparable(whole, human, run), human)
+    ranking = _Ranking(aggregate, run)
+    return _standing(ranking, whole, _comparable(whole, human, ranking), human)
 
 
 @dataclass(frozen=True)
@@ -91,8 +111,15 @@ class _Ranking:
     correlations: tuple[str, ...] = ()
 
     def values(self, table: ScoreTable) -> Array:
+        return values_of(self.aggregate, table, *self._scale)
+
+    def without_dropped(self, table: ScoreTable) -> ScoreTable:
+        return without_dropped(self.aggregate, table, *self._scale)
+
+    @property
+    def _scale(self) -> tuple[Scale, float, tuple[str, ...]]:
         options = self.run.options
-        return values_of(self.aggregate, table, options["scale"], options.get("best", 100.0), self.correlations)
+        return options["scale"], options.get("best", 100.0), self.correlations
 
     def rank(self, table: ScoreTable, system: str) -> int:
         return int(ranks(self.values(table))[table.row(system)])
@@ -100,9 +127,10 @@ class _Ranking:
 
 def _audit_typed(benchmark: Benchmark, aggregate: Aggregate, run: Run) -> Metrics:
     whole = typed_table(benchmark, run.options["metric_pairs"])
-    table = _selected(whole, benchmark, run)
+    ranking = _Ranking(aggregate, run, benchmark.correlations)
+    table = _selected(whole, benchmark, ranking)
     return {
-        **_published_standing(benchmark, _Ranking(aggregate, run, benchmark.correlations), whole, table),
+        **_published_standing(benchmark, ranking, whole, table),
         "official_mismatches": len(official_mismatches(typed_table(benchmark), benchmark)),
         "unconfirmed_cells": unconfirmed_cells(table),
     }
@@ -111,9 +139,10 @@ def _audit_typed(benchmark: Benchmark, aggregate: Aggregate, run: Run) -> Metric
 def _audit_snapshot(benchmark: Benchmark, aggregate: Aggregate, run: Run) -> Metrics:
     texts = run.data("leaderboards")
     whole = snapshot_table(benchmark, texts, run.options["metric_pairs"])
-    table = _selected(whole, benchmark, run)
+    ranking = _Ranking(aggregate, run, benchmark.correlations)
+    table = _selected(whole, benchmark, ranking)
     return {
-        **_published_standing(benchmark, _Ranking(aggregate, run, benchmark.correlations), whole, table),
+        **_published_standing(benchmark, ranking, whole, table),
         "official_mismatches": len(official_mismatches(snapshot_table(benchmark, texts), benchmark)),
     }
 
@@ -121,7 +150,7 @@ def _audit_snapshot(benchmark: Benchmark, aggregate: Aggregate, run: Run) -> Met
 def _resample(benchmark: Benchmark, aggregate: Aggregate, run: Run) -> Metrics:
     """How often the human is first. A drawn task brings all its columns; every method sees the same draws."""
     ranking = _Ranking(aggregate, run, benchmark.correlations)
-    table = _selected(typed_table(benchmark, run.options["metric_pairs"]), benchmark, run)
+    table = _selected(typed_table(benchmark, run.options["metric_pairs"]), benchmark, ranking)
     tasks = list(dict.fromkeys(table.tasks))
     columns = [[i for i, task in enumerate(table.tasks) if task == name] for name in tasks]
     draws, first = run.options["resamples"], 0
@@ -141,30 +170,65 @@ def _resample(benchmark: Benchmark, aggregate: Aggregate, run: Run) -> Metrics:
     return {"share_human_first": first / draws}
 
 
-def _selected(whole: ScoreTable, benchmark: Benchmark, run: Run) -> ScoreTable:
-    """The rows and columns that the options select."""
+def _every_choice(benchmark: Benchmark, aggregate: Aggregate, run: Run) -> Metrics:
+    """The share of all choices of one task or more in which the human is first. A task brings all its columns."""
+    ranking = _Ranking(aggregate, run, benchmark.correlations)
+    table = _selected(typed_table(benchmark, run.options["metric_pairs"]), benchmark, ranking)
+    tasks = list(dict.fromkeys(table.tasks))
+    choices, first = 2 ** len(tasks) - 1, 0
+    for choice in range(1, choices + 1):
+        chosen = {task for bit, task in enumerate(tasks) if choice >> bit & 1}
+        part = table.with_columns([task in chosen for task in table.tasks])
+        part = part.with_systems(part.scored)
+        if HUMAN in part.systems:
+            first += ranking.rank(part, HUMAN) == 1
+        run.progress(choice, choices)
+    return {"share_human_first": first / choices}
+
+
+def _selected(whole: ScoreTable, benchmark: Benchmark, ranking: _Ranking) -> ScoreTable:
+    """The rows and columns that the options select, without the scores that the aggregate drops."""
+    run = ranking.run
     table = of_task_set(whole, benchmark, run.options["tasks"])
     if run.options.get("rows") == "paper":
         table = table.with_systems([later != "yes" for later in table.about["after_paper"]])
-    return _comparable(table, HUMAN, run)
+    return _comparable(table, HUMAN, ranking)
 
 
-def _comparable(table: ScoreTable, human: str, run: Run) -> ScoreTable:
-    """The systems that are ranked. Raises UsageError where the human is not one of them."""
-    row = table.row(human)
-    if run.options["incomplete"] == "keep":
+def _comparable(whole: ScoreTable, human: str, ranking: _Ranking) -> ScoreTable:
+    """The systems that are ranked, with the scores that the aggregate drops missing.
+
+    Raises UsageError where the human is not one of them. A warning names the systems with dropped scores.
+    """
+    table = ranking.without_dropped(whole)
+    row, keep = table.row(human), ranking.run.options["incomplete"] == "keep"
+    if dropped := dropped_tasks(whole, table):
+        _log.warning("%s", _about_dropped(table.name, dropped, keep))
+    if keep:
+        if not table.scored[row]:
+            raise UsageError(f"{table.name}: {human} has no score on any of the tasks{_because(human, dropped)}")
         # Every system has a score in the file, but perhaps none in the selected columns.
         return table.with_systems(table.scored)
     if not table.complete[row]:
         tasks = ", ".join(c for c, score in zip(table.columns, table.scores[row], strict=True) if np.isnan(score))
         raise UsageError(
-            f"{table.name}: {human} has no score on {tasks}, and incomplete = 'leave-out' leaves such systems out; "
-            "'keep' ranks it by its scores on fewer tasks"
+            f"{table.name}: {human} has no score on {tasks}{_because(human, dropped)}, and incomplete = 'leave-out' "
+            "leaves such systems out; 'keep' ranks it by its scores on fewer tasks"
         )
     complete = table.with_systems(table.complete)
     if len(complete.systems) < 2:
         raise UsageError(f"{table.name}: no system but {human} has a score on every task; use incomplete = 'keep'")
     return complete
+
+
+def _because(human: str, dropped: Mapping[str, tuple[str, ...]]) -> str:
+    return " (nonpositive = 'drop' drops scores of 0 or less)" if human in dropped else ""
+
+
+def _about_dropped(name: str, dropped: Mapping[str, tuple[str, ...]], keep: bool) -> str:
+    systems = "; ".join(f"{system} on {', '.join(columns)}" for system, columns in dropped.items())
+    effect = "is ranked by its scores on fewer tasks than the others" if keep else "is left out"
+    return f"{name}: a score of 0 or less is dropped, and its system {effect}: {systems}"
 
 
 def _published_standing(benchmark: Benchmark, ranking: _Ranking, whole: ScoreTable, table: ScoreTable) -> Metrics:
@@ -177,7 +241,15 @@ def _published_standing(benchmark: Benchmark, ranking: _Ranking, whole: ScoreTab
         or human_rank
         for task in benchmark.tasks
     }
-    return {**standing, **without, "lag_over_lead": lag_over_lead(table, HUMAN)}
+    arithmetic = Arithmetic()
+    tasks = [task for task in benchmark.tasks if task in table.tasks]
+    one_less = np.median([tau_without(task, table, arithmetic) for task in tasks])
+    return {
+        **standing,
+        **without,
+        "lag_over_lead": lag_over_lead(table, HUMAN),
+        "tau_above_leave_one_out": standing["tau_to_arithmetic"] - float(one_less),
+    }
 
 
 def _standing(ranking: _Ranking, whole: ScoreTable, table: ScoreTable, human: str) -> Metrics:
@@ -200,6 +272,7 @@ def _standing(ranking: _Ranking, whole: ScoreTable, table: ScoreTable, human: st
         "human_first": int(human_rank == 1),
         "systems": len(table.systems),
         "columns": len(table.columns),
+        "missing": int(np.isnan(table.scores).sum()),
         "tau_to_arithmetic": tau(values, arithmetic),
         "best_rank_without_one": min(without),
         "worst_rank_without_one": max(without),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from harness_plugins.leaderboard.survey import Survey
+
+
+_log = logging.getLogger(__name__)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,6 +53,7 @@ def leaderboard(
     options = {"nonpositive": nonpositive}
     aggregates = {m.name: m.create(**(options if "nonpositive" in m.options else {})) for m in methods}
     result = survey(scores, aggregates, of)
+    _warn_of_dropped(result)
     if as_json:
         print_json(document(result))
         return
@@ -62,6 +67,19 @@ def leaderboard(
         _print_ranks_without(result, result.of)
     for name, reason in result.refused.items():
         errors().print(f"{name} left out: {reason}", markup=False, soft_wrap=True)
+
+
+def _warn_of_dropped(result: Survey) -> None:
+    """Warn of each set of dropped scores, once for all aggregates that drop the same."""
+    names: dict[str, list[str]] = {}
+    for name, systems in result.dropped.items():
+        names.setdefault("; ".join(f"{s} on {', '.join(columns)}" for s, columns in systems.items()), []).append(name)
+    for scores, aggregates in names.items():
+        _log.warning(
+            "%s: scores of 0 or less are dropped, so a system is ranked by fewer tasks than the others: %s",
+            ", ".join(aggregates),
+            scores,
+        )
 
 
 def _print_ranks(result: Survey) -> None:

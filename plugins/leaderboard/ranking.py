@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import compress
 from typing import Literal
 
 import numpy as np
@@ -37,12 +39,9 @@ def values_of(
 
     Raises UsageError for a score that the aggregate refuses; it names the table, the system and the task.
     """
-    scores = table.scores
-    if scale == "mcc-rescaled":
-        scores = np.where([task in correlations for task in table.tasks], (best + scores) / 2, scores)
-    flipped = scale == "error" and not getattr(aggregate, "ordinal", False)
+    scores, flipped = _scaled(aggregate, table, scale, best, correlations)
     try:
-        values = np.asarray(aggregate(best - scores if flipped else scores), dtype=np.float64)
+        values = np.asarray(aggregate(scores), dtype=np.float64)
     except ScoreError as error:
         column = "" if error.column is None else table.columns[error.column]
         message = error.message(table.systems[error.row], column)
@@ -54,6 +53,39 @@ def values_of(
             f"{len(table.systems)} are needed, one for each system"
         )
     return best - values if flipped else values
+
+
+def without_dropped(
+    aggregate: Aggregate,
+    table: ScoreTable,
+    scale: Scale = "score",
+    best: float = 100.0,
+    correlations: Sequence[str] = (),
+) -> ScoreTable:
+    """The table in which every score that the aggregate drops, as ``values_of`` gives them to it, is missing."""
+    dropped = getattr(aggregate, "dropped", None)
+    if dropped is None:
+        return table
+    scores, _ = _scaled(aggregate, table, scale, best, correlations)
+    return replace(table, scores=np.where(dropped(scores), np.nan, table.scores))
+
+
+def dropped_tasks(table: ScoreTable, left: ScoreTable) -> dict[str, tuple[str, ...]]:
+    """The columns that ``without_dropped`` made missing, by system; systems without any are left out."""
+    dropped = np.isnan(left.scores) & ~np.isnan(table.scores)
+    rows = zip(table.systems, dropped, strict=True)
+    return {system: tuple(compress(table.columns, row)) for system, row in rows if row.any()}
+
+
+def _scaled(
+    aggregate: Aggregate, table: ScoreTable, scale: Scale, best: float, correlations: Sequence[str]
+) -> tuple[Array, bool]:
+    """The scores that the aggregate gets, and whether they are ``best`` minus the table's."""
+    scores = table.scores
+    if scale == "mcc-rescaled":
+        scores = np.where([task in correlations for task in table.tasks], (best + scores) / 2, scores)
+    flipped = scale == "error" and not getattr(aggregate, "ordinal", False)
+    return (best - scores if flipped else scores), flipped
 
 
 def ranks(values: Array) -> NDArray[np.int64]:
@@ -75,6 +107,17 @@ def tau(values: Array, others: Array) -> float:
     statistic = float(stats.kendalltau(np.round(values, DIGITS), np.round(others, DIGITS)).statistic)
     # With many pairs, scipy gives 0.9999999999999998 for two equal orders.
     return round(statistic, DIGITS) if np.isfinite(statistic) else 1.0
+
+
+def tau_without(task: str, table: ScoreTable, aggregate: Aggregate) -> float:
+    """Kendall's tau-b between the orders of an aggregate with and without a task, over systems with another score.
+
+    1 where there is no other task, or no other system.
+    """
+    rest = table.with_columns([name != task for name in table.tasks])
+    if not rest.columns or rest.scored.sum() < 2:
+        return 1.0
+    return tau(aggregate(table.scores)[rest.scored], aggregate(rest.scores[rest.scored]))
 
 
 def lead(values: Array, row: int) -> float:

@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from harness.errors import UsageError
-from harness_plugins.leaderboard.ranking import DIGITS, Aggregate, Array, rank_without, ranks, tau, values_of
+from harness_plugins.leaderboard.ranking import (
+    DIGITS,
+    Aggregate,
+    Array,
+    dropped_tasks,
+    rank_without,
+    ranks,
+    tau,
+    values_of,
+    without_dropped,
+)
 from harness_plugins.leaderboard.scores import ScoreTable
 
 
@@ -19,8 +29,10 @@ class Survey:
 
     systems: tuple[str, ...]
     tasks: tuple[str, ...]
-    #: Number of missing scores.
+    #: Number of scores that are missing for an aggregate: those the table lacks, and those that an aggregate drops.
     missing: int
+    #: The columns on which an aggregate drops a system's score, by aggregate and system.
+    dropped: Mapping[str, Mapping[str, tuple[str, ...]]]
     #: Value of each system, in the order of ``systems``; higher is better.
     values: Mapping[str, Array]
     ranks: Mapping[str, tuple[int, ...]]
@@ -51,21 +63,26 @@ def survey(table: ScoreTable, aggregates: Mapping[str, Aggregate], of: str | Non
     """
     values: dict[str, Array] = {}
     refused = {}
+    #: The table as each aggregate sees it.
+    seen: dict[str, ScoreTable] = {}
     for name, aggregate in aggregates.items():
         try:
             values[name] = values_of(aggregate, table)
         except UsageError as error:
             refused[name] = str(error)
+        else:
+            seen[name] = without_dropped(aggregate, table)
     if not values:
         raise UsageError(f"{table.name}: no aggregate fits; {next(iter(refused.values()), 'there is none')}")
     tasks = tuple(dict.fromkeys(table.tasks))
     ranks_without: dict[str, dict[str, int | None]] = {}
     for name in values if of is not None else ():
-        ranks_without[name] = {task: _rank_without(task, table, str(of), aggregates[name]) for task in tasks}
+        ranks_without[name] = {task: _rank_without(task, seen[name], str(of), aggregates[name]) for task in tasks}
     return Survey(
         systems=table.systems,
         tasks=tasks,
-        missing=int(np.isnan(table.scores).sum()),
+        missing=int(np.any([np.isnan(t.scores) for t in seen.values()], axis=0).sum()),
+        dropped={name: lost for name, t in seen.items() if (lost := dropped_tasks(table, t))},
         values=values,
         ranks={name: tuple(ranks(v).tolist()) for name, v in values.items()},
         taus={(a, b): tau(values[a], values[b]) for a in values for b in values},
@@ -89,6 +106,7 @@ def document(result: Survey) -> dict[str, Any]:
         "systems": list(result.systems),
         "tasks": list(result.tasks),
         "missing": result.missing,
+        "dropped": {name: {s: list(columns) for s, columns in d.items()} for name, d in result.dropped.items()},
         "values": {name: dict(zip(result.systems, v, strict=True)) for name, v in values.items()},
         "ranks": {name: dict(zip(result.systems, r, strict=True)) for name, r in result.ranks.items()},
         "kendall_tau": {a: {b: result.taus[a, b] for b in values} for a in values},

@@ -99,7 +99,7 @@ def _seed_pairs(evidence: Evidence, panel: Panel, values: Sequence[float]) -> st
 
 def _draw_line(root: svg.Element, line: Line, sides: Sequence[str], points: Sequence[svg.Place]) -> None:
     """Draw one seed: its value on each side, and a line from each method to what it is compared with."""
-    direction = "up" if line.judged > 0 else "down"
+    direction = "up" if line.ahead else "down"
     for start in range(0, len(points) - 1, 2):
         svg.line(root, *points[start], *points[start + 1], f"pair {direction}")
     for (x, y), side, value in zip(points, sides, line.values, strict=True):

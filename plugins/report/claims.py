@@ -1,18 +1,18 @@
-"""One claim of the report, from its statement to its last seed."""
+"""One claim or check of the report, from its statement to its last seed."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from markupsafe import Markup
 
-from harness.files.claims import Claim
-from harness.judge import SuiteResult, Verdict, sentence
+from harness.files.claims import Check, Claim
+from harness.judge import CHECKED, SuiteResult, Verdict, judge_settings, needed, needed_cells, sentence, shown
 from harness.judge.pairing import AnyTest, tested
-from harness.numbers import number, with_interval
+from harness.numbers import duration, memory, number
 from harness_plugins.report import charts, forest
 from harness_plugins.report.elements import Picture, Table, anchor, article_url, command_line
 from harness_plugins.report.evidence import Evidence, evidence
@@ -35,11 +35,19 @@ class ClaimSection:
     estimate: str
     needs: str
     sentence: str
+    #: "p 0.01, after Holm 0.03 as one of 3"; "" where there is none.
+    p: str
+    #: What the number covers, for the suite's answer: "90 % interval over seeds", "nothing depends on chance".
+    covers: str
+    #: Time and memory of a cell of each side.
+    cost: str
     evidence: Evidence
     pairs: Sequence[Picture]
     #: Label, estimate and strip of each setting, for a claim that must hold in each.
     settings: Sequence[tuple[str, str, Markup]]
     table: Table | None
+    #: Ids of the checks that it rests on.
+    checks: Sequence[str]
     #: The figures of the paper, and what each side measured here.
     printed: Sequence[tuple[str, str]]
     measured: Sequence[tuple[str, str]]
@@ -57,15 +65,34 @@ class UntestableSection:
     source_url: str
 
 
+@dataclass(frozen=True)
+class CheckSection:
+    """One check on one device kind: what must hold before claims can be judged."""
+
+    anchor: str
+    check: Check
+    verdict: Verdict
+    device: str
+    #: "holds", "fails", "undecided", "not run".
+    word: str
+    strip: Markup
+    estimate: str
+    needs: str
+    sentence: str
+    #: Ids of the claims that rest on it.
+    claims: Sequence[str]
+
+
 def claim_section(
     result: SuiteResult, verdict: Verdict, device: str, folder: Path, plugins: Sequence[str]
 ) -> ClaimSection:
     """All that the report shows of one verdict. ``device`` is "" where the suite was judged on a single one."""
-    claim = result.plan.suite.claims[verdict.claim]
+    suite = result.plan.suite
+    claim = suite.claims[verdict.claim]
     test = tested(claim)
     numbers = evidence(claim, verdict, result)
     text = sentence(verdict, claim).partition(": ")[2]
-    each = forest.of_settings(verdict, numbers) if len(numbers.panels) > 1 else []
+    each = judge_settings(claim, verdict, result.cells, result.records, result.plan.registry.tasks, suite.looks)
     return ClaimSection(
         anchor=anchor("claim", claim.id, device),
         claim=claim,
@@ -73,19 +100,47 @@ def claim_section(
         device=device,
         strip=Markup(forest.strip(test, [verdict], f"{verdict.verdict}: {text}")),
         estimate=estimate_text(test, verdict),
-        needs=_needs(test, verdict),
+        needs=needed(verdict),
         sentence=text,
+        p=_p_text(verdict),
+        covers=_coverage(verdict),
+        cost=_cost(claim, verdict, result),
         evidence=numbers,
         pairs=[Picture(Markup(drawing), caption) for caption, drawing in charts.seed_pairs(numbers)],
         settings=[
-            (v.weakest, estimate_text(test, v), Markup(forest.strip(test, [v], v.weakest, same_scale=each)))
+            (
+                v.weakest,
+                estimate_text(test, v),
+                Markup(forest.strip(test, [v], f"{v.weakest}: {v.verdict}", same_scale=each)),
+            )
             for v in each
         ],
         table=_table(numbers, verdict),
+        checks=suite.rests_on.get(claim.id, ()),
         printed=[(name, str(value)) for name, value in claim.paper.items()],
         measured=_measured(numbers, verdict),
         source_url=article_url(claim.source.article),
         rerun="" if verdict.verdict == "not-run" else command_line(folder, plugins, "rerun", f"--claim={claim.id}"),
+    )
+
+
+def check_section(result: SuiteResult, verdict: Verdict, device: str) -> CheckSection:
+    """All that the report shows of one check."""
+    suite = result.plan.suite
+    check = suite.checks[verdict.claim]
+    text = sentence(verdict, check).partition(": ")[2]
+    word = CHECKED[verdict.verdict]
+    return CheckSection(
+        anchor=anchor("check", check.id, device),
+        check=check,
+        verdict=verdict,
+        device=device,
+        word=word,
+        strip=Markup(forest.strip(tested(check), [verdict], f"{word}: {text}")),
+        estimate=estimate_text(tested(check), verdict),
+        needs=needed(verdict),
+        sentence=text,
+        claims=[claim for claim, checks in suite.rests_on.items() if check.id in checks],
     )
 
 
@@ -95,50 +150,41 @@ def untestable_section(claim: Claim) -> UntestableSection:
 
 
 def estimate_text(test: AnyTest, verdict: Verdict) -> str:
-    """The estimate and its interval on the scale that a reader thinks in; "" where there is none.
+    """The estimate and its interval as every view shows them; "" where there is none."""
+    return "" if verdict.estimate is None else shown(verdict, test)
 
-    The estimate of a ratio is a ratio, and that of a comparison with a number is the metric itself.
-    """
-    if verdict.estimate is None:
+
+def _p_text(verdict: Verdict) -> str:
+    if verdict.p is None:
         return ""
-    low, high = verdict.low, verdict.high
-    if verdict.scale == "log ratio":
-        numbers = [None if x is None else math.exp(x) for x in (verdict.estimate, low, high)]
-        return with_interval(*numbers) + " ×"
-    if verdict.scale == "count":
-        return f"{number(verdict.estimate)} violations" if verdict.estimate else "none"
-    value = getattr(test, "value", None)
-    if value is None:
-        return with_interval(verdict.estimate, low, high)
-    sign = -1 if verdict.better == "lower" else 1
-    ends = sorted(value + sign * x for x in (low, high) if x is not None) or [None, None]
-    return with_interval(value + sign * verdict.estimate, *ends)
+    corrected = verdict.p_holm is not None and verdict.family > 1
+    return f"p {verdict.p:.2g}" + (f", after Holm {verdict.p_holm:.2g} as one of {verdict.family}" if corrected else "")
 
 
-def _needs(test: AnyTest, verdict: Verdict) -> str:
-    """What the claim needs, on the scale of ``estimate_text``."""
-    low, high = verdict.region
-    value = getattr(test, "value", None)
-    if verdict.scale == "count":
-        return "no violation"
-    if verdict.scale == "log ratio":
-        return f"> {number(math.exp(low))} ×"
-    if math.isfinite(high):
-        return f"within {number(value) + ' ' if value is not None else ''}±{number(high)}"
-    if value is None:
-        return f"> {number(low)}"
-    return f"< {number(value - low)}" if verdict.better == "lower" else f"> {number(value + low)}"
+def _coverage(verdict: Verdict) -> str:
+    if verdict.deterministic:
+        return "nothing depends on chance"
+    return f"{verdict.level} interval over {verdict.covers}" if verdict.level else ""
+
+
+def _cost(claim: Claim, verdict: Verdict, result: SuiteResult) -> str:
+    """Median time and memory of a cell of each method compared: "lifted 1.2 s, 3 MB a cell; plain 1.1 s, 3 MB"."""
+    needed = needed_cells(claim, result.cells) if verdict.estimate is not None else set()
+    costs = []
+    for method in tested(claim).names:
+        own = [c.id for c in result.cells if c.id in needed and c.method == method and c.device == verdict.device]
+        good = [result.records[i] for i in own if i in result.records and result.records[i].good]
+        if good:
+            peaks = [record.peak_bytes for record in good if record.peak_bytes is not None]
+            peak = f", {memory(median(peaks))}" if peaks else ""
+            costs.append(f"{method} {duration(median(record.seconds for record in good))}{peak}")
+    return f"{'; '.join(costs)} (median of a cell)" if costs else ""
 
 
 def _measured(numbers: Evidence, verdict: Verdict) -> list[tuple[str, str]]:
-    """The mean of each side over the seeds; where the weakest setting decides, in that one."""
-    panels = numbers.panels
-    if verdict.weakest:
-        panels = tuple(panel for panel in panels if panel.label == verdict.weakest) or panels
-    if len(panels) != 1 or (verdict.deterministic and len(panels[0].lines) > 1):
-        return []
-    lines = panels[0].lines
-    return [(side, number(sum(line.values[i] for line in lines) / len(lines))) for i, side in enumerate(numbers.sides)]
+    """The mean of each side; of several settings that must each hold, in the one whose numbers the verdict shows."""
+    means = [mean for mean in (verdict.a, verdict.b) if mean is not None]
+    return [(side, number(mean)) for side, mean in zip(numbers.sides, means, strict=False)]
 
 
 def _table(numbers: Evidence, verdict: Verdict) -> Table | None:
@@ -147,14 +193,15 @@ def _table(numbers: Evidence, verdict: Verdict) -> Table | None:
         return Table.of(("cell", numbers.metric), [(name, number(count)) for name, count in numbers.counts])
     if not numbers.panels:
         return None
-    judged = "log ratio" if numbers.log else "judged difference"
+    # Beside a printed number the metric itself is judged, which stands there already.
+    judged = [] if numbers.reference is not None else ["times as good" if numbers.log else "difference"]
     several = len(numbers.panels) > 1
-    columns = [*(["setting"] if several else []), "" if verdict.deterministic else "seed", *numbers.sides, judged]
+    columns = [*(["setting"] if several else []), "" if verdict.deterministic else "seed", *numbers.sides, *judged]
     rows = [
         [
             *([panel.label] if several else []),
             line.name,
-            *(number(value, significant=_DIGITS) for value in (*line.values, line.judged)),
+            *(number(value, significant=_DIGITS) for value in (*line.values, *[line.judged] * len(judged))),
         ]
         for panel in numbers.panels
         for line in panel.lines

@@ -34,12 +34,6 @@ def report(
         list[str] | None,
         typer.Option("--suite", metavar="NAME_OR_FILE", help="Only this suite; a file where it is not registered."),
     ] = None,
-    seeds: Annotated[
-        int | None, typer.Option("--seeds", metavar="N", help="Judge the first N seeds (default: all).")
-    ] = None,
-    until_decided: Annotated[
-        bool, typer.Option("--until-decided", help="Judge as 'harness suite --until-decided' does.")
-    ] = False,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
@@ -58,7 +52,7 @@ def report(
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"there is no results folder {folder}; 'harness suite NAME --results {folder}' makes one")
-    requests = [Request(suite="", seeds=seeds, until_decided=until_decided, results=folder) for folder in folders]
+    requests = [Request(suite="", results=folder) for folder in folders]
     if len(requests) == 2:
         page = comparison(registry, (requests[0], requests[1]), suite or ())
     else:

@@ -9,8 +9,8 @@ from pathlib import Path
 from markupsafe import Markup
 
 from harness.errors import UsageError
-from harness.judge import SuiteResult, Verdict, judged_suites
-from harness.judge.pairing import tested
+from harness.judge import CHECKED, SuiteResult, Verdict, Word, judged_suites
+from harness.judge.pairing import Statement, tested
 from harness.planning.request import Request
 from harness.registry import Registry
 from harness_plugins.report import forest
@@ -22,12 +22,14 @@ from harness_plugins.report.environments import differing_entries, environments
 
 @dataclass(frozen=True)
 class ClaimRow:
-    """One claim with its verdict in both folders."""
+    """One claim or check with its verdict in both folders."""
 
     says: str
     id: str
     first: Verdict
     second: Verdict
+    #: As they are shown: of a check "holds" or "fails".
+    words: tuple[str, str]
     strip: Markup
     estimates: tuple[str, str]
 
@@ -44,12 +46,26 @@ class SuitePair:
     anchor: str
     name: str
     title: str
+    #: What the sources claim.
     claims: Sequence[ClaimRow]
+    #: Our own questions, and what claims rest on.
+    questions: Sequence[ClaimRow]
+    checks: Sequence[ClaimRow]
     #: By task.
     differences: Mapping[str, Sequence[Difference]]
     costs: Sequence[tuple[str, ...]]
     #: Names of settings that only one folder has.
     alone: Sequence[str]
+
+    @property
+    def groups(self) -> list[tuple[str, Sequence[ClaimRow]]]:
+        """The rows under their headings; a heading without rows is left out."""
+        groups = [
+            ("What the sources claim", self.claims),
+            ("Our own questions", self.questions),
+            ("Checks", self.checks),
+        ]
+        return [(heading, rows) for heading, rows in groups if rows]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -101,34 +117,42 @@ def _suite_pair(first: SuiteResult, second: SuiteResult) -> SuitePair:
         anchor=anchor("suite", suite.name),
         name=suite.name,
         title=suite.title,
-        claims=sorted(_claim_rows(first, second), key=lambda row: not row.changed),
+        claims=_rows(first.sourced, second.sourced, suite.claims),
+        questions=_rows(first.questions, second.questions, suite.claims),
+        checks=_rows(first.checks, second.checks, suite.checks, CHECKED),
         differences=by_task,
         costs=time_ratios(settings),
         alone=alone,
     )
 
 
-def _claim_rows(first: SuiteResult, second: SuiteResult) -> list[ClaimRow]:
-    """Claims with a verdict in both folders.
+def _rows(
+    first: Sequence[Verdict],
+    second: Sequence[Verdict],
+    statements: Mapping[str, Statement],
+    words: Mapping[Word, str] = {},
+) -> list[ClaimRow]:
+    """Claims or checks with a verdict in both folders, those whose word changed first.
 
     Verdicts of one claim on several devices are compared in their order: cpu with cuda where each folder has one.
     """
     verdicts: dict[tuple[str, int], list[Verdict]] = {}
-    for result in (first, second):
+    for of_folder in (first, second):
         seen: dict[str, int] = {}
-        for verdict in result.verdicts:
+        for verdict in of_folder:
             place = seen.get(verdict.claim, 0)
             seen[verdict.claim] = place + 1
             verdicts.setdefault((verdict.claim, place), []).append(verdict)
     rows = []
     for (name, _), both in verdicts.items():
         if len(both) == 2:
-            claim = first.plan.suite.claims[name]
-            test = tested(claim)
-            strip = Markup(forest.strip(test, both, f"{both[0].verdict}, then {both[1].verdict}"))
+            statement = statements[name]
+            test = tested(statement)
+            shown = words.get(both[0].verdict, both[0].verdict), words.get(both[1].verdict, both[1].verdict)
+            strip = Markup(forest.strip(test, both, f"{shown[0]}, then {shown[1]}"))
             estimates = estimate_text(test, both[0]), estimate_text(test, both[1])
-            rows.append(ClaimRow(claim.says, name, both[0], both[1], strip, estimates))
-    return rows
+            rows.append(ClaimRow(statement.says, name, both[0], both[1], shown, strip, estimates))
+    return sorted(rows, key=lambda row: not row.changed)
 
 
 def _names(first: Path, second: Path) -> tuple[str, str]:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 
 from harness.cell import Cell, Record
-from harness.files.claims import Claim, Holds, Ratio
-from harness.judge import MIN_SEEDS, Interval, SuiteResult, Verdict, t_interval
-from harness.judge.contrast import contrast
-from harness.judge.pairing import Group, Side, labels, members, pair, sides, tested
+from harness.files.claims import Holds, Ratio
+from harness.judge import SuiteResult, Verdict
+from harness.judge.contrast import Series, contrast
+from harness.judge.pairing import Side, Statement, members, pair, sides, tested
+from harness.judge.scales import Scale, scale_of
 from harness.planning.setting import Setting, label, varying
 from harness.spec import Metric
-
-#: By seed, the value on each side.
-Values = Mapping[int, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -25,8 +21,10 @@ class Line:
 
     name: str
     values: tuple[float, ...]
-    #: On the verdict's scale, positive in the method's favour.
+    #: In the unit and direction of the verdict.
     judged: float
+    #: Whether the first side is ahead of what it is compared with.
+    ahead: bool
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,6 @@ class Panel:
 
     label: str
     lines: tuple[Line, ...]
-    #: Of the numbers judged; None where nothing depends on chance, or with too few seeds.
-    interval: Interval | None
 
 
 @dataclass(frozen=True)
@@ -53,102 +49,69 @@ class Evidence:
     #: A number that the method is compared with, where it is not compared with another method.
     reference: float | None = None
     log: bool = False
-    #: How many settings each seed's values are averaged over.
-    averaged: int = 1
+    #: Seeds with records beyond those of the look that the verdict is from.
+    further: int = 0
     #: Cells and their counts, for a claim that nothing is violated.
     counts: tuple[tuple[str, float], ...] = ()
 
 
-def evidence(claim: Claim, verdict: Verdict, result: SuiteResult) -> Evidence:
+def evidence(claim: Statement, verdict: Verdict, result: SuiteResult) -> Evidence:
     """The numbers behind a verdict; without panels where the claim was not run."""
     test, records = tested(claim), result.records
-    task = result.plan.registry.tasks.get(test.task)
+    task = next((result.plan.registry.tasks[name] for name in test.tasks if name in result.plan.registry.tasks), None)
     metric = task.metrics[test.metric] if task else Metric()
     no_numbers = Evidence(test.metric, metric.unit, metric.better or "", metric.help)
-    cells = [cell for cell in result.plan.scope if cell.task == test.task and cell.method in test.names]
-    groups, cause = pair(claim, cells, verdict.device)
-    if verdict.verdict == "not-run" or cause:
+    if verdict.estimate is None:
         return no_numbers
+    cells = [cell for cell in result.cells if cell.task in test.tasks and cell.method in test.names]
     if isinstance(test, Holds):
+        groups, _ = pair(claim, cells, verdict.device)
         return replace(no_numbers, counts=_counts(members(groups), records, test.metric))
-    series = contrast(claim, cells, records, metric.sign, verdict.device).series
-    settings, names = _values_by_setting(groups, records, test.metric), labels(groups[0])
-    averaged = len(settings) if len(series) < len(settings) else 1
-    if averaged > 1:
-        # A ratio is judged by the mean of its logarithms, which is the logarithm of the geometric mean.
-        settings, names = [_average(settings, mean_of_logs if isinstance(test, Ratio) else fmean)], [""]
-    rows = [(name, values, s.values) for name, values, s in zip(names, settings, series, strict=True)]
+    every = contrast(claim, cells, records, metric.sign, verdict.device, apart=verdict.deterministic).series
+    look = [series.first(verdict.n) for series in every]
+    scale = scale_of(test, metric.sign)
     return replace(
         no_numbers,
         sides=_side_names(sides(test)),
-        panels=_panels(rows, verdict),
+        panels=_without_chance(look, scale) if verdict.deterministic else tuple(_panel(s, scale) for s in look),
         reference=getattr(test, "value", None),
         log=isinstance(test, Ratio),
-        averaged=averaged,
+        further=len(every[0].seeds) - len(look[0].seeds),
     )
 
 
-def _values_by_setting(groups: Sequence[Group], records: Mapping[str, Record], metric: str) -> list[Values]:
-    """For each setting and seed the mean over the cells of each side."""
-
-    def mean(cells: Sequence[Cell]) -> float:
-        return fmean(records[cell.id].metrics[metric] for cell in cells)
-
-    return [
-        {seed: tuple(mean(group[setting][seed]) for group in groups) for seed in seeds}
-        for setting, seeds in groups[0].items()
-    ]
+def _panel(series: Series, scale: Scale) -> Panel:
+    """A line for each seed."""
+    return Panel(series.label, tuple(_lines([f"seed {seed}" for seed in series.seeds], series, scale)))
 
 
-def _average(settings: Sequence[Values], mean: Callable[[Sequence[float]], float]) -> Values:
-    """The mean over settings, for each seed and side."""
-    return {
-        seed: tuple(mean(of_side) for of_side in zip(*(setting[seed] for setting in settings), strict=True))
-        for seed in settings[0]
-    }
+def _without_chance(every: Sequence[Series], scale: Scale) -> tuple[Panel, ...]:
+    """One panel with a line for each setting, and for each of its seeds where there are several."""
+    lines = []
+    for series in every:
+        seeds = [f"seed {seed}" if len(series.seeds) > 1 else "" for seed in series.seeds]
+        lines += _lines([f"{series.label} {seed}".strip() or "value" for seed in seeds], series, scale)
+    return (Panel("", tuple(lines)),)
 
 
-def mean_of_logs(values: Sequence[float]) -> float:
-    """The geometric mean: the exponential of the mean logarithm.
-
-    >>> round(mean_of_logs([1.0, 100.0]), 9)
-    10.0
-    """
-    return math.exp(fmean(map(math.log, values)))
-
-
-#: Label of a setting, values of its seeds, and the numbers judged.
-Row = tuple[str, Values, Sequence[float]]
-
-
-def _panels(rows: Sequence[Row], verdict: Verdict) -> tuple[Panel, ...]:
-    if verdict.deterministic:
-        return (Panel("", tuple(line for row in rows for line in _lines_without_chance(*row)), None),)
-    return tuple(_panel(*row, verdict.alpha) for row in rows)
-
-
-def _panel(name: str, values: Values, judged: Sequence[float], alpha: float) -> Panel:
-    lines = [Line(f"seed {seed}", v, j) for (seed, v), j in zip(values.items(), judged, strict=True)]
-    return Panel(name, tuple(lines), t_interval(judged, alpha) if len(judged) >= MIN_SEEDS else None)
-
-
-def _lines_without_chance(name: str, values: Values, judged: Sequence[float]) -> list[Line]:
-    """A line for each seed of a setting; its name says the seed only where there are several."""
-    seeds = [f"seed {seed}" if len(values) > 1 else "" for seed in values]
-    return [
-        Line(f"{name} {seed}".strip() or "value", v, j)
-        for seed, v, j in zip(seeds, values.values(), judged, strict=True)
-    ]
+def _lines(names: Sequence[str], series: Series, scale: Scale) -> list[Line]:
+    """The judged numbers are positive in the method's favour until they are on the scale of the verdict."""
+    rows = zip(names, series.sides, series.values, strict=True)
+    return [Line(name, values, scale.shown(judged), judged > 0) for name, values, judged in rows]
 
 
 def _side_names(sides: Sequence[Side]) -> tuple[str, ...]:
-    """Names of the sides: their methods, with the restrictions that tell them apart."""
-    names = []
-    for side in sides:
-        own = {k: v for k, v in side.where.items() if any(other.where.get(k) != v for other in sides)}
-        shown = {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in own.items()}
-        names.append(f"{side.method} {label(shown, shown)}".strip())
-    return tuple(names)
+    """Names of the sides: their methods, with the restrictions that tell them apart; of four sides both gaps."""
+    if len(sides) == 4:
+        first, second = (_own_restrictions(sides[place], sides) for place in (0, 2))
+        return tuple(f"{sides[0].method} - {sides[1].method} {own}".strip() for own in (first, second))
+    return tuple(f"{side.method} {_own_restrictions(side, sides)}".strip() for side in sides)
+
+
+def _own_restrictions(side: Side, sides: Sequence[Side]) -> str:
+    own = {k: v for k, v in side.where.items() if any(other.where.get(k) != v for other in sides)}
+    shown = {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in own.items()}
+    return label(shown, shown)
 
 
 def _counts(cells: Sequence[Cell], records: Mapping[str, Record], metric: str) -> tuple[tuple[str, float], ...]:

@@ -1,26 +1,22 @@
 """The forest plot: a strip for each claim, with its interval and the region that the claim speaks of.
 
-Every strip has a scale of its own, so that accuracies, ratios and counts stand in one plot. The border of the region is
-in the middle of the strip; for "equal" and "reaches" it is the middle of the region. The region is shaded.
+Every strip has a scale of its own, in the unit and direction of its verdict, so that accuracies and counts stand
+in one plot; that of a ratio is logarithmic. The border of the region is in the middle of the strip; for "equal" and
+"reaches" it is the middle of the region. The region is shaded.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
-from harness.files.claims import Greater, Reaches
-from harness.judge import Verdict, Word, position
-from harness.judge.intervals import Position
+from harness.judge import Verdict, Word
 from harness.judge.pairing import AnyTest
 from harness.numbers import number
 from harness_plugins.report import svg
-from harness_plugins.report.evidence import Evidence
 from harness_plugins.report.svg import Mark
 
-#: The verdict for each position of the interval to the region.
-WORDS: Mapping[Position, Word] = {"inside": "reproduced", "outside": "contradicted", "across": "inconclusive"}
 #: Width of a strip, height of one verdict in it, and of the numbers below.
 WIDTH, ROW, _FOOT = 340.0, 22.0, 15.0
 #: Room left and right of the outermost value.
@@ -30,6 +26,7 @@ MARKS: Mapping[Word, Mark] = {
     "reproduced": "circle",
     "contradicted": "square",
     "inconclusive": "diamond",
+    "not-informative": "triangle",
     "not-run": "cross",
 }
 
@@ -49,47 +46,45 @@ def strip(test: AnyTest, verdicts: Sequence[Verdict], title: str, same_scale: Se
         return svg.text_of(root)
     low, high = judged[0].region
     borders = [bound for bound in (low, high) if math.isfinite(bound)]
-    place = _scale(low, high, [*judged, *same_scale])
+    alike = _where_alike(test, judged[0])
+    place = _scale(judged[0], [*judged, *same_scale], alike)
     bottom = height - _FOOT
-    end = place(high) if math.isfinite(high) else WIDTH
-    svg.box(root, place(low), 1, max(end - place(low), 2), bottom - 1, "region")
+    start = place(low) if low in borders else 0.0
+    end = place(high) if high in borders else WIDTH
+    svg.box(root, start, 1, max(end - start, 2), bottom - 1, "region")
     svg.line(root, 0, bottom, WIDTH, bottom, "axis")
-    if 0.0 not in borders:
-        svg.line(root, place(0), 1, place(0), bottom, "zero")
+    if alike not in borders:
+        svg.line(root, place(alike), 1, place(alike), bottom, "zero")
     for bound in borders:
         svg.line(root, place(bound), 1, place(bound), bottom + 3, "border")
-    _label_axis(root, height, borders, place, tick_text(test, judged[0]))
+    _label_axis(root, height, [*borders, alike], place, tick_text(judged[0]))
     for row, verdict in enumerate(verdicts):
         if verdict.estimate is not None:
             _draw_interval(root, verdict, ROW * (row + 0.5) + 1, place)
     return svg.text_of(root)
 
 
-def of_settings(verdict: Verdict, evidence: Evidence) -> list[Verdict]:
-    """A verdict for each setting of a claim that must hold in all, not corrected for their number."""
-    return [
-        replace(
-            verdict,
-            verdict=WORDS[position(panel.interval, verdict.region)],
-            estimate=panel.interval.mean,
-            low=panel.interval.low,
-            high=panel.interval.high,
-            values=tuple(line.judged for line in panel.lines),
-            weakest=panel.label,
-        )
-        for panel in evidence.panels
-        if panel.interval is not None
-    ]
+def _where_alike(test: AnyTest, verdict: Verdict) -> float:
+    """The number at which both sides are alike: a margin means nothing without it."""
+    printed: float | None = getattr(test, "value", None)
+    if printed is not None:
+        return printed
+    return 1.0 if verdict.scale == "times" else 0.0
 
 
-def _scale(low: float, high: float, verdicts: Sequence[Verdict]) -> Callable[[float], float]:
+def _scale(first: Verdict, verdicts: Sequence[Verdict], alike: float) -> Callable[[float], float]:
     """The map from numbers to places: the border of the region, or its middle, is in the middle of the strip."""
-    middle = (low + high) / 2 if math.isfinite(high) else low
+    even: Callable[[float], float] = _logarithm if first.scale == "times" else float
+    borders = [even(bound) for bound in first.region if math.isfinite(bound)]
+    middle = sum(borders) / len(borders)
     numbers = [x for v in verdicts for x in (v.estimate, v.low, v.high, *v.values) if x is not None]
-    # Zero, where both sides are equal, is always shown: a margin means nothing without it.
-    numbers += [bound for bound in (low, high, 0.0) if math.isfinite(bound)]
-    reach = max(abs(x - middle) for x in numbers) * 1.05 or 1.0
-    return lambda x: WIDTH / 2 + (x - middle) / reach * (WIDTH / 2 - _EDGE)
+    reach = max(abs(even(x) - middle) for x in (*numbers, alike, *filter(math.isfinite, first.region))) * 1.05 or 1.0
+    return lambda x: WIDTH / 2 + (even(x) - middle) / reach * (WIDTH / 2 - _EDGE)
+
+
+def _logarithm(times: float) -> float:
+    """The logarithm of a ratio that may be 0 or infinite, as doubles round it."""
+    return math.log(min(max(times, sys.float_info.min), sys.float_info.max))
 
 
 def _draw_interval(root: svg.Element, verdict: Verdict, y: float, place: Callable[[float], float]) -> None:
@@ -107,13 +102,13 @@ def _draw_interval(root: svg.Element, verdict: Verdict, y: float, place: Callabl
 def _label_axis(
     root: svg.Element,
     height: float,
-    borders: Sequence[float],
+    values: Sequence[float],
     place: Callable[[float], float],
     text_of: Callable[[float], str],
 ) -> None:
-    """Write the borders below the strip, and zero where there is room beside them."""
+    """Write the values below the strip, each where there is room beside those before it."""
     taken: list[float] = []
-    for value in (*borders, 0.0):
+    for value in values:
         x, text = place(value), text_of(value)
         half = 3.2 * len(text)
         if all(abs(x - other) > half + 16 for other in taken):
@@ -121,14 +116,10 @@ def _label_axis(
             taken.append(x)
 
 
-def tick_text(test: AnyTest, verdict: Verdict) -> Callable[[float], str]:
-    """How a number on the verdict's scale is written: as a ratio, as the metric itself, or as a difference."""
-    if verdict.scale == "log ratio":
-        return lambda x: f"{number(math.exp(x), significant=3)}×"
-    if isinstance(test, (Reaches, Greater)) and test.value is not None:
-        sign = -1 if verdict.better == "lower" else 1
-        value = test.value
-        return lambda x: number(value + sign * x)
+def tick_text(verdict: Verdict) -> Callable[[float], str]:
+    """How a number on the verdict's scale is written: ratios as times."""
+    if verdict.scale == "times":
+        return lambda x: f"{number(x, significant=3)} times"
     return number
 
 

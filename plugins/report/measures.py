@@ -70,15 +70,15 @@ class _Measured:
 def task_sections(result: SuiteResult) -> list[TaskSection]:
     """The tasks that have a good or a failed record, in the order of the suite."""
     plan = result.plan
-    summaries = [s for s in summarise(plan.scope, result.records) if s.n or s.failures]
+    summaries = [s for s in summarise(result.scope, result.records) if s.n or s.failures]
     sections = []
     for name in dict.fromkeys(summary.task for summary in summaries):
         own = [summary for summary in summaries if summary.task == name]
-        cells = [cell for cell in plan.scope if cell.task == name and cell.id in result.records]
+        cells = [cell for cell in result.scope if cell.task == name and cell.id in result.records]
         ran = [cell for cell in cells if result.records[cell.id].status != "skipped"]
         methods = list(dict.fromkeys(summary.method for summary in own))
         measured = _Measured(own, cells, methods, varying_axes(ran))
-        claimed = {c.test.metric for c in plan.suite.claims.values() if c.test is not None and c.test.task == name}
+        claimed = {c.test.metric for c in plan.suite.claims.values() if c.test is not None and name in c.test.tasks}
         sections.append(_task_section(result, name, measured, claimed))
     return sections
 

@@ -1,17 +1,24 @@
-"""One suite of the report: counts of verdicts, claims, tasks, figures, cost, and what did not run."""
+"""One suite of the report: its answer, claims, questions and checks, tasks, figures, cost, and what did not run."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from harness.cell import Record
-from harness.judge import SuiteResult, Word
-from harness.numbers import duration, memory, number
-from harness_plugins.report.claims import ClaimSection, UntestableSection, claim_section, untestable_section
+from harness.judge import CHECKED, SuiteResult, Verdict, Word
+from harness.numbers import duration, memory
+from harness_plugins.report.claims import (
+    CheckSection,
+    ClaimSection,
+    UntestableSection,
+    check_section,
+    claim_section,
+    untestable_section,
+)
 from harness_plugins.report.elements import anchor, command_line
 from harness_plugins.report.figures import Drawn, drawn_figures
 from harness_plugins.report.measures import TaskSection, task_sections
@@ -26,10 +33,20 @@ class SuiteSection:
     #: Its registered name, or its file.
     name: str
     title: str
-    #: How many claims have each verdict, and how many no test.
+    #: On the claims that its readers came for; they stand among the others too.
+    answers: Sequence[ClaimSection]
+    #: How many claims of the sources have each verdict, and how many no test.
     tally: Sequence[tuple[str, int]]
-    #: By article, since Holm's correction covers the claims of one article.
+    #: The same of our own questions.
+    question_tally: Sequence[tuple[str, int]]
+    #: Class of the mark, word and count.
+    check_tally: Sequence[tuple[str, str, int]]
+    #: What the sources claim, by article, since Holm's correction covers the claims of one article.
     groups: Mapping[str, Sequence[ClaimSection]]
+    questions: Sequence[ClaimSection]
+    checks: Sequence[CheckSection]
+    #: At how many seeds claims are judged.
+    looks: str
     untestable: Sequence[UntestableSection]
     cells: str
     cost: str
@@ -44,13 +61,11 @@ class SuiteSection:
     missing: int
     #: How many cells were skipped for each reason.
     skipped: Mapping[str, int]
-    #: Percent that the intervals cover.
-    coverage: str
 
     @property
     def claims(self) -> list[ClaimSection]:
-        """Every claim that was judged."""
-        return [section for group in self.groups.values() for section in group]
+        """Every claim that was judged, our own questions last."""
+        return [*(section for group in self.groups.values() for section in group), *self.questions]
 
 
 def suite_section(result: SuiteResult, folder: Path, plugins: Sequence[str]) -> SuiteSection:
@@ -59,38 +74,63 @@ def suite_section(result: SuiteResult, folder: Path, plugins: Sequence[str]) -> 
     untestable = [untestable_section(claim) for claim in plan.suite.claims.values() if claim.test is None]
     name = plan.suite.name if plan.suite.name in plan.registry.suites else str(plan.suite.path)
     devices = sorted({record.device for record in records} - {"cpu"})
+    sections = _claim_sections(result, folder, plugins)
+    sourced = [s for s in sections.values() if s.claim.origin != "ours"]
+    questions = [s for s in sections.values() if s.claim.origin == "ours"]
+    own = [section for section in untestable if section.claim.origin == "ours"]
     return SuiteSection(
         anchor=anchor("suite", plan.suite.name),
         name=name,
         title=plan.suite.title,
-        tally=_tally(result, len(untestable)),
-        groups=_claims_by_article(result, folder, plugins),
+        answers=[sections[v.claim, v.device] for v in result.answers],
+        tally=_tally(sourced, len(untestable) - len(own)),
+        question_tally=_tally(questions, len(own)),
+        check_tally=_check_tally(result.checks),
+        groups=_by_article(sourced),
+        questions=questions,
+        checks=_check_sections(result),
+        looks=", ".join(map(str, plan.suite.looks)),
         untestable=untestable,
-        cells=_cells(records, len(plan.scope)),
+        cells=_cells(records, len(result.scope)),
         cost=_cost(records),
         command=command_line(folder, plugins, "suite", name, *(f"--device={device}" for device in devices)),
         tasks=task_sections(result),
         aggregates=overall_sections(result),
         figures=drawn_figures(result),
         failures=[r for r in records if not r.good and r.status != "skipped"],
-        missing=len(plan.scope) - len(records),
+        missing=len(result.scope) - len(records),
         skipped=Counter(r.cause or "" for r in records if r.status == "skipped"),
-        coverage=number(100 * (1 - 2 * max((v.alpha for v in result.verdicts), default=0.05)), significant=3),
     )
 
 
-def _tally(result: SuiteResult, untestable: int) -> list[tuple[str, int]]:
-    counts = Counter(verdict.verdict for verdict in result.verdicts)
+def _tally(sections: Iterable[ClaimSection], untestable: int) -> list[tuple[str, int]]:
+    counts = Counter(section.verdict.verdict for section in sections)
     tally: list[tuple[str, int]] = [(word, counts[word]) for word in get_args(Word) if counts[word]]
     return [*tally, ("untestable", untestable)] if untestable else tally
 
 
-def _claims_by_article(result: SuiteResult, folder: Path, plugins: Sequence[str]) -> dict[str, list[ClaimSection]]:
-    """The claims of each article in the order of the suite; those that were not run come last."""
+def _check_tally(checks: Iterable[Verdict]) -> list[tuple[str, str, int]]:
+    counts = Counter(verdict.verdict for verdict in checks)
+    return [(name, word, counts[name]) for name, word in CHECKED.items() if counts[name]]
+
+
+def _claim_sections(result: SuiteResult, folder: Path, plugins: Sequence[str]) -> dict[tuple[str, str], ClaimSection]:
+    """The section of each claim on each device in the order of the suite; those that were not run come last."""
     several_devices = len({verdict.device for verdict in result.verdicts}) > 1
+    return {
+        (v.claim, v.device): claim_section(result, v, v.device if several_devices else "", folder, plugins)
+        for v in sorted(result.verdicts, key=lambda v: v.verdict == "not-run")
+    }
+
+
+def _check_sections(result: SuiteResult) -> list[CheckSection]:
+    several_devices = len({verdict.device for verdict in result.checks}) > 1
+    return [check_section(result, verdict, verdict.device if several_devices else "") for verdict in result.checks]
+
+
+def _by_article(sections: Iterable[ClaimSection]) -> dict[str, list[ClaimSection]]:
     groups: dict[str, list[ClaimSection]] = {}
-    for verdict in sorted(result.verdicts, key=lambda v: v.verdict == "not-run"):
-        section = claim_section(result, verdict, verdict.device if several_devices else "", folder, plugins)
+    for section in sections:
         groups.setdefault(section.claim.source.article, []).append(section)
     return groups
 

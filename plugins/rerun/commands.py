@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,7 +86,7 @@ def rerun(
         plugins=all_plugins(context, plugin),
     )
     plugins = registry(context, plugin)
-    judged: list[SuiteResult] = []
+    judged: list[tuple[SuiteResult, set[str]]] = []
     if claim:
         judged, chosen = _records_of_claims(claim, request.folder, plugins)
     else:
@@ -96,7 +96,7 @@ def rerun(
     with interruptible() as stop:
         outcomes = run_again(planned, request, plugins, stop, _print_progress)
         interrupted = stop()
-    verdicts = [verdict for result in judged for verdict in _verdicts(result, outcomes)]
+    verdicts = [verdict for result, claims in judged for verdict in _verdicts(result, claims, outcomes)]
     counts = Counter(outcome.word for outcome in outcomes)
     reruns = request.folder / RERUNS
     if as_json:
@@ -141,19 +141,28 @@ def _chosen_records(ids: Sequence[str], sample: int | None, folder: Path) -> lis
     return list(chosen.values())
 
 
-def _records_of_claims(names: Sequence[str], folder: Path, plugins: Registry) -> tuple[list[SuiteResult], list[Record]]:
-    """The suites that decide these claims, judged from the folder's records, and the records they rest on."""
+def _records_of_claims(
+    names: Sequence[str], folder: Path, plugins: Registry
+) -> tuple[list[tuple[SuiteResult, set[str]]], list[Record]]:
+    """The suites that decide these claims, judged from the folder's records, each with those of its claims that are
+    meant; and the records that these rest on.
+
+    The suites are whole: a claim's verdict depends on how many others it is corrected for.
+    """
     from harness.judge import judged_suites, needed_cells
     from harness.planning.request import Request
 
     for name in names:
         if name in plugins.suites:
             raise UsageError(f"--claim {name}: that is a suite; 'harness show {name}' lists its claims")
-    judged = judged_suites(plugins, names, Request(suite="", results=folder))
+    request = Request(suite="", results=folder)
+    meant = {r.plan.suite.name: set(r.plan.suite.claims) for r in judged_suites(plugins, names, request)}
+    whole = judged_suites(plugins, list(meant), request) if meant else []
+    judged = [(result, meant[result.plan.suite.name]) for result in whole]
     chosen: dict[str, Record] = {}
-    for result in judged:
-        for claim in result.plan.suite.claims.values():
-            needed = needed_cells(claim, result.plan.scope)
+    for result, claims in judged:
+        for name in claims:
+            needed = needed_cells(result.plan.suite.claims[name], result.cells)
             chosen.update({i: r for i, r in result.records.items() if i in needed})
     if not chosen:
         raise UsageError(f"--claim {' '.join(names)}: no record in {folder} belongs to it")
@@ -184,8 +193,8 @@ def _print_progress(finished: Finished) -> None:
     errors().print(f"[dim]{message}[/]", soft_wrap=True)
 
 
-def _verdicts(result: SuiteResult, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """Each claim's verdict from the records, and with the second runs in their place."""
+def _verdicts(result: SuiteResult, names: Container[str], outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """The verdict on each of these claims from the records, and with the second runs in their place."""
     from dataclasses import replace
 
     from harness.judge import judge_plan, sentence
@@ -204,6 +213,7 @@ def _verdicts(result: SuiteResult, outcomes: Sequence[Outcome]) -> list[dict[str
             "sentence_after": sentence(after, claims[before.claim]),
         }
         for before, after in zip(result.verdicts, second, strict=True)
+        if before.claim in names
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.hookspecs import hookimpl
@@ -25,3 +26,9 @@ def harness_commands(app: typer.Typer) -> None:
 def harness_tasks_of_role(role: Role, workloads: Sequence[Workload]) -> list[Task]:
     """One race for each role that has a workload."""
     return tasks.races(role, workloads)
+
+
+@hookimpl
+def harness_claims() -> list[Path]:
+    """What must hold before a race can be judged."""
+    return [Path(__file__).with_name("claims.toml")]

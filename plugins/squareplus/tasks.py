@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from harness.spec import Metric, Option, Task
 
 _HERE = "harness_plugins.squareplus"
 _ROLE = "activation"
 
-_OPEN_WIDTH = Metric("lower", "number", help="widest of the intervals that are proven to hold these numbers")
+#: The first four tasks draw nothing: their numbers are the same under every seed.
+_exact = partial(Metric, deterministic=True)
+_OPEN_WIDTH = _exact("lower", "number", help="widest of the intervals that are proven to hold these numbers")
 _PROOFS = (
     Task(
         name="activation/constants",
         role=_ROLE,
         run=f"{_HERE}.constants:constants",
         metrics={
-            "bounding_b": Metric(unit="number", help="least b whose member is nowhere below softplus"),
-            "minimax_b": Metric(unit="number", help="b whose largest distance from softplus is least"),
-            "minimax_error": Metric("lower", "number", help="that distance"),
+            "bounding_b": _exact(unit="number", help="least b whose member is nowhere below softplus"),
+            "minimax_b": _exact(unit="number", help="b whose largest distance from softplus is least"),
+            "minimax_error": _exact("lower", "number", help="that distance"),
             "open_width": _OPEN_WIDTH,
         },
         help="constants of the family that a method belongs to, proven over all real x (docs/roles.md)",
@@ -26,9 +30,9 @@ _PROOFS = (
         role=_ROLE,
         run=f"{_HERE}.constants:softplus_gap",
         metrics={
-            "largest_gap": Metric("lower", "number", help="largest distance from softplus over all real x"),
-            "largest_lead": Metric(unit="number", help="largest distance above softplus"),
-            "largest_lag": Metric("lower", "number", help="largest distance below softplus; 0: nowhere below"),
+            "largest_gap": _exact("lower", "number", help="largest distance from softplus over all real x"),
+            "largest_lead": _exact(unit="number", help="largest distance above softplus"),
+            "largest_lag": _exact("lower", "number", help="largest distance below softplus; 0: nowhere below"),
             "open_width": _OPEN_WIDTH,
         },
         help="how far a method is from softplus, proven over all real x (docs/roles.md)",
@@ -41,12 +45,12 @@ _ROUNDING = Task(
     role=_ROLE,
     run=f"{_HERE}.rounding:rounding",
     metrics={
-        "value_error": Metric("lower", "relative", f"f: {_CAPPED}"),
-        "slope_error": Metric("lower", "relative", f"derivative: {_CAPPED}; 1 beside a root of it"),
-        "value_lost_share": Metric("lower", "fraction", "inputs with f off by more than 1 %"),
-        "slope_lost_share": Metric("lower", "fraction", "inputs with the derivative off by more than 1 %"),
-        "overflow_share": Metric("lower", "fraction", "inputs where f or its derivative is not finite"),
-        "sound_up_to": Metric("higher", "number", "least |x| with f off by more than 1 %, else the largest number"),
+        "value_error": _exact("lower", "relative", f"f: {_CAPPED}"),
+        "slope_error": _exact("lower", "relative", f"derivative: {_CAPPED}; 1 beside a root of it"),
+        "value_lost_share": _exact("lower", "fraction", "inputs with f off by more than 1 %"),
+        "slope_lost_share": _exact("lower", "fraction", "inputs with the derivative off by more than 1 %"),
+        "overflow_share": _exact("lower", "fraction", "inputs where f or its derivative is not finite"),
+        "sound_up_to": _exact("higher", "number", "least |x| with f off by more than 1 %, else the largest number"),
     },
     help="errors of f and its derivative in the cell's dtype, against float64, over its whole range",
 )
@@ -55,14 +59,14 @@ _SHAPE = Task(
     role=_ROLE,
     run=f"{_HERE}.shape:shape",
     metrics={
-        "monotone_violations": Metric("lower", "count", "neighbours between which f falls"),
-        "convex_violations": Metric("lower", "count", "neighbours between which the derivative falls"),
-        "above_relu_violations": Metric("lower", "count", "points where f is not above ReLU"),
-        "peak_violations": Metric("lower", "count", "points where f is further above ReLU than at 0"),
-        "value_at_zero": Metric(unit="number", help="f(0)"),
-        "curvature_at_zero": Metric(unit="number", help="second derivative at 0, by differentiating twice"),
-        "tail_coefficient": Metric(unit="number", help="|x| f(x) at x = -1e6: b / 4 for squareplus"),
-        "left_value": Metric(unit="number", help="f(-20)"),
+        "monotone_violations": _exact("lower", "count", "neighbours between which f falls"),
+        "convex_violations": _exact("lower", "count", "neighbours between which the derivative falls"),
+        "above_relu_violations": _exact("lower", "count", "points where f is not above ReLU"),
+        "peak_violations": _exact("lower", "count", "points where f is further above ReLU than at 0"),
+        "value_at_zero": _exact(unit="number", help="f(0)"),
+        "curvature_at_zero": _exact(unit="number", help="second derivative at 0, by differentiating twice"),
+        "tail_coefficient": _exact(unit="number", help="|x| f(x) at x = -1e6: b / 4 for squareplus"),
+        "left_value": _exact(unit="number", help="f(-20)"),
     },
     help="where f is not monotone, convex or above ReLU, and its left tail (use float64)",
 )
@@ -101,6 +105,7 @@ _PERCEPTRON = Task(
     metrics=_TRAINING_METRICS,
     options=_training_options(epochs=30) | _LAYERS,
     datasets=("digits",),
+    test_set="fixed",
     help="a multilayer perceptron on 8 x 8 digits",
 )
 _CONVOLUTIONAL = tuple(
@@ -111,6 +116,7 @@ _CONVOLUTIONAL = tuple(
         metrics=_TRAINING_METRICS,
         options=_training_options(epochs) | _NORM,
         datasets=(dataset,),
+        test_set="fixed",
         help="two convolutions and a hidden layer",
     )
     for dataset, epochs in (("mnist-5k", 4), ("mnist", 3), ("fashion-mnist", 3))

@@ -56,16 +56,17 @@ def suite(
     plan: Annotated[bool, typer.Option("--plan", help="Print the cells and run none.")] = False,
     until_decided: Annotated[
         bool,
-        typer.Option("--until-decided", help="Add seeds, 5 then 10 then 20, until each claim is decided."),
+        typer.Option("--until-decided", help="Add seeds, 5, 10, 20, then 40, until each claim is decided."),
     ] = False,
     results: Results = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Run a suite: cells that have no good record yet, then estimates, costs and verdicts."""
+    from harness.files.suite import read_suite
     from harness.judge import check_claims
     from harness.planning.plan import make_plan
-    from harness.planning.request import LOOKS, Request
+    from harness.planning.request import Request
     from harness.running.runner import prepare_engine, run_suite
     from harness_plugins.terminal.plan import print_plan
     from harness_plugins.terminal.result import document, print_result
@@ -89,7 +90,7 @@ def suite(
     )
     plugins = registry(context, plugin)
     if plan:
-        first_look = LOOKS[0] if until_decided else seeds
+        first_look = read_suite(name, plugins).looks[0] if until_decided else seeds
         print_plan(check_claims(make_plan(request, plugins, first_look)), as_json)
         return
     # Before anything else that takes time is imported: the workers' server starts meanwhile.
@@ -119,10 +120,6 @@ def claims(
         str | None,
         typer.Option("--require", metavar="VERDICT", help="Exit with 3 unless each verdict is this one."),
     ] = None,
-    seeds: Annotated[int | None, typer.Option("--seeds", metavar="N", help="Judge so many seeds.")] = None,
-    until_decided: Annotated[
-        bool, typer.Option("--until-decided", help="Judge as a run with --until-decided does.")
-    ] = False,
     results: Results = None,
     as_json: Json = False,
     plugin: Plugins = None,
@@ -139,7 +136,7 @@ def claims(
     if require is not None and require not in get_args(Word):
         raise UnknownName("verdict", require, get_args(Word), where="--require")
     plugins = registry(context, plugin)
-    request = Request(suite="", seeds=seeds, until_decided=until_decided, results=results)
+    request = Request(suite="", results=results)
     judged = judged_suites(plugins, names or [], request)
     for warning in dict.fromkeys(w for result in judged for w in result.plan.warnings):
         # Claim files that cannot be read have been reported.

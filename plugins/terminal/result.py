@@ -7,18 +7,22 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.output import errors, people, table
-from harness.judge import summarise
 from harness.numbers import duration, memory, plural, with_half
-from harness.planning.setting import varying
+from harness.planning.setting import key_of, varying
 from harness_plugins.terminal.plan import skipped
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from harness.files.claims import Claim
     from harness.judge import Estimate, SuiteResult, Summary, Verdict
 
-_COLOURS = {"reproduced": "green", "contradicted": "red", "inconclusive": "yellow", "not-run": "dim"}
+_COLOURS = {
+    "reproduced": "green",
+    "contradicted": "red",
+    "inconclusive": "yellow",
+    "not-informative": "magenta",
+    "not-run": "dim",
+}
 #: Most failed cells that are listed one by one.
 _LISTED = 10
 #: Most metrics that are named where no claim asks for them.
@@ -31,7 +35,8 @@ def print_result(result: SuiteResult) -> None:
     for warning in plan.warnings:
         errors().print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
     people().print(f"\n[bold]{plan.suite.title}[/]")
-    rows = [s for s in summarise(plan.cells, result.records) if s.n or s.failures]
+    selected = {key_of(cell) for cell in plan.cells}
+    rows = [s for s in result.summaries if (s.n or s.failures) and key_of(s) in selected]
     for task in dict.fromkeys(row.task for row in rows):
         _print_estimates([row for row in rows if row.task == task], result)
     _print_failures(result)
@@ -60,7 +65,7 @@ def _print_estimates(rows: Sequence[Summary], result: SuiteResult) -> None:
     names = varying(s.options for s in rows)
     axes = [a for a in ("device", "dtype") if len({getattr(s, a) for s in rows}) > 1]
     claims = result.plan.suite.claims.values()
-    claimed = {c.test.metric for c in claims if c.test is not None and c.test.task == task.name}
+    claimed = {c.test.metric for c in claims if c.test is not None and task.name in c.test.tasks}
     metrics = [metric for metric in task.metrics if metric in claimed] or list(task.metrics)
     keys = {"method": [escape(row.method) for row in rows]}
     keys |= {name: [str(row.options.get(name, "")) for row in rows] for name in names}
@@ -128,56 +133,91 @@ def _print_failures(result: SuiteResult) -> None:
 
 
 def print_claims(result: SuiteResult) -> None:
-    """How many claims hold, then each one: what it says, what the source printed, what came out here."""
+    """The answer, what the sources claim, our own questions and the checks: what each says and what came out here."""
     suite = result.plan.suite
     if not result.verdicts:
         return
-    several = len({v.device for v in result.verdicts}) > 1
-    counts = {name: sum(v.verdict == name for v in result.verdicts) for name in _COLOURS}
-    tally = ", ".join(f"[{_COLOURS[n]}]{c} {n}[/]" for n, c in counts.items() if c)
-    people().print(f"[bold]Claims of the suite {suite.name}:[/] {tally}")
-    # What was not run comes last: it has nothing to say but why.
-    for verdict in sorted(result.verdicts, key=lambda v: v.verdict == "not-run"):
-        _print_claim(verdict, suite.claims[verdict.claim], f" on {verdict.device}" if several else "")
-    alpha = max(v.alpha for v in result.verdicts)
+    answers = result.answers
+    groups = {
+        f"Answer of the suite {suite.name}": answers,
+        f"Claims of the suite {suite.name}": result.sourced,
+        "Our own questions": result.questions,
+    }
+    shown: list[Verdict] = []
+    for title, verdicts in groups.items():
+        further = [verdict for verdict in verdicts if verdict not in shown]
+        if verdicts:
+            above = ", with the answer above" if len(further) < len(verdicts) else ""
+            people().print(f"\n[bold]{title}:[/] {_counted(verdicts)}{above}")
+        # What was not run comes last: it has nothing to say but why.
+        for verdict in sorted(further, key=lambda v: v.verdict == "not-run"):
+            _print_claim(verdict, result)
+        shown += further
+    _print_checks(result)
+    looks = ", ".join(map(str, suite.looks))
     people().print(
-        f"\n  [dim]Intervals cover {1 - 2 * alpha:.3g} and err to either side with {alpha:.2g}; p is one-sided. "
-        "After Holm: corrected over the claims of one article.[/]"
+        f"\n  [dim]Claims are judged at {looks} seeds; all looks together err in at most 5 % of the cases. After Holm: "
+        "corrected over the claims of one source. An interval without a percentage covers 90 %.[/]"
     )
     if untestable := [i for i, claim in suite.claims.items() if claim.test is None]:
         example = f"'harness show {untestable[0]}', for one, says why"
         people().print(f"  [dim]{plural(len(untestable), 'claim')} cannot be tested; {example}[/]")
 
 
-def _print_claim(verdict: Verdict, claim: Claim, where: str) -> None:
+def _counted(verdicts: Sequence[Verdict]) -> str:
+    counts = {name: sum(v.verdict == name for v in verdicts) for name in _COLOURS}
+    return ", ".join(f"[{_COLOURS[name]}]{count} {name}[/]" for name, count in counts.items() if count)
+
+
+def _print_checks(result: SuiteResult) -> None:
+    """One line a check: what must hold before a claim can be judged, and what came out."""
+    from rich.markup import escape
+
+    from harness.judge import CHECKED, sentence
+
+    if result.checks:
+        people().print("\n[bold]Checks[/] that claims rest on:")
+    for verdict in result.checks:
+        check = result.plan.suite.checks[verdict.claim]
+        found = sentence(verdict, check).partition(": ")[2]
+        colour, word = _COLOURS[verdict.verdict], CHECKED[verdict.verdict]
+        people().print(
+            f"  [{colour}]{word:<10}[/][bold]{check.id}[/] {escape(check.says)} {escape(found)}", soft_wrap=True
+        )
+
+
+def _print_claim(verdict: Verdict, result: SuiteResult) -> None:
     from rich.markup import escape
 
     from harness.judge import sentence
 
-    colour = _COLOURS[verdict.verdict]
-    head = f"  [{colour}]{verdict.verdict:<13}[/][bold]{claim.id}[/]{where}"
+    claim = result.plan.suite.claims[verdict.claim]
+    where = f" on {verdict.device}" if len({v.device for v in result.verdicts}) > 1 else ""
+    head = f"  [{_COLOURS[verdict.verdict]}]{verdict.verdict:<16}[/][bold]{claim.id}[/]{where}"
     here = sentence(verdict, claim).partition(": ")[2]
     if verdict.verdict == "not-run":
         people().print(f"{head} {escape(here)}", soft_wrap=True)
         return
     unconfirmed = "" if claim.confirmed else ", rests on unconfirmed figures"
-    people().print(f"\n{head} [dim]({claim.fidelity}, {plural(verdict.n, 'seed')}{unconfirmed})[/]")
+    seeds = f"{plural(verdict.n, 'seed')}{', primary' * claim.primary}"
+    people().print(f"\n{head} [dim]({claim.origin}, {claim.fidelity}, {seeds}{unconfirmed})[/]")
     lines = {"says": claim.says}
     if claim.paper:
         figures = ", ".join(f"{k} {v}" for k, v in claim.paper.items() if not isinstance(v, str))
         context = ", ".join(v for v in claim.paper.values() if isinstance(v, str))
         lines["printed"] = f"{figures} ({context})" if context else figures
-    if verdict.p is not None and verdict.p_holm is not None:
-        here += f"; p = {verdict.p:.2g}, after Holm {verdict.p_holm:.2g}"
-        if verdict.holm_verdict != verdict.verdict:
-            here += ": it does not stand as one of several claims"
     lines["here"] = here
+    if verdict.p is not None and verdict.p_holm is not None:
+        family = f", after Holm {verdict.p_holm:.2g} as one of {verdict.family}" if verdict.family > 1 else ""
+        lines["p"] = f"{verdict.p:.2g}{family}; the interval covers {verdict.covers}"
     for name, text in lines.items():
         people().print(f"    [dim]{name:<8}[/] {escape(text)}", soft_wrap=True)
 
 
 def document(result: SuiteResult) -> dict[str, Any]:
     """The result as plain JSON types."""
+    from harness.judge import sentence
+
     plan = result.plan
     cells = [result.records[c.id] for c in plan.cells if c.id in result.records]
     return {
@@ -197,11 +237,21 @@ def document(result: SuiteResult) -> dict[str, Any]:
         "records": [r.as_dict() for r in cells],
         "summaries": [asdict(s) for s in result.summaries],
         "verdicts": verdict_documents(result),
+        "checks": [{**v.to_json(), "sentence": sentence(v, plan.suite.checks[v.claim])} for v in result.checks],
     }
 
 
 def verdict_documents(result: SuiteResult) -> list[dict[str, Any]]:
+    """The verdicts as plain JSON types, each with its sentence and what the claim is."""
     from harness.judge import sentence
 
     claims = result.plan.suite.claims
-    return [{**v.to_json(), "sentence": sentence(v, claims[v.claim])} for v in result.verdicts]
+    return [
+        {
+            **v.to_json(),
+            "sentence": sentence(v, claims[v.claim]),
+            **{name: getattr(claims[v.claim], name) for name in ("origin", "primary", "fidelity")},
+            "rests_on": list(result.plan.suite.rests_on.get(v.claim, ())),
+        }
+        for v in result.verdicts
+    ]

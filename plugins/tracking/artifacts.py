@@ -6,8 +6,8 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, get_args
 
-from harness.judge import Word
-from harness_plugins.tracking.runs import DesiredRun, tally
+from harness.judge import CHECKED, Word, sentence
+from harness_plugins.tracking.runs import DesiredRun, tally, without_empty
 
 if TYPE_CHECKING:
     from harness.judge import SuiteResult
@@ -16,20 +16,33 @@ _log = logging.getLogger(__name__)
 
 
 def report_run(result: SuiteResult, start: int) -> DesiredRun:
-    """The run of the suite as a whole: how many claims have each verdict, and the report."""
+    """The run of the suite as a whole: its answer, how many verdicts there are of each kind, and the report.
+
+    What the sources claim, our own questions and the checks are counted apart.
+    """
     suite = result.plan.suite
-    counts = Counter(verdict.verdict for verdict in result.verdicts)
-    verdicts = tally(verdict.verdict for verdict in result.verdicts)
+    sourced, questions = ([v.verdict for v in group] for group in (result.sourced, result.questions))
+    checks = Counter(verdict.verdict for verdict in result.checks)
+    counted = {
+        "verdicts": tally(sourced),
+        "questions": tally(questions),
+        "checks": ", ".join(f"{checks[word]} {text}" for word, text in CHECKED.items() if checks[word]),
+    }
+    answers = [f"{suite.claims[v.claim].says}: {sentence(v, suite.claims[v.claim])}" for v in result.answers]
+    headings = {"verdicts": "Claims of the sources", "questions": "Our own questions", "checks": "Checks"}
+    lines = [f"{headings[name]}: {text}" for name, text in counted.items() if text]
+    note = [f"**{suite.title}**", *answers, *lines, "report.html is under Artifacts."]
     return DesiredRun(
         kind="report",
         key=f"report {suite.name}",
         name="report",
         status="FINISHED",
-        points=tuple((f"verdicts.{word}", float(counts[word]), 0) for word in get_args(Word)),
-        tags={
-            "verdicts": verdicts,
-            "mlflow.note.content": f"**{suite.title}**\n\n{verdicts}\n\nreport.html is under Artifacts.",
-        },
+        points=(
+            *((f"verdicts.{word}", float(sourced.count(word)), 0) for word in get_args(Word)),
+            *((f"questions.{word}", float(questions.count(word)), 0) for word in get_args(Word)),
+            *((f"checks.{text.replace(' ', '-')}", float(checks[word]), 0) for word, text in CHECKED.items()),
+        ),
+        tags=without_empty({**counted, "mlflow.note.content": "\n\n".join(note)}),
         start=start,
         files=_files(result),
     )

@@ -1,20 +1,25 @@
-"""The run of one claim: its verdict and what was measured, beside the figures of the paper."""
+"""The runs of claims and checks: the verdict and what was measured, beside the figures of the paper."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.judge import sentence
-from harness.numbers import with_interval
+from harness.judge import CHECKED, sentence, shown
 from harness_plugins.tracking.runs import DesiredRun, Point, param_text, split_finite, without_empty
 
 if TYPE_CHECKING:
-    from harness.files.claims import Claim
+    from collections.abc import Sequence
+
+    from harness.files.claims import Check, Claim
     from harness.judge import Verdict
+    from harness.judge.pairing import Statement
 
 
-def claim_run(claim: Claim, verdict: Verdict | None, start: int) -> DesiredRun:
-    """The run of a claim on one device kind; ``verdict`` is None where the claim has no test."""
+def claim_run(claim: Claim, verdict: Verdict | None, start: int, checks: Sequence[str] = ()) -> DesiredRun:
+    """The run of a claim on one device kind; ``verdict`` is None where the claim has no test.
+
+    ``checks`` are the ids of those that it rests on.
+    """
     printed = {f"paper.{name}": value for name, value in claim.paper.items()}
     points: list[Point] = [(n, float(value), 0) for n, value in printed.items() if not isinstance(value, (str, bool))]
     tags = {name: str(value) for name, value in printed.items() if isinstance(value, (str, bool))}
@@ -24,20 +29,17 @@ def claim_run(claim: Claim, verdict: Verdict | None, start: int) -> DesiredRun:
     else:
         device, word, text = verdict.device, verdict.verdict, sentence(verdict, claim)
         points += _measured(claim, verdict)
-        tags |= {
-            "verdict": word,
-            "interval": with_interval(verdict.estimate, verdict.low, verdict.high),
-            "verdict.holm": verdict.holm_verdict,
-            "scale": verdict.scale,
-            "cause": verdict.cause,
-        }
+        tags |= {"verdict": word, "verdict.alone": verdict.alone, **_verdict_tags(claim, verdict)}
     finite, not_finite = split_finite(points)
     source = f"{claim.source.article} {claim.source.id}".strip()
-    note = f"**{claim.says}**\n\n{text}\n\nSource: {source} ({claim.fidelity})\n\n{claim.note}"
+    note = f"**{claim.says}**\n\n{text}\n\nSource: {source} ({claim.origin}, {claim.fidelity})\n\n{claim.note}"
     tags |= {
         "says": claim.says,
         "source": source,
         "fidelity": claim.fidelity,
+        "origin": claim.origin,
+        "primary": "yes" if claim.primary else "",
+        "checks": ", ".join(checks),
         "sentence": text,
         **not_finite,
         "mlflow.note.content": note.strip(),
@@ -54,25 +56,63 @@ def claim_run(claim: Claim, verdict: Verdict | None, start: int) -> DesiredRun:
     )
 
 
-def _measured(claim: Claim, verdict: Verdict) -> list[Point]:
+def check_run(check: Check, verdict: Verdict, start: int) -> DesiredRun:
+    """The run of a check on one device kind: whether it holds, which its claims rest on."""
+    finite, not_finite = split_finite(_measured(check, verdict))
+    word, text = CHECKED[verdict.verdict], sentence(verdict, check).partition(": ")[2]
+    tags = {
+        "verdict": word,
+        **_verdict_tags(check, verdict),
+        "says": check.says,
+        "sentence": f"{word}: {text}",
+        **not_finite,
+        "mlflow.note.content": f"**{check.says}**\n\n{word}: {text}",
+    }
+    return DesiredRun(
+        kind="check",
+        key=f"check {check.id} {verdict.device}",
+        name=f"check {check.id}" if verdict.device in ("", "cpu") else f"check {check.id} · {verdict.device}",
+        status="SCHEDULED" if verdict.verdict == "not-run" else "FINISHED",
+        params=without_empty({**_test_params(check), "device": verdict.device}),
+        points=finite,
+        tags=without_empty(tags),
+        start=start,
+    )
+
+
+def _verdict_tags(statement: Statement, verdict: Verdict) -> dict[str, str]:
+    """What there is to know of a verdict beside its word, as every view shows it."""
+    return {
+        "interval": shown(verdict, statement.test) if verdict.estimate is not None else "",
+        "covers": verdict.covers if verdict.level else "",
+        "scale": verdict.scale,
+        "cause": verdict.cause,
+        "would_take": verdict.would_take,
+        "outlier": verdict.outlier,
+        "averaged": ", ".join(verdict.averaged),
+        "changed": verdict.changed,
+    }
+
+
+def _measured(statement: Statement, verdict: Verdict) -> list[Point]:
     """The numbers of a verdict, and what was measured on each side."""
-    names = ("estimate", "low", "high", "p", "p_holm", "n", "seeds_needed")
-    values = {**{name: getattr(verdict, name) for name in names}, **_sides(claim, verdict)}
+    names = ("estimate", "low", "high", "p", "p_holm", "family", "n")
+    values = {**{name: getattr(verdict, name) for name in names}, **_sides(statement, verdict)}
     return [(name, float(value), 0) for name, value in values.items() if value is not None]
 
 
-def _sides(claim: Claim, verdict: Verdict) -> dict[str, float | None]:
+def _sides(statement: Statement, verdict: Verdict) -> dict[str, float | None]:
     """What was measured on each side of a comparison, named as the paper's figures are."""
-    method, than = getattr(claim.test, "method", None), getattr(claim.test, "than", None)
+    method, than = getattr(statement.test, "method", None), getattr(statement.test, "than", None)
     if verdict.scale == "gap" or than in (None, method):
         return {"here.a": verdict.a, "here.b": verdict.b} if verdict.b is not None else {f"here.{method}": verdict.a}
     return {f"here.{method}": verdict.a, f"here.{than}": verdict.b}
 
 
-def _test_params(claim: Claim) -> dict[str, str]:
-    """A claim's test under the names that the other runs use; a restriction to several values lists them."""
-    if claim.test is None:
+def _test_params(statement: Statement) -> dict[str, str]:
+    """A test under the names that the other runs use; a restriction to several values lists them."""
+    if statement.test is None:
         return {}
-    test = claim.test.model_dump(exclude_defaults=True)
+    test = statement.test.model_dump(exclude_defaults=True)
     where = test.pop("where", {})
     return {name: param_text(value) for name, value in {**where, **test}.items()}

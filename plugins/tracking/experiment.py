@@ -191,9 +191,10 @@ class Experiment:
             kind, name, *rest = key.split(" ")
             if key in current or kind == "summary":
                 continue
-            if kind == "claim":
+            if kind in ("claim", "check"):
+                statements = suite.claims if kind == "claim" else suite.checks
                 # A key without a device is that of a claim which could not be judged then; now it is.
-                outdated = name not in suite.claims or rest == [""]
+                outdated = name not in statements or rest == [""]
             else:
                 outdated = run.state != states.get(f"summary {name}", run.state)
             if outdated:

@@ -22,9 +22,23 @@ CONTENT = "harness.content"
 #: Tag with the digest of the code and data that a run's results come from.
 STATE = "harness.state"
 #: Beginnings of tags that are deleted where the desired run does not have them any more.
-TRANSIENT = ("claim.", "interval", "cause", "not_finite", "verdicts")
+TRANSIENT = (
+    "claim.",
+    "interval",
+    "covers",
+    "cause",
+    "would_take",
+    "outlier",
+    "averaged",
+    "changed",
+    "primary",
+    "checks",
+    "questions",
+    "not_finite",
+    "verdict",
+)
 
-Kind = Literal["summary", "seed", "claim", "report"]
+Kind = Literal["summary", "seed", "claim", "check", "report"]
 #: MLflow's own words.
 Status = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 #: Name, value and step of a metric.

@@ -24,6 +24,7 @@ _WIDTHS = {
     _STATUS: 130,
     "verdict": 110,
     "verdicts": 260,
+    "questions": 260,
     "interval": 180,
     "says": 340,
     "sentence": 520,
@@ -51,14 +52,15 @@ def experiment_tags(run: SuiteRun) -> dict[str, str]:
     claims = [
         *_columns("tags", "verdict", "interval"),
         *_columns("metrics", "n", "p_holm"),
-        *_columns("tags", "says", "sentence", "source", "fidelity"),
+        *_columns("tags", "says", "sentence", "origin", "primary", "source", "fidelity"),
     ]
     seeds = [*_columns("metrics", *metrics), *cost, *params, *_columns("tags", "cause")]
     return {
         "mlflow.experimentKind": "custom_model_development",
         "mlflow.note.content": run.title,
         **_view("methods", "Methods", "= 'summary'", methods),
-        **_view("claims", "Claims", "= 'claim'", claims),
+        # Kinds that begin with c: "claim" and "check".
+        **_view("claims", "Claims and the checks that they rest on", "LIKE 'c%'", claims),
         # Kinds that begin with s: "summary" and "seed".
         **_view("seeds", "Methods with their seeds", "LIKE 's%'", seeds),
     }

@@ -1,4 +1,4 @@
-"""The runs of one suite: one for each setting, for each seed in it, and for each claim."""
+"""The runs of one suite: one for each setting, for each seed in it, for each claim and each check."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.judge import needed_cells
 from harness.numbers import with_interval
 from harness.running.execute import now
-from harness_plugins.tracking.claim_runs import claim_run
+from harness_plugins.tracking.claim_runs import check_run, claim_run
 from harness_plugins.tracking.names import RunNames, setting_digest, state_digest
 from harness_plugins.tracking.runs import (
     STATE,
@@ -51,25 +51,29 @@ class RunBuilder:
         self.last_start = latest - len(self._starts)
 
     def all_runs(self, result: SuiteResult) -> Iterator[DesiredRun]:
-        """Every run of the suite: each setting before its seeds, claims last."""
+        """Every run of the suite: each setting before its seeds, claims and checks last."""
         claims, records = result.plan.suite.claims, result.records
         summaries = {setting_digest(summary): summary for summary in result.summaries}
         by_setting: dict[str, list[Record]] = {}
-        for cell in self._cells:
+        for cell in result.scope:
             if cell.id in records:
                 by_setting.setdefault(setting_digest(cell), []).append(records[cell.id])
-        verdicts = self._verdicts_by_setting(result.verdicts, claims)
+        sourced = self._verdicts_by_setting(result.sourced, claims)
+        questions = self._verdicts_by_setting(result.questions, claims)
         for setting, own in by_setting.items():
-            yield self._setting_run(summaries.get(setting), own, verdicts.get(setting, {}))
+            yield self._setting_run(summaries.get(setting), own, sourced.get(setting, {}), questions.get(setting, {}))
             yield from map(self.seed_run, own)
         judged = {verdict.claim for verdict in result.verdicts}
         for verdict in result.verdicts:
-            yield claim_run(claims[verdict.claim], verdict, self._starts[verdict.claim])
+            rests_on = result.plan.suite.rests_on.get(verdict.claim, ())
+            yield claim_run(claims[verdict.claim], verdict, self._starts[verdict.claim], rests_on)
+        for place, verdict in enumerate(result.checks, start=1):
+            yield check_run(result.plan.suite.checks[verdict.claim], verdict, self.last_start - place)
         yield from (claim_run(c, None, self._starts[c.id]) for c in claims.values() if c.id not in judged)
 
     def running_setting(self, record: Record) -> DesiredRun:
         """The run of a setting that has begun and has no estimate yet; ``record`` is its first."""
-        return replace(self._setting_run(None, [record], {}), status="RUNNING", duration=0)
+        return replace(self._setting_run(None, [record], {}, {}), status="RUNNING", duration=0)
 
     def seed_run(self, record: Record) -> DesiredRun:
         """The run of one cell: its metrics and curves, or why it has none."""
@@ -104,18 +108,23 @@ class RunBuilder:
         )
 
     def _setting_run(
-        self, summary: Summary | None, records: Sequence[Record], verdicts: Mapping[str, str]
+        self,
+        summary: Summary | None,
+        records: Sequence[Record],
+        sourced: Mapping[str, str],
+        questions: Mapping[str, str],
     ) -> DesiredRun:
-        """The run of a setting: its estimates, and the verdicts that rest on it, by claim."""
+        """The run of a setting: its estimates, and by claim the verdicts that rest on it, our own questions apart."""
         first, bad = records[0], [record for record in records if not record.good]
         points, intervals = _estimates(summary) if summary is not None else ([], {})
         finite, not_finite = split_finite(points)
         tags = {
             STATE: state_digest(first),
-            **{f"claim.{claim}": verdict for claim, verdict in verdicts.items()},
+            **{f"claim.{claim}": verdict for claim, verdict in {**sourced, **questions}.items()},
             **intervals,
             **not_finite,
-            "verdicts": tally(verdicts.values()),
+            "verdicts": tally(sourced.values()),
+            "questions": tally(questions.values()),
             "cause": f"{len(bad)} of {len(records)} seeds: {bad[0].cause}" if bad else "",
         }
         return DesiredRun(

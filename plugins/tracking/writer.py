@@ -97,7 +97,8 @@ class MlflowWatcher:
         """Queue the writing of the verdicts, and wait until all is written or the store has stopped to answer."""
         if self._thread is None:
             return
-        runs = self._steps.qsize() + len(result.summaries) + len(result.plan.suite.claims)
+        written_last = (*result.summaries, *result.plan.suite.claims, *result.checks)
+        runs = self._steps.qsize() + len(written_last)
         self._steps.put(partial(self._put_all, result))
         self._steps.put(None)
         self._wait_for(self._thread, runs)

@@ -13,6 +13,7 @@ from filelock import FileLock
 from harness.cell import Record
 from harness.errors import UsageError
 from harness.records import RecordsFile, parse_record
+from harness.records.seals import add_seals, read_seals
 
 #: Characters of a damaged line that are shown.
 _SHOWN = 60
@@ -105,6 +106,8 @@ def merge(into: Path, sources: list[Path]) -> dict[Path, tuple[int, int]]:
             name = f"{record.environment}.json"
             if (environments / name).exists() and not (into / "environments" / name).exists():
                 shutil.copy2(environments / name, into / "environments" / name)
+        if source.is_dir():
+            add_seals(into, read_seals(source))
         counts[source] = (copied, known)
     return counts
 

@@ -1,7 +1,8 @@
 """Bounds compared with the exact density: importance sampling in a linear-Gaussian model of real digits.
 
 Each number of samples ("level") gets fresh draws and is repeated, so every estimate has a known error. A difference is
-a violation if it is so large that over all images and levels chance produces one in at most 1 of 1000 cells.
+a violation if it is so large that over all images and levels chance produces one in at most 1 of 10,000 cells: the
+hundred cells of a suite together, one of which decides, in 1 of 100.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from harness.running.run import Run
 
 #: Probability that chance alone gives a cell a violation of one kind.
-FALSE_ALARM_RATE = 1e-3
+FALSE_ALARM_RATE = 1e-4
 #: Largest rounding error of a log weight, in nats, in each dtype.
 ROUNDING = {torch.float64: 1e-9, torch.float32: 2e-3}
 

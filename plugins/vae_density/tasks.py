@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from harness.spec import Metric, Option, Task
 
 _HERE = "harness_plugins.vae_density"
 _ROLE = "density-estimator"
 #: The false alarms of a count of violations.
-_FALSE_ALARMS = "chance alone gives one in at most 1 of 1000 cells"
+_FALSE_ALARMS = "chance alone gives one in at most 1 of 10,000 cells"
 
 _FITTED = {
     "overfit": Metric("lower", "nats", "log density of as many training pictures above that of the test pictures"),
@@ -34,7 +36,7 @@ _BINARY = {
 }
 
 
-def _on_binary(dataset: str) -> Task:
+def _on_binary(dataset: str, test_set: Literal["fixed", "redrawn"]) -> Task:
     return Task(
         name=f"density/{dataset}",
         role=_ROLE,
@@ -42,6 +44,7 @@ def _on_binary(dataset: str) -> Task:
         metrics={"nll": _NLL} | _FITTED,
         options=_BINARY,
         datasets=(dataset,),
+        test_set=test_set,
         help="train on binary pictures drawn from grey ones, then the log probability of new binary pictures",
     )
 
@@ -53,6 +56,7 @@ _ON_CONTINUOUS = Task(
     metrics={"density_nll": _DENSITY_NLL} | _FITTED,
     options=_PICTURES,
     datasets=("digits",),
+    test_set="fixed",
     help="log density of grey digits with noise of one grey level; not comparable with density/digits",
 )
 _GREY_SCORE = Task(
@@ -66,6 +70,7 @@ _GREY_SCORE = Task(
     },
     options=_PICTURES,
     datasets=("digits",),
+    test_set="fixed",
     help="train and score on grey pixels with a Bernoulli likelihood, then score binary pictures with the same model",
 )
 _EXACT = Task(
@@ -89,6 +94,7 @@ _EXACT = Task(
         "repeats": Option(32, "independent estimates for each digit and number of samples", low=4),
     },
     datasets=("digits",),
+    test_set="redrawn",
     help="importance sampling in a linear-Gaussian model of digits compared with its exact log density",
 )
 _IDENTITIES = Task(
@@ -125,7 +131,10 @@ _GRADIENT_NOISE = Task(
 )
 
 TASKS = (
-    *(_on_binary(dataset) for dataset in ("digits", "mnist-5k", "mnist")),
+    # The same digits are always tested, in new binary drawings; of the larger sets suites draw some by the seed.
+    _on_binary("digits", "fixed"),
+    _on_binary("mnist-5k", "redrawn"),
+    _on_binary("mnist", "redrawn"),
     _ON_CONTINUOUS,
     _GREY_SCORE,
     _EXACT,

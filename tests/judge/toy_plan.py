@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 from harness.cell import Cell, Record
-from harness.files.claims import Claim
+from harness.files.claims import Check, Claim
+from harness.files.suite import LOOKS
 from harness.judge import Verdict, judge
 from harness.spec import Metric, Scalar, Task
 
@@ -15,9 +17,17 @@ TASK = Task(
     name="toy/fit",
     role="toy",
     run="math:hypot",
-    metrics={"score": Metric(better="higher"), "error": Metric(better="lower"), "violations": Metric()},
+    metrics={
+        "score": Metric(better="higher"),
+        "error": Metric(better="lower"),
+        "violations": Metric(deterministic=True),
+        "diagnostic": Metric(),
+        "sure": Metric(better="higher", deterministic=True),
+    },
+    test_set="fixed",
 )
-TASKS = {TASK.name: TASK}
+OTHER = replace(TASK, name="toy/other", test_set="redrawn")
+TASKS = {TASK.name: TASK, OTHER.name: OTHER}
 
 
 def cell(method: str, seed: int = 0, **axes: Any) -> Cell:
@@ -46,15 +56,37 @@ def measured(cells: Iterable[Cell], value: Callable[[Cell], float], metric: str 
 
 
 def claim(name: str = "toy/claim", article: str = "example.org/1", **test: Any) -> Claim:
-    """A claim with this test, by default on the score of method a in the toy task."""
+    """A claim with this test, by default on the score of method a in the toy task.
+
+    Keywords that are fields of a claim are that; the others are its test's.
+    """
+    fields = {key: test.pop(key) for key in ("origin", "primary", "fidelity", "checks") if key in test}
     content = {"metric": "score", "task": TASK.name, "method": "a", **test}
-    return Claim.model_validate({"id": name, "says": "a is better", "source": {"article": article}, "test": content})
+    source = {"article": article}
+    return Claim.model_validate({"id": name, "says": "a is better", "source": source, "test": content, **fields})
 
 
-def verdict(of: Claim, cells: Iterable[Cell], records: Mapping[str, Record], alpha: float = 0.05) -> Verdict:
-    """The only verdict on one claim."""
-    (only,) = judge({of.id: of}, cells, records, TASKS, alpha)
+def check(name: str = "toy/check", kind: str = "precondition", inherited: bool = False, **test: Any) -> Check:
+    """A check with this test, by default that the score of method a in the toy task is above 0."""
+    content = {"kind": "greater", "value": 0.0, "metric": "score", "task": TASK.name, "method": "a", **test}
+    fields = {"id": name, "says": "a has learned", "kind": kind, "inherited": inherited, "test": content}
+    return Check.model_validate(fields)
+
+
+def verdict(
+    of: Claim, cells: Iterable[Cell], records: Mapping[str, Record], looks: Sequence[int] | None = None
+) -> Verdict:
+    """The only verdict on one claim; by default at one look at all the seeds that there are, at the level 0.05."""
+    cells = list(cells)
+    looks = looks or [max(3, len({c.seed for c in cells}))]
+    (only,) = judge({of.id: of}, cells, records, TASKS, looks)
     return only
+
+
+def planned_verdict(differences: Sequence[float], metric: str = "score", **test: Any) -> Verdict:
+    """The verdict at the looks that suites have, when a minus b has these differences by seed."""
+    cells, records = by_seed(differences, metric)
+    return verdict(claim(**{"kind": "greater", "than": "b", "metric": metric, **test}), cells, records, LOOKS)
 
 
 def by_seed(differences: Sequence[float], metric: str = "score") -> tuple[list[Cell], dict[str, Record]]:

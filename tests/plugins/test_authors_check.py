@@ -51,8 +51,12 @@ FAULTS = [
     ("claims", CLAIMS, "tol = 0.01", 'tol = 0.01, where = { dtype = "double" }', "where.dtype = 'double'"),
     ("claims", CLAIMS, "tol = 0.01", "tol = 0.01, where = { epochs = 0 }", "at least 1 is needed"),
     ("decided", SUITE, ', "cross-entropy"]', "]", "better-calibrated: no suite that names it has its cells"),
-    ("decided", SUITE, "seeds = 5", "seeds = 2", "fewer than 3 seeds"),
-    ("decided", CLAIMS, "by = 0.005", "by = 0.005, seeds = 1", "nothing depends on chance (seeds = 1), but"),
+    ("decided", SUITE, "seeds = 5", "seeds = 2", "its cells have 2 seeds, and the first look is at 5"),
+    ("claims", CLAIMS, 'method = "cross-entropy", value', 'method = "entropy", value',
+     "check {name}/baseline-learns: unknown method 'entropy'"),
+    ("grounded", CLAIMS, "inherited = true\n", "", "better-calibrated: it rests on no check"),
+    ("no-chance", TASKS, "most probable class is right\"", "most probable class is right\", deterministic=True",
+     "accuracy is declared deterministic, but is"),
     ("decided", SUITE, '"{name}/*"', '"{name}/no-*"', "claim {name}/better-calibrated: no suite names it"),
     ("decided", SUITE, '["{method}"', '["{method}s"', "unknown method '{method}s'; did you mean"),
     ("builds", LOSS, "        self.gamma = gamma", "        assert gamma < 5\n        self.gamma = gamma",
@@ -135,7 +139,9 @@ def test_every_check_has_a_planted_fault():
 
 def test_a_plugin_without_a_fault_passes_every_check(planted):
     outcomes = run_checks(planted()[0])
-    assert [(o.check, o.problems, o.notes) for o in outcomes if o.state != "holds"] == []
+    assert [(o.check, o.problems, o.notes) for o in outcomes if o.state != "holds"] == [("no-chance", (), ())], (
+        "it declares no metric deterministic"
+    )
 
 
 def test_an_excepted_method_is_noted_with_its_reason_and_a_needless_exception_is_a_problem(planted):

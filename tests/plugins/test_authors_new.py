@@ -77,10 +77,13 @@ def test_a_new_plugin_runs_its_suite_and_passes_every_check(harness_cli):
     verdicts = {v["claim"]: v["verdict"] for v in ended.document["verdicts"]}
     assert set(verdicts) == {"first_try/better-calibrated", "first_try/no-less-accurate"}
     assert set(verdicts.values()) <= {"reproduced", "contradicted", "inconclusive"}
+    (check,) = ended.document["checks"]
+    assert (check["claim"], check["verdict"]) == ("first_try/baseline-learns", "reproduced")
     # The project's folder is a name for the package in it.
     checked = harness_cli("check", "first_try", "--json")
     assert checked.code == 0, checked.out
-    assert {c["state"] for c in checked.document["checks"]} == {"holds"}
+    assert {c["state"] for c in checked.document["checks"]} == {"holds", "nothing to check"}
+    assert [c["check"] for c in checked.document["checks"] if c["state"] != "holds"] == ["no-chance"]
 
 
 def test_a_failed_check_ends_with_3_and_says_what_to_do(harness_cli):
@@ -145,4 +148,4 @@ def test_pytest_runs_the_checks_and_reports_the_one_that_fails(harness_cli):
     )
     assert "every claim is decided by a suite: does not hold" in done.stdout, done.stdout + done.stderr
     assert "-> write seeds = 5 in the suite" in done.stdout
-    assert "1 failed, 19 passed" in done.stdout
+    assert "1 failed, 20 passed" in done.stdout

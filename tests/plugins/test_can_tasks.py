@@ -287,6 +287,37 @@ def test_published_examples_are_reproduced_exactly():
     }
 
 
+@pytest.mark.parametrize("refiner", ["can", "can-loop", "can-batch", "can-official", "prior-reweighting", "none"])
+def test_published_examples_do_not_depend_on_the_seed(refiner):
+    metrics = TASKS["postprocess/toy"].metrics
+    assert all(metric.deterministic for metric in metrics.values())
+    first, second = (metrics_of(refiner, "postprocess/toy", seed) for seed in (0, 1))
+    assert first.keys() == metrics.keys()
+    assert {name: value.hex() for name, value in first.items()} == {name: value.hex() for name, value in second.items()}
+
+
+def test_only_the_published_examples_are_declared_deterministic():
+    declared = {
+        (name, metric)
+        for name, task in TASKS.items()
+        if name.startswith("postprocess/")
+        for metric, noun in task.metrics.items()
+        if noun.deterministic
+    }
+    assert declared == {("postprocess/toy", "repository"), ("postprocess/toy", "article")}
+
+
+def test_prior_error_is_the_distance_to_the_test_rows_and_its_excess_tells_a_wrong_prior():
+    right, skewed = (metrics_of("none", **DIGITS, prior=kind) for kind in ("train", "skewed"))
+    spy = run_spy(**DIGITS, prior="skewed")
+    split = list(evaluation._cache.values())[-1][0]
+    shares = np.bincount(split.test_labels, minlength=10) / len(split.test_labels)
+    error = np.abs(spy.calls[0][1].numpy() - shares).sum() / 2
+    assert skewed["prior_error"] == pytest.approx(error, abs=1e-6)
+    assert right["prior_error"] < 0.02
+    assert right["prior_excess"] < 0 < skewed["prior_excess"] < skewed["prior_error"]
+
+
 def test_invariances_count_the_violations_of_a_refiner():
     def sloppy(rows, prior):
         return (rows + 0.01 * torch.arange(len(rows))[:, None] % 0.05 * prior).softmax(dim=1)

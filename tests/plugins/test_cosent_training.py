@@ -12,7 +12,7 @@ from plugin_run import METHODS, TASKS
 from harness.cell import Cell
 from harness.errors import UsageError
 from harness.running.run import Run
-from harness.spec import Dataset, Place, read_options
+from harness.spec import Dataset, Place, read_options, resolve
 from harness_plugins.cosent.free_vectors import fit_free_vectors
 from harness_plugins.cosent.readers import Corpus, Pairs
 from harness_plugins.cosent.sentence_pairs import on, training_part
@@ -254,6 +254,47 @@ def test_pretrained_model_is_fine_tuned_by_its_weights_file(make, tiny_bert):
     losses = [value for _, value in run.curves["train_loss"]]
     assert losses[-1] < losses[0]
     assert run.curves["train_spearman"][0] != joint.curves["train_spearman"][0]
+
+
+@pytest.fixture
+def make_minilm(tmp_path, tiny_bert):
+    """A run of a task on MiniLM whose model is a tiny one and whose data set is the small corpus above."""
+    (tmp_path / "rows").write_text("")
+    here = {"files": {"rows": ()}, "places": (Place(folder=str(tmp_path)),), "licence": "none"}
+    contents = {"stsb": lambda _: corpus(5), "minilm-l6": lambda _: {"folder": str(tiny_bert)}}
+    datasets = {name: Dataset(name=name, load=load, **here) for name, load in contents.items()}
+
+    def make_run(task, seed):
+        complete = read_options(task, TASKS[task].options, {"leaks": "keep"} if task == "matching/minilm-stsb" else {})
+        return Run(Cell("tests", "any", task, complete, "cpu", "float32", seed, "code"), complete, datasets)
+
+    return make_run
+
+
+def test_published_model_is_scored_without_a_seed_and_as_the_untrained_one(make_minilm):
+    task = TASKS["matching/minilm-as-published"]
+    assert all(metric.deterministic for metric in task.metrics.values())
+    untrained = METHODS["untrained"].create()
+    first, second = (resolve(task.run)(untrained, make_minilm(task.name, seed)) for seed in (0, 1))
+    assert first.keys() == task.metrics.keys()
+    assert {name: value.hex() for name, value in first.items()} == {name: value.hex() for name, value in second.items()}
+    trained_by_nothing = on("stsb", "minilm-l6")(untrained, make_minilm("matching/minilm-stsb", 0))
+    assert first["spearman"] == trained_by_nothing["spearman"]
+
+
+def test_published_model_is_not_trained(make_minilm):
+    task = TASKS["matching/minilm-as-published"]
+    with pytest.raises(UsageError, match="matching/minilm-as-published trains nothing: the method untrained is needed"):
+        resolve(task.run)(METHODS["cosent"].create(), make_minilm(task.name, 0))
+
+
+def test_only_the_published_model_is_declared_deterministic():
+    declared = {
+        name
+        for name, task in TASKS.items()
+        if name.startswith("matching/") and any(metric.deterministic for metric in task.metrics.values())
+    }
+    assert declared == {"matching/minilm-as-published"}
 
 
 def test_score_that_is_not_finite_is_an_error(make):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 import torch
 from plugin_run import METHODS, TASKS, make_run
@@ -33,6 +35,27 @@ def test_parameter_counts_are_exact(method, head, of_a_type, weights):
     assert metrics["model_parameters"] == 101677056 + head
     three = run("ner/parameter-counts", method, kinds=10, relations=10)
     assert three["head_parameters"] == 3 * head
+
+
+EXACT = [name for name, metric in TASKS["ner/parameter-counts"].metrics.items() if metric.deterministic]
+
+
+@pytest.mark.parametrize("metric", EXACT)
+def test_metric_said_to_be_without_chance_is_the_same_under_two_seeds(metric):
+    for method in ("efficient-global-pointer", "crf-bio"):
+        first, second = (
+            resolve(TASKS["ner/parameter-counts"].run)(
+                METHODS[method].create(), make_run("ner/parameter-counts", seed=seed, width=8, kinds=3)
+            )[metric]
+            for seed in (0, 1)
+        )
+        assert struct.pack("d", first) == struct.pack("d", second)
+
+
+def test_no_other_metric_of_the_plugin_is_said_to_be_without_chance():
+    exact = {name for name, task in TASKS.items() for metric in task.metrics.values() if metric.deterministic}
+    assert {name for name in exact if name.startswith("ner/")} == {"ner/parameter-counts"}
+    assert len(EXACT) == 5
 
 
 def test_counted_encoder_is_bert():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from plugin_run import REGISTRY
+from plugin_run import REGISTRY, TASKS
 
 from harness.errors import UsageError
 from harness.files.claims import claims_of
@@ -34,6 +34,38 @@ def test_every_cell_of_the_long_suite_decides_a_claim():
     assert not [cell for cell in cells if cell.id not in needed]
 
 
+@pytest.mark.parametrize("name", [*NAMES, "speed"])
+def test_every_check_finds_its_cells_in_every_suite_whose_claims_rest_on_it(name):
+    suite, cells = planned(name)
+    own = {
+        check_id: check for check_id, check in suite.checks.items() if check_id.startswith("efficient_global_pointer/")
+    }
+    assert own
+    assert not [check_id for check_id, check in own.items() if not needed_cells(check, cells)]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "speed"])
+def test_every_claim_with_chance_in_it_rests_on_a_check_and_has_five_seeds(name):
+    suite, cells = planned(name)
+    for claim in suite.claims.values():
+        if not claim.id.startswith("efficient_global_pointer/") or not claim.test:
+            continue
+        metric = TASKS[claim.test.task].metrics[claim.test.metric]
+        if claim.without_chance or metric.deterministic:
+            continue
+        assert suite.rests_on[claim.id], claim.id
+        needed = needed_cells(claim, cells)
+        assert {0, 1, 2, 3, 4} <= {cell.seed for cell in cells if cell.id in needed}, claim.id
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_answer_names_primary_claims_first(name):
+    suite, _ = planned(name)
+    primary = [suite.claims[claim].primary for claim in suite.answer]
+    assert primary[0]
+    assert primary == sorted(primary, reverse=True)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_suites_name_their_methods_so_that_other_plugins_add_none(name):
     suite, _ = planned(name)
@@ -47,15 +79,16 @@ def test_claims_on_rounding_stand_on_several_drawn_samples():
         assert claims
         for claim in claims:
             needed = needed_cells(claim, cells)
-            assert claim.test.seeds is None
-            assert {cell.seed for cell in cells if cell.id in needed} == {0, 1, 2}
+            assert claim.without_chance
+            assert {cell.seed for cell in cells if cell.id in needed} == {0, 1, 2, 3, 4}
 
 
 def test_no_claim_compares_with_a_taggers_nested_precision():
     # Predictions that never overlap never nest.
     scores = by_nesting([{Entity(0, 9, "a"), Entity(2, 3, "b")}], [{Entity(0, 9, "a")}])
     assert (scores["nested_recall"], scores["nested_precision"], scores["nested_f1"]) == (0.5, 0, 0)
-    for claim in claims_of(REGISTRY).by_id.values():
+    registered = claims_of(REGISTRY)
+    for claim in (*registered.by_id.values(), *registered.checks.values()):
         if claim.test and {"crf-bio", "softmax-bio"} & {*claim.test.names}:
             assert claim.test.metric not in ("nested_f1", "nested_precision")
 

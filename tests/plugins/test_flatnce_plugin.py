@@ -15,7 +15,7 @@ from harness.spec import resolve
 from harness_plugins import flatnce
 
 (CLAIM_FILE,) = flatnce.harness_claims()
-CLAIMS = read_claims(CLAIM_FILE)
+CLAIMS, CHECKS = read_claims(CLAIM_FILE).by_id, read_claims(CLAIM_FILE).checks
 TESTED = {name: claim for name, claim in CLAIMS.items() if claim.test is not None}
 SUITES = ("contrastive", "contrastive-full")
 
@@ -38,12 +38,52 @@ def test_claims_named_full_are_decided_by_the_full_suite(cells):
         assert needed_cells(claim, planned)
 
 
-def test_claim_over_batch_sizes_has_each_of_them(cells):
+@pytest.mark.parametrize(
+    ("claim", "batch_sizes"),
+    [("flatnce/fn1-consistently-better", {8, 32}), ("flatnce/fn1-no-loss-at-large-batches", {256})],
+)
+def test_claim_over_batch_sizes_has_each_of_them(cells, claim, batch_sizes):
     _, planned = cells["contrastive"]
-    ids = needed_cells(TESTED["flatnce/fn1-consistently-better"], planned)
+    ids = needed_cells(TESTED[claim], planned)
     needed = [cell for cell in planned if cell.id in ids]
-    assert {cell.options["batch_size"] for cell in needed} == {8, 32, 256}
-    assert len(needed) == 2 * 3 * 5
+    assert {cell.options["batch_size"] for cell in needed} == batch_sizes
+    assert {(cell.options["clip_norm"], cell.options["base_lr"]) for cell in needed} == {(0.0, 0.01)}
+    assert len(needed) == 2 * len(batch_sizes) * 5
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_each_suite_has_the_cells_of_the_checks_that_its_claims_rest_on(cells, name):
+    suite, planned = cells[name]
+    used = {check for claim in suite.claims for check in suite.rests_on[claim]}
+    assert used
+    for check in used:
+        assert needed_cells(suite.checks[check], planned), check
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_every_claim_with_chance_in_it_rests_on_a_check_and_has_five_seeds(cells, name):
+    suite, planned = cells[name]
+    for claim in suite.claims.values():
+        if claim.test is None or claim.without_chance:
+            continue
+        assert suite.rests_on[claim.id], claim.id
+        for item in (claim, *(suite.checks[check] for check in suite.rests_on[claim.id])):
+            ids = needed_cells(item, planned)
+            assert len({cell.seed for cell in planned if cell.id in ids}) >= 5, item.id
+
+
+def test_check_against_an_untrained_encoder_compares_a_learning_rate_of_0(cells):
+    _, planned = cells["contrastive"]
+    for check in ("probe-sees-training", "probe-sees-training-at-256", "knn-sees-training-at-256"):
+        ids = needed_cells(CHECKS[f"flatnce/{check}"], planned)
+        assert {cell.options["base_lr"] for cell in planned if cell.id in ids} == {0.0, 0.01}
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_answer_names_what_the_sources_stand_for(cells, name):
+    suite, _ = cells[name]
+    assert suite.answer
+    assert all(suite.claims[claim].primary for claim in suite.answer)
 
 
 def test_every_statement_of_the_notes_is_here():

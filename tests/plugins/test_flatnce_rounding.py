@@ -9,11 +9,15 @@ import torch
 from plugin_run import METHODS, TASKS, make_run
 
 from harness_plugins import flatnce
-from harness_plugins.flatnce.losses import InfoNCE
+from harness_plugins.flatnce.losses import InfoNCE, log_odds
 from harness_plugins.flatnce.rounding import identities, relative_error, rounding
 
 TASK = "contrastive/rounding"
 COUPLED = sorted(method.name for method in flatnce.harness_methods() if method.name != "dclw")
+
+
+def identities_of(loss, **options):
+    return identities(loss, make_run("contrastive/identities", dtype="float64", **options))
 
 
 def errors(method, dtype="float32", temperature=0.05, **options):
@@ -85,9 +89,31 @@ def test_relative_error_of_a_row_that_should_be_zero():
 
 @pytest.mark.parametrize("name", COUPLED)
 def test_identities_hold_for_every_method(name):
-    metrics = identities(METHODS[name].create(), make_run("contrastive/identities", dtype="float64", draws=2000))
-    assert metrics["violations"] == metrics["inequality_violations"] == 0
+    metrics = identities_of(METHODS[name].create(), draws=2000)
+    assert metrics["violations"] == 0
     assert metrics["largest_error"] < 1e-9
+
+
+@pytest.mark.parametrize(
+    "name", ["flatnce", "dcl", *(n for n in COUPLED if n.startswith("infonce") and "-res" not in n)]
+)
+def test_no_form_of_infonce_and_no_log_xi_is_above_xi(name):
+    assert identities_of(METHODS[name].create(), draws=2000)["inequality_violations"] == 0
+
+
+def test_inequality_is_that_of_the_loss_as_it_is_computed():
+    class Above(InfoNCE):
+        def from_scores(self, positive, negatives):
+            return 1.01 * log_odds(positive, negatives).exp()
+
+    class Lost(InfoNCE):
+        def from_scores(self, positive, negatives):
+            return super().from_scores(positive, negatives) * math.nan
+
+    for wrong in (Above(), Lost()):
+        assert identities_of(wrong, draws=100)["inequality_violations"] == 100
+    # 1 for every anchor, as published: above xi wherever the anchor is easy.
+    assert 0 < identities_of(METHODS["flatnce-detach"].create(), draws=2000)["inequality_violations"] < 2000
 
 
 def test_identities_find_a_weight_that_is_wrong():
@@ -95,8 +121,7 @@ def test_identities_find_a_weight_that_is_wrong():
         def weight(self, log_xi):
             return super().weight(log_xi) * (1 + 1e-6)
 
-    metrics = identities(Wrong(), make_run("contrastive/identities", dtype="float64", draws=100))
-    assert metrics["violations"] == 100
+    assert identities_of(Wrong(), draws=100)["violations"] == 100
 
 
 def test_method_without_a_closed_form_is_refused_in_one_sentence():

@@ -50,6 +50,16 @@ def test_initial_weights_depend_on_the_seed_alone():
         assert torch.equal(weight, weight_again)
 
 
+def test_learning_rate_of_0_leaves_the_encoder_untrained_whatever_the_batch_and_the_loss():
+    for method, batch_size in (("infonce", 16), ("flatnce", 64)):
+        run = make_run(DIGITS, base_lr=0.0, batch_size=batch_size, samples_seen=256)
+        encoder = Encoder(8, run.generator)
+        train(encoder, METHODS[method].create(), torch.rand(100, 1, 8, 8), run)
+        drawn = Encoder(8, make_run(DIGITS).generator)
+        for weight, weight_drawn in zip(encoder.parameters(), drawn.parameters(), strict=True):
+            assert torch.equal(weight, weight_drawn)
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_every_option_has_an_effect(optimizer):
     plain = result(optimizer=optimizer)[1].curves

@@ -17,7 +17,7 @@ from harness_plugins import gradient_penalty
 from harness_plugins.gradient_penalty import equivalence, generalisation, inequality
 from harness_plugins.gradient_penalty.equivalence import pearson, spearman
 from harness_plugins.gradient_penalty.penalties import InputPenalty, NoPenalty
-from harness_plugins.gradient_penalty.training import checkpoints, descent, new_model, problem
+from harness_plugins.gradient_penalty.training import accuracy, checkpoints, descent, new_model, problem
 from harness_plugins.images.labelled import Labelled
 
 PENALTIES = sorted(method.name for method in gradient_penalty.harness_methods())
@@ -125,6 +125,28 @@ def test_one_layer_with_one_output_is_an_equality_and_fails_for_batch_means():
     metrics, _ = result("penalty/inequality", depth=1, outputs="scalar")
     assert metrics["equality_gap"] < 1e-10
     assert metrics["batch_mean_violations"] == 3
+    assert metrics["batch_mean_tightness"] > 1
+
+
+def test_smallest_tightness_of_batch_means_counts_their_violations():
+    metrics, run = result("penalty/inequality")
+    tightness = [value for _, value in run.curves["batch_mean_tightness"]]
+    assert metrics["batch_mean_tightness"] == min(tightness)
+    assert metrics["batch_mean_violations"] == sum(value > 1 for value in tightness)
+
+
+@pytest.mark.parametrize("outputs", ["classes", "scalar"])
+def test_training_accuracy_is_chance_without_learning_and_high_with_it(outputs):
+    still = result("penalty/inequality", outputs=outputs, learning_rate=0.0)[0]["train_accuracy"]
+    learned = result("penalty/inequality", outputs=outputs, epochs=5)[0]["train_accuracy"]
+    assert still < {"classes": 0.3, "scalar": 0.7}[outputs] < 0.75 < learned
+
+
+def test_accuracy_of_a_single_output_is_that_of_its_sign():
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.ones_(model.weight)
+    rows = Labelled(torch.tensor([[1.0], [-1.0], [2.0], [-2.0]]), torch.tensor([1.0, 0.0, 0.0, 0.0]))
+    assert accuracy(model, rows) == 0.75
 
 
 def test_a_violation_would_be_found(monkeypatch):
@@ -214,6 +236,25 @@ def test_train_size_above_the_number_of_rows_is_an_error():
         result("penalty/generalisation", train_size=5000)
 
 
+def test_test_rows_of_digits_are_drawn_by_the_seed_and_are_no_training_rows():
+    whole = problem(make_run("penalty/generalisation"), "digits")
+    rows = {tuple(row.tolist()): row for row in torch.cat([whole.train.inputs, whole.test.inputs])}
+    tests = []
+    for seed in (0, 0, 1):
+        drawn = generalisation._with_new_test_rows(whole, seed)
+        train, test = ({tuple(row.tolist()) for row in part.inputs} for part in (drawn.train, drawn.test))
+        assert train | test == set(rows)
+        assert not train & test
+        assert len(drawn.train) + len(drawn.test) == len(whole.train) + len(whole.test)
+        assert len(drawn.test) == pytest.approx(0.2 * 1797, abs=5)
+        tests.append(test)
+    assert tests[0] == tests[1] != tests[2]
+    assert {task: TASKS[task].test_set for task in TASKS if task.startswith("penalty/generalisation")} == {
+        "penalty/generalisation": "redrawn",
+        "penalty/generalisation-mnist": "fixed",
+    }
+
+
 def test_valid_rows_are_no_training_rows():
     run = make_run("penalty/generalisation")
     task, valid = generalisation._split(problem(run, "digits"), 0, run.seed)
@@ -233,9 +274,9 @@ def test_geometric_complexity_is_the_mean_square_of_the_jacobian():
 
 
 def test_noise_lowers_accuracy_and_without_noise_both_are_equal():
-    quiet, _ = result("penalty/generalisation", epochs=20, noise=0.0)
+    quiet, _ = result("penalty/generalisation", epochs=40, noise=0.0)
     assert quiet["noisy_accuracy"] == quiet["test_accuracy"] > 0.7
-    assert result("penalty/generalisation", epochs=20, noise=1.0)[0]["noisy_accuracy"] < quiet["test_accuracy"] - 0.1
+    assert result("penalty/generalisation", epochs=40, noise=1.0)[0]["noisy_accuracy"] < quiet["test_accuracy"] - 0.1
 
 
 @pytest.mark.slow

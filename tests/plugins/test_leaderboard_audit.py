@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import os
 import statistics
@@ -10,12 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from plugin_run import METHODS, make_run
+from plugin_run import METHODS, REGISTRY, TASKS, make_run
 from scipy import stats
 
 from harness.errors import DatasetError, UsageError
+from harness.files.suite import read_suite
+from harness.judge import needed_cells
+from harness.planning.cross import cells_of
+from harness.spec import resolve
 from harness_plugins import leaderboard
 from harness_plugins.leaderboard import audit
+from harness_plugins.leaderboard.benchmarks import GLUE
 from harness_plugins.leaderboard.ranking import values_of
 from harness_plugins.leaderboard.scores import parse_table
 
@@ -180,12 +186,42 @@ def test_resampled_tasks_are_the_same_for_every_method_and_counted_by_hand():
         assert share == first / 60
 
 
+def test_every_choice_of_tasks_is_counted_once_and_by_hand():
+    tasks = ("BoolQ", "CB", "COPA", "MultiRC", "ReCoRD", "RTE", "WiC", "WSC")
+    own = cells("superglue.csv", tasks, lambda row: row["after_paper"] != "yes")
+    choices = [c for size in range(1, 9) for c in itertools.combinations(range(8), size)]
+    for method, mean in MEANS.items():
+        ranks = [human_rank({n: round(mean([s[i] for i in c]), 9) for n, s in own.items()}) for c in choices]
+        share = audit.superglue_subsets(
+            METHODS[method].create(), make_run("leaderboard/superglue-subsets", rows="paper")
+        )["share_human_first"]
+        assert 0 < ranks.count(1) < len(choices) == 255
+        assert share == ranks.count(1) / 255
+
+
+def test_the_choice_of_a_mean_is_compared_with_the_choice_of_a_task():
+    tasks = {t: [c for c in GLUE_10 if c.startswith(t)] for t in GLUE.tasks if t != "AX"}
+    means = [statistics.fmean(scores) for scores in cells("glue.csv", GLUE_10).values()]
+    taus = []
+    for left_out in tasks.values():
+        rest = cells("glue.csv", [c for c in GLUE_10 if c not in left_out]).values()
+        # Sums in another order differ in the last bits, and equal systems must stay equal.
+        without = [round(statistics.fmean(scores), 9) for scores in rest]
+        taus.append(stats.kendalltau(np.round(means, 9), without).statistic)
+    metrics = run_glue("harmonic", tasks="10")
+    expected = metrics["tau_to_arithmetic"] - statistics.median(taus)
+    assert metrics["tau_above_leave_one_out"] == pytest.approx(expected, abs=1e-8)
+    assert run_glue("arithmetic", tasks="10")["tau_above_leave_one_out"] == pytest.approx(1 - statistics.median(taus))
+
+
 @pytest.fixture
 def own_table(tmp_path):
-    def run(text, method="arithmetic", **options):
+    def run(text, method="arithmetic", build=None, **options):
         path = tmp_path / "t.csv"
         path.write_text(text)
-        return audit.own_table(METHODS[method].create(), make_run("leaderboard/table", table=str(path), **options))
+        return audit.own_table(
+            METHODS[method].create(**(build or {})), make_run("leaderboard/table", table=str(path), **options)
+        )
 
     return run
 
@@ -202,6 +238,98 @@ def test_an_own_table_is_ranked(own_table):
     assert own_table(TABLE, human="X")["deciding_task"] == 1
     # Y has nothing but A, so without A there is no rank to tell.
     assert own_table(TABLE, human="Y")["deciding_task"] == 0
+
+
+#: X would be ahead of the human on A alone, the only task that is left to it where its 0 is dropped.
+ZERO = "system,A,B\nHuman,60,50\nX,90,0\nY,10,20\n"
+
+
+@pytest.mark.parametrize("method", ["geometric", "harmonic"])
+def test_a_dropped_score_is_a_missing_score(own_table, caplog, method):
+    kept = own_table(ZERO, method, build={"nonpositive": "drop"}, incomplete="keep")
+    assert (kept["human_rank"], kept["systems"], kept["missing"]) == (2, 3, 1)
+    (message,) = caplog.messages
+    assert message.endswith("its system is ranked by its scores on fewer tasks than the others: X on B")
+    caplog.clear()
+    left_out = own_table(ZERO, method, build={"nonpositive": "drop"}, incomplete="leave-out")
+    assert (left_out["human_rank"], left_out["systems"], left_out["missing"]) == (1, 2, 0)
+    assert caplog.messages[0].endswith("is dropped, and its system is left out: X on B")
+    # The same table with the score missing, and nothing dropped.
+    caplog.clear()
+    for incomplete, metrics in (("keep", kept), ("leave-out", left_out)):
+        assert own_table(ZERO.replace("90,0", "90,-"), method, incomplete=incomplete) == metrics
+    assert caplog.messages == []
+
+
+def test_leaving_out_a_task_sees_a_dropped_score(own_table):
+    # Without A nothing is left of X, whose other score is dropped: it drops out, and Y is behind.
+    metrics = own_table(ZERO, "geometric", build={"nonpositive": "drop"}, human="Y")
+    assert (metrics["human_rank"], metrics["best_rank_without_one"], metrics["worst_rank_without_one"]) == (3, 2, 3)
+
+
+def test_scores_are_dropped_on_the_scale_that_the_mean_is_taken_on(own_table):
+    # On the scale of errors the perfect score is 0, and the 0 is 100.
+    table = ZERO.replace("60,50", "100,50")
+    metrics = own_table(table, "geometric", build={"nonpositive": "drop"}, human="X", scale="error")
+    assert (metrics["missing"], metrics["systems"]) == (1, 3)
+    with pytest.raises(UsageError, match=r"Human has no score on A \(nonpositive = 'drop' drops scores of 0 or less\)"):
+        own_table(table, "geometric", build={"nonpositive": "drop"}, scale="error", incomplete="leave-out")
+
+
+def test_a_human_with_nothing_above_zero_is_refused(own_table):
+    with pytest.raises(UsageError, match=r"Human has no score on any of the tasks \(nonpositive = 'drop' drops"):
+        own_table(ZERO.replace("60,50", "0,-3"), "geometric", build={"nonpositive": "drop"})
+
+
+def test_a_mean_that_drops_nothing_and_a_rule_of_order_have_nothing_missing(own_table, caplog):
+    assert own_table(ZERO, "borda")["missing"] == 0
+    assert own_table(ZERO, "geometric", build={"nonpositive": "clip"})["missing"] == 0
+    assert caplog.messages == []
+
+
+DETERMINISTIC = {
+    name: [metric for metric, noun in task.metrics.items() if noun.deterministic]
+    for name, task in TASKS.items()
+    if name.startswith("leaderboard/")
+}
+
+
+def test_nothing_but_resampling_depends_on_the_seed():
+    varying = {name for name, metrics in DETERMINISTIC.items() if len(metrics) < len(TASKS[name].metrics)}
+    assert varying == {"leaderboard/glue-resampled", "leaderboard/superglue-resampled"}
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        *((name, "geometric") for name, metrics in DETERMINISTIC.items() if metrics),
+        # The one aggregate that iterates, where that is quick.
+        *((name, "bradley-terry") for name in ("leaderboard/glue", "leaderboard/superglue", "leaderboard/table")),
+    ],
+)
+def test_deterministic_metrics_are_the_same_bits_under_every_seed(name, method, tmp_path):
+    if name.endswith("-2021") and not (Path(os.environ.get("HARNESS_DATA", "")) / "leaderboards").is_dir():
+        pytest.skip("needs the data set leaderboards in $HARNESS_DATA")
+    (tmp_path / "t.csv").write_text(TABLE)
+    options = {"table": str(tmp_path / "t.csv")} if name == "leaderboard/table" else {}
+    built = METHODS[method].create(**({"nonpositive": "drop"} if method == "geometric" else {}))
+    code = resolve(TASKS[name].run)
+    first, second = (code(built, make_run(name, seed=seed, **options)) for seed in (0, 1))
+    for metric in DETERMINISTIC[name]:
+        assert float(first[metric]).hex() == float(second[metric]).hex(), metric
+
+
+@pytest.mark.parametrize("name", ["leaderboard", "leaderboard-full"])
+def test_every_claim_of_a_suite_has_its_cells_and_needs_no_check(name):
+    suite = read_suite(name, REGISTRY)
+    cells = list(cells_of(suite, REGISTRY, digest_of=lambda _: "digest"))
+    tested = {claim.id: claim.test for claim in suite.claims.values() if claim.test is not None}
+    assert set(suite.answer) <= set(tested)
+    for claim, test in tested.items():
+        assert needed_cells(suite.claims[claim], cells), claim
+        # Nothing in it depends on chance, so there is nothing that must hold beforehand.
+        assert all(TASKS[task].metrics[test.metric].deterministic for task in test.tasks), claim
+        assert suite.rests_on[claim] == ()
 
 
 def test_an_own_table_may_have_another_best_score(own_table):

@@ -74,7 +74,25 @@ def test_an_aggregate_that_refuses_the_table_is_left_out_and_says_why(harness_cl
     assert "1 score missing" in ended.out
     dropped = harness_cli("leaderboard", "scores.csv", "--nonpositive", "drop", "--json").document
     assert dropped["refused"] == {}
+    assert dropped["missing"] == 2
+    assert dropped["dropped"] == {"geometric": {"Human": ["B"]}, "harmonic": {"Human": ["B"]}}
     assert dropped["values"]["geometric"] == {"Human": 90, "X": 45}
+
+
+def test_a_dropped_score_is_warned_of_counted_and_seen_by_leaving_out_a_task(harness_cli):
+    harness_cli.write("scores.csv", "system,A,B\nHuman,60,50\nX,90,0\nY,10,20\n")
+    ended = harness_cli("leaderboard", "scores.csv", "--nonpositive", "drop", "--of", "Y")
+    assert ended.code == 0, ended.err
+    assert "warning: geometric, harmonic: scores of 0 or less are dropped" in ended.err
+    assert "ranked by fewer tasks than the others: X on B" in ended.err
+    assert "1 score missing: each system is ranked by its own scores, not all by the same tasks" in ended.out
+    document = harness_cli("leaderboard", "scores.csv", "--nonpositive", "drop", "--of", "Y", "--json").document
+    assert document["ranks"]["geometric"] == {"Human": 2, "X": 1, "Y": 3}
+    # Without A nothing above 0 is left of X; the arithmetic mean has its 0.
+    assert document["rank_without"]["geometric"] == {"A": 2, "B": 3}
+    assert document["rank_without"]["arithmetic"] == {"A": 2, "B": 3}
+    clipped = harness_cli("leaderboard", "scores.csv", "--nonpositive", "clip", "--json")
+    assert (clipped.document["missing"], clipped.document["dropped"], clipped.err) == (0, {}, "")
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_there_is_a_section_where_two_settings_and_two_methods_share_a_metric(tm
     write_results(tmp_path)
     (total,) = sections(tmp_path)
     assert total.metric == "total"
-    assert "4 seeds in each of 2 tasks or settings that 2 methods share" in total.explanation
+    assert "5 seeds in each of 2 tasks or settings that 2 methods share" in total.explanation
     (rows,) = [table.rows for table in total.tables if table.columns[0] == "first over second"]
     assert rows[0][1].startswith("0") or rows[0][1].startswith("1")
     assert sections(tmp_path) == sections(tmp_path), "the same records give the same report"

@@ -69,8 +69,8 @@ def test_the_first_screen_says_what_was_asked_found_spent_and_where(page):
     assert "A toy" in first
     assert "2 reproduced 1 contradicted" in first
     assert "1 untestable" in first
-    assert "16 of 16 cells" in first
-    assert "18 s of computing, at most 3 MB a cell" in first
+    assert "20 of 20 cells" in first
+    assert "24 s of computing, at most 3 MB a cell" in first
     assert "A Processor, 4 cores" in first
     assert "commit cccccccccc with uncommitted changes" in first
 
@@ -84,7 +84,7 @@ def test_verdicts_and_intervals_are_those_of_the_judge(tmp_path):
         article = page.source[page.source.index(f'id="claim-{verdict.claim.replace("/", "-")}"') :]
         assert re.search(rf"</span>{verdict.verdict}:</span> (.*)</h3>", article)[1] == suite.claims[verdict.claim].says
     greater = verdicts[0]
-    assert f"{greater.estimate:.3f} [{greater.low:.3f}, {greater.high:.3f}]" in page.text
+    assert f"{greater.estimate:+.3f} [{greater.low:+.3f}, {greater.high:+.3f}] (93 %)" in page.text
 
 
 def test_every_seed_is_a_point_and_stands_in_the_table_behind_the_picture(tmp_path):
@@ -92,10 +92,10 @@ def test_every_seed_is_a_point_and_stands_in_the_table_behind_the_picture(tmp_pa
     source = page_of(tmp_path).source
     article = source[source.index('id="claim-toy-lifted-is-higher"') :]
     article = article[: article.index("</article>")]
-    assert len(re.findall(r'<circle[^>]*class="mark dot', article)) == 8, "4 seeds, two sides"
-    assert len(re.findall(r'class="pair', article)) == 4
+    assert len(re.findall(r'<circle[^>]*class="mark dot', article)) == 10, "5 seeds, two sides"
+    assert len(re.findall(r'class="pair', article)) == 5
     table = article[article.index("<details>") :]
-    for seed in range(4):
+    for seed in range(5):
         for method in ("lifted", "plain"):
             values = [r.metrics["total"] for r in records if r.seed == seed and r.method == method]
             assert f"{sum(values) / 2:.6g}" in table, "averaged over both slopes, as it was judged"
@@ -140,8 +140,8 @@ def test_one_record_is_shown_and_the_rest_is_missing(tmp_path):
     write_results(tmp_path, lambda cell: done(cell) if (cell.method, cell.seed) == ("plain", 0) else None)
     page = page_of(tmp_path)
     assert "3 not-run" in page.text
-    assert "14 of the suite's cells have no record" in page.text
-    assert "14 of its 16 cells have not run" in page.text
+    assert "18 of the suite's cells have no record" in page.text
+    assert "cells have not run" in page.text
 
 
 def test_failures_stand_there_with_their_cause_and_output(tmp_path):
@@ -263,7 +263,7 @@ def test_a_suite_that_is_named_by_its_file_is_not_missing(tmp_path):
     file.write_text(read_suite("toy", REGISTRY).path.read_text())
     write_results(tmp_path, lambda cell: done(replace(cell, suite="mine")))
     page = Page(report(REGISTRY, Request(suite="", results=tmp_path), [str(file)]))
-    assert "16 of 16 cells" in page.text
+    assert "20 of 20 cells" in page.text
     assert "not shown" not in page.text
 
 
@@ -278,9 +278,9 @@ def test_a_claim_on_a_value_is_shown_in_the_metrics_own_numbers(tmp_path):
     claim = type(base).model_validate(content)
     registry = with_claims(registry, {"toy/above": claim}, tmp_path)
     records = write_results(tmp_path, registry=registry)
-    values = [sum(r.metrics["total"] for r in records if r.method == "plain" and r.seed == s) / 2 for s in range(4)]
+    values = [sum(r.metrics["total"] for r in records if r.method == "plain" and r.seed == s) / 2 for s in range(5)]
     text = page_of(tmp_path, registry).text
-    assert f"{sum(values) / 4:.2f} [" in text
+    assert f"{sum(values) / 5:.2f} [" in text
     assert "needs > 3.5" in text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 import re
@@ -11,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.files.claims import Equal, Greater, Ratio
+from harness.files.claims import Equal, Greater, Ratio, Reaches
 from harness.judge import Verdict, position, t_interval
+from harness.judge.scales import scale_of
 from harness.numbers import decimals, number
 from harness_plugins.report import charts, forest
 from harness_plugins.report.figures import Refused, harmless
@@ -22,19 +24,23 @@ SVG = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xl
 WORDS = {"inside": "reproduced", "outside": "contradicted", "across": "inconclusive"}
 
 
-def verdict(values, region, scale="difference"):
-    interval = t_interval(values)
+def verdict(values, test, sign=1):
+    """A verdict on values that are positive in the method's favour, in the test's own unit and direction."""
+    interval, scale = t_interval(values), scale_of(test, sign)
+    word = WORDS[position(interval, scale.region)]
+    low, high = scale.between(interval.low, interval.high)
     return Verdict(
         claim="toy/claim",
         device="cpu",
-        verdict=WORDS[position(interval, region)],
-        holm_verdict="inconclusive",
-        region=region,
-        scale=scale,
-        estimate=interval.mean,
-        low=interval.low,
-        high=interval.high,
-        values=tuple(values),
+        verdict=word,
+        alone=word,
+        region=scale.between(*scale.region),
+        scale=scale.kind,
+        better="lower" if sign < 0 else "higher",
+        estimate=scale.shown(interval.mean),
+        low=low,
+        high=high,
+        values=tuple(map(scale.shown, values)),
         n=len(values),
         alpha=0.05,
     )
@@ -57,15 +63,22 @@ def test_a_strip_shows_inside_outside_and_across_as_the_judge_decides(seed):
     centre, spread = generator.choice([-1, 0, 1]) * 10 ** generator.uniform(-4, 2), 10 ** generator.uniform(-4, 1)
     values = [generator.gauss(centre, spread) for _ in range(5)]
     margin = 10 ** generator.uniform(-3, 1)
-    kind = generator.choice(["greater", "equal", "ratio"])
-    compared = {"metric": "m", "task": "t", "method": "a", "than": "b"}
+    kind = generator.choice(["greater", "equal", "ratio", "reaches", "below"])
+    compared = {"metric": "m", "task": "t", "method": "a"}
+    sign = -1 if kind == "below" else 1
     if kind == "equal":
-        test, region = Equal(kind="equal", tol=margin, **compared), (-margin, margin)
+        test = Equal(kind="equal", tol=margin, than="b", **compared)
     elif kind == "ratio":
-        test, region = Ratio(kind="ratio", by=math.exp(margin), **compared), (margin, math.inf)
+        # The logarithms of ratios that doubles can hold.
+        values, margin = [min(max(value, -300), 300) for value in values], min(margin, 5)
+        test = Ratio(kind="ratio", by=math.exp(margin), than="b", **compared)
+    elif kind == "reaches":
+        test = Reaches(kind="reaches", value=centre, tol=margin, **compared)
+    elif kind == "below":
+        test = Greater(kind="greater", value=centre, by=margin, **compared)
     else:
-        test, region = Greater(kind="greater", by=margin, **compared), (margin, math.inf)
-    judged = verdict(values, region, "log ratio" if kind == "ratio" else "difference")
+        test = Greater(kind="greater", by=margin, than="b", **compared)
+    judged = verdict(values, test, sign)
     (left, right), (low, high), seeds, width = places(forest.strip(test, [judged], "title"))
     assert 0 <= low <= high <= width
     assert len(seeds) == 5
@@ -80,11 +93,30 @@ def test_a_strip_shows_inside_outside_and_across_as_the_judge_decides(seed):
         assert low <= right + slack
         assert high >= left - slack
     # Places keep the order and the proportions of the numbers.
-    mean = (low + high) / 2
     if high - low > 5:
-        assert (mean - low) / (high - low) == pytest.approx(
-            (judged.estimate - judged.low) / (judged.high - judged.low), abs=0.05
-        )
+        even = math.log if kind == "ratio" else float
+        bottom, top = even(judged.low), even(judged.high)
+        for place, value in zip(seeds, judged.values, strict=True):
+            expected = (even(value) - bottom) / (top - bottom)
+            assert (place - low) / (high - low) == pytest.approx(expected, rel=0.1, abs=0.1)
+
+
+def test_a_ratio_is_drawn_on_a_logarithmic_axis_with_its_labels_as_times():
+    test = Ratio(kind="ratio", by=2.0, metric="m", task="t", method="a", than="b")
+    text = forest.strip(test, [verdict([math.log(4), math.log(8), math.log(16)], test)], "title")
+    assert "2 times" in text
+    assert "1 times" in text, "where both sides are alike"
+    _, _, seeds, _ = places(text)
+    assert seeds[1] - seeds[0] == pytest.approx(seeds[2] - seeds[1], abs=0.2)
+
+
+def test_a_verdict_that_is_not_informative_has_a_mark_of_its_own():
+    test = Greater(kind="greater", metric="m", task="t", method="a", than="b")
+    judged = dataclasses.replace(verdict([1.0, 1.1, 1.2], test), verdict="not-informative")
+    text = forest.strip(test, [judged], "title")
+    assert forest.MARKS["not-informative"] == "triangle"
+    assert len(set(forest.MARKS.values())) == len(forest.MARKS)
+    assert 'class="mark not-informative"' in text
 
 
 def test_a_verdict_without_numbers_has_no_strip():
@@ -93,7 +125,7 @@ def test_a_verdict_without_numbers_has_no_strip():
         claim="c",
         device="cpu",
         verdict="not-run",
-        holm_verdict="not-run",
+        alone="not-run",
         region=(0, math.inf),
         scale="difference",
         alpha=0.05,

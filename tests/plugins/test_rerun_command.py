@@ -310,13 +310,15 @@ def test_a_claim_is_judged_again_on_the_second_runs(harness_cli):
     harness_cli.toy("toy", "--jobs", "1")
     ended = harness_cli("-p", TOY, "rerun", "--claim", "toy/lifted-is-higher", "--jobs", "1", "--json")
     assert ended.code == 0, ended.err
-    assert ended.document["counts"] == {"bit-equal": 16}
+    assert ended.document["counts"] == {"bit-equal": 20}
     (verdict,) = ended.document["verdicts"]
     assert (verdict["claim"], verdict["before"], verdict["after"]) == (
         "toy/lifted-is-higher",
         "reproduced",
         "reproduced",
     )
+    judged = harness_cli("-p", TOY, "claims", "toy/lifted-is-higher", "--json").document
+    assert verdict["sentence_before"] == verdict["sentence_after"] == judged[0]["sentence"]
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,17 @@ def sums(harness_cli):
     )
 
 
+def test_what_a_clock_tells_is_said_to_be_timed_and_nothing_to_be_the_same_in_every_run():
+    tasks = {name: task for name, task in load_registry().tasks.items() if name.startswith("speed/")}
+    assert len(tasks) > 1
+    for name, task in tasks.items():
+        timed = {metric for metric, noun in task.metrics.items() if noun.timed}
+        assert timed == {"times_baseline", "seconds_per_call", "baseline_seconds_per_call", "control"}, name
+        assert not any(noun.deterministic for noun in task.metrics.values()), name
+        # A race has inputs of its own for each seed, but nothing is scored on items.
+        assert task.test_set is None, name
+
+
 def test_methods_of_a_file_given_with_p_are_raced(sums, harness_cli):
     ended = sums("squares")
     assert ended.code == 0, ended.err

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
-from plugin_run import METHODS
+from plugin_run import METHODS, TASKS, make_run
 
 from harness.files.claims import read_claims
 from harness.files.suite import read_suite
@@ -13,9 +14,10 @@ from harness.planning.cross import cells_of
 from harness.registry import load_registry
 from harness.spec import resolve
 from harness_plugins import squareplus
+from harness_plugins.squareplus import constants
 
 (CLAIM_FILE,) = squareplus.harness_claims()
-CLAIMS = read_claims(CLAIM_FILE)
+CLAIMS, CHECKS = read_claims(CLAIM_FILE).by_id, read_claims(CLAIM_FILE).checks
 TESTED = {name: claim for name, claim in CLAIMS.items() if claim.test is not None}
 (WORKLOAD,) = squareplus.harness_workloads()
 
@@ -60,6 +62,70 @@ def test_claim_over_settings_has_each_of_them_for_both_sides(cells, claim, optio
     needed = [cell for cell in planned if cell.id in ids]
     assert {cell.options[option] for cell in needed} == values
     assert len(needed) == 2 * 3 * 5
+
+
+@pytest.mark.parametrize("name", ["activation", "activation-full"])
+def test_each_suite_has_the_cells_of_the_checks_that_its_claims_rest_on(cells, name):
+    suite, planned = cells[name]
+    used = {check for claim in suite.claims for check in suite.rests_on[claim]}
+    assert used
+    for check in used:
+        assert needed_cells(suite.checks[check], planned), check
+
+
+@pytest.mark.parametrize("name", ["activation", "activation-full"])
+def test_every_claim_on_networks_rests_on_a_check_and_a_control_and_has_five_seeds(cells, name):
+    suite, planned = cells[name]
+    networks = [c for c in suite.claims.values() if c.test and c.test.metric == "test_accuracy"]
+    assert networks
+    for claim in networks:
+        checks = [suite.checks[check] for check in suite.rests_on[claim.id]]
+        assert {check.kind for check in checks} == {"precondition", "control"}, claim.id
+        for item in (claim, *checks):
+            ids = needed_cells(item, planned)
+            assert len({cell.seed for cell in planned if cell.id in ids}) >= 5, item.id
+
+
+def test_level_of_a_network_that_knows_nothing_is_the_share_of_the_most_common_class():
+    for task, level in (("activation/digits-mlp", 0.1031), ("activation/mnist-5k-cnn", 0.1)):
+        labels = make_run(task).data(*TASKS[task].datasets)["test_labels"]
+        share = max(np.bincount(labels)) / len(labels)
+        assert round(share, 4) == level
+        levels = {c.test.value for c in CHECKS.values() if c.test.task == task} - {None}
+        assert levels == {level}
+
+
+def test_answer_begins_with_the_figures_of_the_article(cells):
+    for suite, _ in cells.values():
+        assert [suite.claims[claim].primary for claim in suite.answer] == [True, True, False]
+
+
+EXACT = {
+    "activation/constants": ("squareplus", "float32"),
+    "activation/softplus-gap": ("squareplus-minimax", "float32"),
+    "activation/rounding": ("squareplus-plain", "float16"),
+    "activation/shape": ("squareplus", "float64"),
+}
+
+
+def test_tasks_that_draw_nothing_declare_it():
+    declared = {t.name for t in squareplus.harness_tasks() if any(m.deterministic for m in t.metrics.values())}
+    assert declared == set(EXACT)
+    assert all(metric.deterministic for name in EXACT for metric in TASKS[name].metrics.values())
+
+
+@pytest.mark.parametrize("task", EXACT)
+def test_deterministic_numbers_are_the_same_under_two_seeds_bit_for_bit(task, monkeypatch):
+    # The proof of a constant takes half a minute to its last digit.
+    monkeypatch.setattr(constants, "FAMILY_TOLERANCE", 0.05)
+    method, dtype = EXACT[task]
+    first, second = (
+        resolve(TASKS[task].run)(METHODS[method].create(), make_run(task, seed=seed, dtype=dtype)) for seed in (0, 1)
+    )
+    assert {name: float(value).hex() for name, value in first.items()} == {
+        name: float(value).hex() for name, value in second.items()
+    }
+    assert set(first) == set(TASKS[task].metrics)
 
 
 def test_every_statement_of_the_notes_is_here():

@@ -63,7 +63,7 @@ def test_suite_opens_in_its_order_with_a_view_for_each_question(results: Path) -
             assert any(name in getattr(run.data, kinds[kind]) for run in runs) or name == "cause", column
     assert names["methods"] == [f"{m} · batch_size={b}" for m in ("flatnce", "infonce") for b in (8, 32)]
     assert names["claims"] == ["flatnce/small", "flatnce/large", "flatnce/elsewhere"]
-    assert len(names["seeds"]) == 16
+    assert len(names["seeds"]) == 24
 
 
 def test_pages_need_a_store_and_a_known_suite(results: Path, tmp_path: Path) -> None:

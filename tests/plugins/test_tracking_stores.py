@@ -100,7 +100,7 @@ def test_server_that_never_answers_is_given_up(
     live(suite_result(results), MlflowWatcher(silent_server))
     assert time.monotonic() - begin < 1.5
     progress, warning = caplog.messages
-    assert progress == "writing 19 runs to MLflow ..."
+    assert progress == "writing 27 runs to MLflow ..."
     assert "it did not answer in time" in warning
 
 
@@ -125,6 +125,6 @@ def test_tracking_can_be_turned_off_and_pointed_elsewhere(results: Path, monkeyp
     monkeypatch.setenv("HARNESS_TRACKING", "sqlite:///elsewhere.db")
     live(suite_result(results), MlflowWatcher())
     assert not (results / "mlflow.db").exists()
-    assert len(stored_runs(results, "sqlite:///elsewhere.db")) == 20
+    assert len(stored_runs(results, "sqlite:///elsewhere.db")) == 28
     with pytest.raises(UsageError, match="'runs' is no tracking URI"):
         publish(suite_result(results), "runs")

@@ -15,7 +15,7 @@ from harness.spec import resolve
 from harness_plugins import vae_density
 
 (CLAIM_FILE,) = vae_density.harness_claims()
-CLAIMS = read_claims(CLAIM_FILE)
+CLAIMS = read_claims(CLAIM_FILE).by_id
 TESTED = {name: claim for name, claim in CLAIMS.items() if claim.test is not None}
 TABLE = {  # Table 1 of arXiv 1509.00519 as quoted by github.com/nbip/IWAE: k = 1, 5, 50
     "VAE-1": (86.76, 86.47, 86.35),
@@ -33,10 +33,15 @@ def suite_cells(name):
 def test_exact_and_full_claims_are_decided_by_the_full_suite():
     plans = {name: suite_cells(name) for name in ("density", "density-full")}
     for name, claim in TESTED.items():
-        long = "/full-" in name or "/exact-" in name
+        long = "/full-" in name or "/exact-" in name or name.endswith("-replication")
         suite, cells = plans["density-full" if long else "density"]
         assert name in suite.claims
         assert needed_cells(claim, cells)
+        assert claim.without_chance or suite.rests_on[name]
+    for suite, cells in plans.values():
+        assert set(suite.answer) <= {name for name, claim in suite.claims.items() if claim.primary}
+        for check in suite.checks.values():
+            assert needed_cells(check, cells), check.id
 
 
 def test_every_numbered_statement_has_a_claim():
@@ -60,11 +65,14 @@ def test_printed_figures_are_tested_under_the_published_protocol():
 
 def test_full_suite_runs_the_published_protocol():
     _, cells = suite_cells("density-full")
-    published = [cell for cell in cells if cell.options["epochs"] == 3280]
-    assert len(published) == 3 * (2 + 2 * 2 * 2)
+    published = [cell for cell in cells if cell.options.get("epochs") == 3280]
+    replication = [cell for cell in published if cell.options["latent"] == 100]
+    assert len(published) - len(replication) == 5 * (2 + 2 * 2 * 2)
+    assert {(cell.method, cell.options["layers"]) for cell in replication} == {("vae", 1), ("iwae", 1)}
     for cell in published:
-        protocol = {"batch_size": 20, "learning_rate": 1e-3, "k_eval": 5000, "hidden": 200, "latent": 50}
+        protocol = {"batch_size": 20, "learning_rate": 1e-3, "k_eval": 5000, "hidden": 200}
         assert protocol.items() <= cell.options.items()
+        assert cell.options["latent"] == 50 or cell in replication
         assert (cell.options["test_images"], cell.options["binarise"]) == (0, "stochastic")
 
 

@@ -59,6 +59,8 @@ def claim(name: str, **test: Any) -> Claim:
             "id": f"flatnce/{name}",
             "says": "FlatNCE is more accurate",
             "source": {"article": "arxiv.org/abs/2107.01152", "id": "F-1"},
+            "origin": "paper",
+            "primary": name == "small",
             "paper": {"flatnce": 0.893, "infonce": 0.871, "unit": "fraction"},
             "test": {"task": TASK.name, "metric": "accuracy", "method": "flatnce", **test},
         }
@@ -72,7 +74,7 @@ CLAIMS = (
 )
 
 
-def cells(suite: str = "contrastive", seeds: int = 3, code: str = "c0de") -> tuple[Cell, ...]:
+def cells(suite: str = "contrastive", seeds: int = 5, code: str = "c0de") -> tuple[Cell, ...]:
     return tuple(
         Cell(
             suite,
@@ -93,7 +95,7 @@ def cells(suite: str = "contrastive", seeds: int = 3, code: str = "c0de") -> tup
 
 def done(cell: Cell, **more: Any) -> Record:
     """A record with a mean that depends on the method and values that depend on the seed."""
-    accuracy = (0.9 if cell.method == "flatnce" else 0.8) + 0.001 * cell.seed**2
+    accuracy = (0.9 if cell.method == "flatnce" else 0.8 - 0.002 * cell.seed) + 0.001 * cell.seed**2
     fields = {
         "metrics": {"accuracy": accuracy, "loss": 0.5},
         "curves": {"loss": [(0, 3.0), (10, 1.0)]},

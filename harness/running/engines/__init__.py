@@ -39,9 +39,9 @@ class Settings:
     on_environment: Callable[[str, Mapping[str, Any]], None] = field(default=lambda digest, environment: None)
     #: Called before a retry, with the record that the cell would otherwise have got.
     on_retry: Callable[[Cell, Record], None] = field(default=lambda cell, record: None)
-    #: Called before a cell is started: "ours" if it may be, "running" while another process runs it, "recorded"
+    #: Called before a cell is started: "free" if it may be, "running" while another process runs it, "recorded"
     #: where another process has recorded it well meanwhile.
-    take: Callable[[Cell], Literal["ours", "running", "recorded"]] = field(default=lambda cell: "ours")
+    take: Callable[[Cell], Literal["free", "running", "recorded"]] = field(default=lambda cell: "free")
     #: Whether to start no further cell.
     stop: Callable[[], bool] = field(default=lambda: False)
 

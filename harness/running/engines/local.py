@@ -125,10 +125,10 @@ class Pool:
         queue = self.queues.get(kind, deque())
         for _ in range(len(queue)):
             cell = queue.popleft()
-            whose = self.settings.take(cell)
-            if whose == "ours":
+            state = self.settings.take(cell)
+            if state == "free":
                 return cell
-            if whose == "running":
+            if state == "running":
                 queue.append(cell)
         return None
 

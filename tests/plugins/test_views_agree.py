@@ -1,0 +1,212 @@
+"""Every view shows the same word and the same number of each claim and check: terminal, JSON, Python, page, MLflow."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tracking_runs import Stored, stored_runs
+
+from harness import results as library
+from harness.cell import Record
+from harness.files.suite import read_suite
+from harness.judge import CHECKED, SuiteResult, judged_suites, sentence, shown
+from harness.planning.cross import cells_of
+from harness.planning.request import Request
+from harness.records import RecordsFile
+from harness.registry import load_registry
+from harness.registry.importing import import_origin
+from harness_plugins.report.report import report
+from harness_plugins.tracking.writer import publish
+
+KINDS = str(Path(__file__).parent.parent / "kinds")
+REGISTRY = load_registry((KINDS,))
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+@dataclass(frozen=True)
+class Views:
+    """What every view of one results folder shows."""
+
+    result: SuiteResult
+    #: Printed by ``harness claims`` and by ``harness suite``.
+    printed: tuple[str, str]
+    #: Verdicts and checks, by id, of ``claims --json`` and of ``suite --json``.
+    documents: tuple[dict[str, Any], ...]
+    page: str
+    runs: dict[str, Stored]
+
+
+@pytest.fixture(scope="module")
+def views(tmp_path_factory: pytest.TempPathFactory, migrated: Path, command_line: Any) -> Views:
+    folder = tmp_path_factory.mktemp("kinds") / "results"
+    file = RecordsFile(folder)
+    file.prepare()
+    record = import_origin(KINDS).record
+    records: list[Record | None] = [record(cell) for cell in cells_of(read_suite("kinds", REGISTRY), REGISTRY)]
+    file.path.write_text("".join(f"{r.to_line()}\n" for r in records if r is not None), encoding="utf-8")
+    shutil.copy(migrated, folder)
+    (result,) = judged_suites(REGISTRY, [], Request(suite="", results=folder))
+    # All cells of this task have records: the suite runs none.
+    suite = ("suite", "kinds", "--only=task=kinds/fit")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_COLOR", "1")
+        patch.setenv("HARNESS_TRACKING", "off")
+
+        def printed(*arguments: str) -> str:
+            ended = command_line(folder.parent, patch, folder)("-p", KINDS, *arguments, f"--results={folder}")
+            assert ended.code == 0, ended.err
+            return str(ended.out)
+
+        publish(result)
+        return Views(
+            result=result,
+            printed=(printed("claims"), printed(*suite)),
+            documents=(
+                {v["claim"]: v for v in json.loads(printed("claims", "--json"))},
+                by_id(json.loads(printed(*suite, "--json"))),
+            ),
+            page=report(REGISTRY, Request(suite="", results=folder)),
+            runs=stored_runs(folder, suite="kinds"),
+        )
+
+
+def by_id(document: dict[str, Any]) -> dict[str, Any]:
+    return {v["claim"]: v for v in (*document["verdicts"], *document["checks"])}
+
+
+def test_the_suite_has_every_word_scale_and_kind(views: Views) -> None:
+    verdicts = views.result.verdicts
+    assert {v.verdict for v in verdicts} == {
+        "reproduced",
+        "contradicted",
+        "inconclusive",
+        "not-informative",
+        "not-run",
+    }
+    assert {v.scale for v in verdicts} == {"difference", "gap", "value", "times", "count"}
+    assert {c.test.kind for c in views.result.plan.suite.claims.values() if c.test} == {
+        "greater",
+        "equal",
+        "reaches",
+        "ratio",
+        "holds",
+    }
+    assert any(v.alone == "reproduced" and v.verdict == "inconclusive" for v in verdicts), "taken back by Holm"
+    assert {CHECKED[v.verdict] for v in views.result.checks} == {"holds", "fails"}
+
+
+def test_terminal_and_json_show_the_verdicts_of_the_library(views: Views) -> None:
+    claims = views.result.plan.suite.claims
+    of_library = library.verdicts(views.result.plan.results, plugins=[KINDS])
+    assert of_library == list(views.result.verdicts)
+    for verdict in of_library:
+        text = sentence(verdict, claims[verdict.claim])
+        for printed in views.printed:
+            block = printed[printed.index(verdict.claim) - 16 :]
+            assert block.startswith(verdict.verdict)
+            assert text.partition(": ")[2] in block
+        for document in views.documents:
+            shown_there = document[verdict.claim]
+            assert {k: v for k, v in shown_there.items() if k in verdict.to_json()} == json.loads(
+                json.dumps(verdict.to_json())
+            )
+            assert shown_there["sentence"] == text
+
+
+def test_the_page_shows_the_words_and_numbers_of_the_terminal(views: Views) -> None:
+    claims = views.result.plan.suite.claims
+    for verdict in views.result.verdicts:
+        claim, name = claims[verdict.claim], verdict.claim.replace("/", "-")
+        article = re.search(rf'<article class="claim ([\w-]+)" id="claim-{name}">(.*?)</article>', views.page, re.S)
+        assert article is not None
+        assert article[1] == verdict.verdict
+        assert sentence(verdict, claim).partition(": ")[2] in html.unescape(article[2])
+        rows = [row for row in re.findall(r"<tr>.*?</tr>", views.page, re.S) if f'href="#claim-{name}"' in row]
+        assert len(rows) == 1
+        assert f'<td class="word {verdict.verdict}">' in rows[0]
+        if verdict.estimate is not None:
+            assert f'<td class="number">{html.escape(shown(verdict, claim.test))}<small>' in rows[0]
+    for verdict in views.result.checks:
+        row = re.search(rf'<tr id="check-{verdict.claim.replace("/", "-")}">(.*?)</tr>', views.page, re.S)
+        assert row is not None
+        assert f"</span>{CHECKED[verdict.verdict]}</td>" in row[1]
+        check = views.result.plan.suite.checks[verdict.claim]
+        assert html.escape(shown(verdict, check.test)) in row[1]
+
+
+def test_mlflow_has_the_words_and_numbers_of_the_terminal(views: Views) -> None:
+    suite = views.result.plan.suite
+    for verdict in views.result.verdicts:
+        run, claim = views.runs[verdict.claim], suite.claims[verdict.claim]
+        assert (run.tags["verdict"], run.tags["verdict.alone"]) == (verdict.verdict, verdict.alone)
+        assert run.tags["sentence"] == sentence(verdict, claim)
+        assert run.tags["origin"] == claim.origin
+        assert run.tags.get("primary", "") == ("yes" if claim.primary else "")
+        for name in ("would_take", "outlier", "changed", "cause"):
+            assert run.tags.get(name, "") == getattr(verdict, name)
+        for name in ("estimate", "low", "high", "p", "p_holm"):
+            assert run.metrics.get(name) == getattr(verdict, name)
+        if verdict.estimate is not None:
+            assert run.tags["interval"] == shown(verdict, claim.test)
+    for verdict in views.result.checks:
+        run, check = views.runs[f"check {verdict.claim}"], suite.checks[verdict.claim]
+        assert (run.tags["verdict"], run.tags["interval"]) == (CHECKED[verdict.verdict], shown(verdict, check.test))
+
+
+def test_claims_of_the_sources_questions_and_checks_are_counted_apart_everywhere(views: Views) -> None:
+    result, text = views.result, re.sub(r"<[^>]+>", " ", views.page)
+    text = " ".join(html.unescape(text).split())
+    sections = {
+        "What the sources claim": ([v.verdict for v in result.sourced], "verdicts"),
+        "Our own questions": ([v.verdict for v in result.questions], "questions"),
+        "Checks": ([CHECKED[v.verdict] for v in result.checks], "checks"),
+    }
+    tags = views.runs["report"].tags
+    for heading, (words, tag) in sections.items():
+        counts = {word: words.count(word) for word in words}
+        for word, count in counts.items():
+            assert f"{count} {word}" in text[text.rindex(f"{heading} {counts_at(text, heading)}") :][:200]
+            assert f"{count} {word}" in tags[tag]
+    assert "kinds/untestable" not in tags["verdicts"]
+    answers = text[: text.index("What the sources claim")]
+    for verdict in result.answers:
+        claim = result.plan.suite.claims[verdict.claim]
+        assert claim.says in answers
+        assert shown(verdict, claim.test) in answers
+        assert f"{verdict.level} interval over {verdict.covers}" in answers
+    for printed in views.printed:
+        assert printed.index("Answer of the suite kinds") < printed.index("Claims of the suite kinds")
+        counted = {line.partition(": ")[0]: line.partition(": ")[2] for line in printed.splitlines()}
+        assert counted["Claims of the suite kinds"].removesuffix(", with the answer above") == tags["verdicts"]
+        assert counted["Our own questions"] == tags["questions"]
+
+
+def counts_at(text: str, heading: str) -> str:
+    """The first count below a heading, which tells it from other places with the same words."""
+    found = re.search(rf"{heading} (\d+)", text)
+    assert found is not None, heading
+    return found[1]
+
+
+def test_a_setting_of_a_claim_that_must_hold_in_each_has_a_word_by_the_claims_rule(views: Views) -> None:
+    (verdict,) = (v for v in views.result.verdicts if v.claim == "kinds/each")
+    article = views.page[views.page.index('id="claim-kinds-each"') :]
+    article = article[: article.index("</article>")]
+    claim = views.result.plan.suite.claims[verdict.claim]
+    settings = re.search(r'<table class="settings">.*?</table>', article, re.S)
+    assert settings is not None
+    assert settings[0].count("<tr>") == verdict.settings == 2
+    weakest = next(row for row in settings[0].split("<tr>") if f"<td>{verdict.weakest}</td>" in row)
+    assert html.escape(shown(verdict, claim.test)) in weakest, "the weakest setting's number is the claim's"
+    assert f"{verdict.weakest}: {verdict.verdict}" in weakest
