@@ -182,7 +182,7 @@ def _print_checks(result: SuiteResult) -> None:
         found = sentence(verdict, check).partition(": ")[2]
         colour, word = _COLOURS[verdict.verdict], CHECKED[verdict.verdict]
         people().print(
-            f"  [{colour}]{word:<10}[/][bold]{check.id}[/] {escape(check.says)} {escape(found)}", soft_wrap=True
+            f"  [{colour}]{word:<10}[/][bold]{check.id}[/] {escape(check.says)}: {escape(found)}", soft_wrap=True
         )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html
 import json
+import random
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from tracking_runs import Stored, stored_runs
 
 from harness import results as library
-from harness.cell import Record
+from harness.cell import Cell, Record
 from harness.files.suite import read_suite
 from harness.judge import CHECKED, SuiteResult, judged_suites, sentence, shown
 from harness.planning.cross import cells_of
@@ -22,6 +24,7 @@ from harness.planning.request import Request
 from harness.records import RecordsFile
 from harness.registry import load_registry
 from harness.registry.importing import import_origin
+from harness.running.execute import record_of
 from harness_plugins.report.report import report
 from harness_plugins.tracking.writer import publish
 
@@ -49,16 +52,46 @@ class Views:
 
 @pytest.fixture(scope="module")
 def views(tmp_path_factory: pytest.TempPathFactory, migrated: Path, command_line: Any) -> Views:
+    record = import_origin(KINDS).record
+    records = [record(cell) for cell in cells_of(read_suite("kinds", REGISTRY), REGISTRY)]
+    # All cells of this task have records: the suite runs none.
     folder = tmp_path_factory.mktemp("kinds") / "results"
+    return views_of(
+        "kinds", [r for r in records if r is not None], folder, migrated, command_line, "--only=task=kinds/fit"
+    )
+
+
+SHIPPED = ("contrastive", "activation", "postprocess", "density", "penalty", "matching", "ner", "leaderboard", "speed")
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.slow) for name in SHIPPED])
+def shipped(request: Any, tmp_path_factory: pytest.TempPathFactory, migrated: Path, command_line: Any) -> Views:
+    """A suite of the distribution with made-up records of all its cells that can run here."""
+    cells = [cell for cell in cells_of(read_suite(request.param, REGISTRY), REGISTRY) if cell.skip is None]
+    folder = tmp_path_factory.mktemp(request.param) / "results"
+    return views_of(request.param, [made_up(cell) for cell in cells], folder, migrated, command_line)
+
+
+def made_up(cell: Cell) -> Record:
+    """A good record whose metrics depend on the method, with a little noise by cell; counts are mostly 0."""
+    level, noise = (random.Random(text) for text in (f"{cell.method} {cell.task}", cell.id))
+    metrics = {
+        name: float(level.random() < 0.1) if metric.unit == "count" else level.uniform(0.5, 1.5) + noise.gauss(0, 0.05)
+        for name, metric in REGISTRY.tasks[cell.task].metrics.items()
+    }
+    return record_of(cell, "done", None, metrics=metrics, seconds=1.0)
+
+
+def views_of(
+    name: str, records: Sequence[Record], folder: Path, migrated: Path, command_line: Any, *options: str
+) -> Views:
+    """Write the records and look at them in every way there is."""
     file = RecordsFile(folder)
     file.prepare()
-    record = import_origin(KINDS).record
-    records: list[Record | None] = [record(cell) for cell in cells_of(read_suite("kinds", REGISTRY), REGISTRY)]
-    file.path.write_text("".join(f"{r.to_line()}\n" for r in records if r is not None), encoding="utf-8")
+    file.path.write_text("".join(f"{record.to_line()}\n" for record in records), encoding="utf-8")
     shutil.copy(migrated, folder)
     (result,) = judged_suites(REGISTRY, [], Request(suite="", results=folder))
-    # All cells of this task have records: the suite runs none.
-    suite = ("suite", "kinds", "--only=task=kinds/fit")
+    suite = ("suite", name, *options)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NO_COLOR", "1")
         patch.setenv("HARNESS_TRACKING", "off")
@@ -77,7 +110,7 @@ def views(tmp_path_factory: pytest.TempPathFactory, migrated: Path, command_line
                 by_id(json.loads(printed(*suite, "--json"))),
             ),
             page=report(REGISTRY, Request(suite="", results=folder)),
-            runs=stored_runs(folder, suite="kinds"),
+            runs=stored_runs(folder, suite=name),
         )
 
 
@@ -106,16 +139,18 @@ def test_the_suite_has_every_word_scale_and_kind(views: Views) -> None:
     assert {CHECKED[v.verdict] for v in views.result.checks} == {"holds", "fails"}
 
 
-def test_terminal_and_json_show_the_verdicts_of_the_library(views: Views) -> None:
+def assert_terminal_and_json_show_the_verdicts_of_the_library(views: Views) -> None:
     claims = views.result.plan.suite.claims
     of_library = library.verdicts(views.result.plan.results, plugins=[KINDS])
     assert of_library == list(views.result.verdicts)
     for verdict in of_library:
         text = sentence(verdict, claims[verdict.claim])
         for printed in views.printed:
-            block = printed[printed.index(verdict.claim) - 16 :]
-            assert block.startswith(verdict.verdict)
-            assert text.partition(": ")[2] in block
+            block = re.search(
+                rf"^  {verdict.verdict} +{re.escape(verdict.claim)} .*?(?=^  [a-z]|^[A-Z]|\Z)", printed, re.M | re.S
+            )
+            assert block is not None, verdict.claim
+            assert text.partition(": ")[2] in block[0]
         for document in views.documents:
             shown_there = document[verdict.claim]
             assert {k: v for k, v in shown_there.items() if k in verdict.to_json()} == json.loads(
@@ -124,7 +159,7 @@ def test_terminal_and_json_show_the_verdicts_of_the_library(views: Views) -> Non
             assert shown_there["sentence"] == text
 
 
-def test_the_page_shows_the_words_and_numbers_of_the_terminal(views: Views) -> None:
+def assert_the_page_shows_the_words_and_numbers_of_the_terminal(views: Views) -> None:
     claims = views.result.plan.suite.claims
     for verdict in views.result.verdicts:
         claim, name = claims[verdict.claim], verdict.claim.replace("/", "-")
@@ -145,7 +180,7 @@ def test_the_page_shows_the_words_and_numbers_of_the_terminal(views: Views) -> N
         assert html.escape(shown(verdict, check.test)) in row[1]
 
 
-def test_mlflow_has_the_words_and_numbers_of_the_terminal(views: Views) -> None:
+def assert_mlflow_has_the_words_and_numbers_of_the_terminal(views: Views) -> None:
     suite = views.result.plan.suite
     for verdict in views.result.verdicts:
         run, claim = views.runs[verdict.claim], suite.claims[verdict.claim]
@@ -162,6 +197,18 @@ def test_mlflow_has_the_words_and_numbers_of_the_terminal(views: Views) -> None:
     for verdict in views.result.checks:
         run, check = views.runs[f"check {verdict.claim}"], suite.checks[verdict.claim]
         assert (run.tags["verdict"], run.tags["interval"]) == (CHECKED[verdict.verdict], shown(verdict, check.test))
+
+
+def test_every_view_shows_the_same_of_every_kind_of_claim(views: Views) -> None:
+    assert_terminal_and_json_show_the_verdicts_of_the_library(views)
+    assert_the_page_shows_the_words_and_numbers_of_the_terminal(views)
+    assert_mlflow_has_the_words_and_numbers_of_the_terminal(views)
+
+
+def test_every_view_shows_the_same_of_every_claim_of_a_suite(shipped: Views) -> None:
+    assert_terminal_and_json_show_the_verdicts_of_the_library(shipped)
+    assert_the_page_shows_the_words_and_numbers_of_the_terminal(shipped)
+    assert_mlflow_has_the_words_and_numbers_of_the_terminal(shipped)
 
 
 def test_claims_of_the_sources_questions_and_checks_are_counted_apart_everywhere(views: Views) -> None:
