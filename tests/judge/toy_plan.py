@@ -29,6 +29,10 @@ TASK = Task(
 OTHER = replace(TASK, name="toy/other", test_set="redrawn")
 TASKS = {TASK.name: TASK, OTHER.name: OTHER}
 
+#: Differences of three seeds: far from 0, and on both sides of it.
+CLEAR = [0.9, 1.0, 1.1]
+NOISY = [-0.9, 1.0, 1.1]
+
 
 def cell(method: str, seed: int = 0, **axes: Any) -> Cell:
     """One cell. Keywords that are no axis are options."""
@@ -81,6 +85,12 @@ def verdict(
     looks = looks or [max(3, len({c.seed for c in cells}))]
     (only,) = judge({of.id: of}, cells, records, TASKS, looks)
     return only
+
+
+def judged(differences: Sequence[float], metric: str = "score", **test: Any) -> Verdict:
+    """The verdict at one look at all the seeds, when a minus b has these differences by seed."""
+    cells, records = by_seed(differences, metric)
+    return verdict(claim(**{"than": "b", "metric": metric, **test}), cells, records)
 
 
 def planned_verdict(differences: Sequence[float], metric: str = "score", **test: Any) -> Verdict:
