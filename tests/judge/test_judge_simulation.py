@@ -1,6 +1,6 @@
 """Rates of wrong verdicts on simulated seeds whose true mean lies exactly on the border.
 
-``simulate`` has the rule a second time, for arrays. Here the judge's own verdicts are compared with it draw by draw,
+``rule_for_arrays`` is the rule a second time. Here the judge's own verdicts are compared with it draw by draw,
 and its rates are held to what the levels promise. Draws are fixed; a count exceeds its bound once in 10,000 times.
 """
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rule_for_arrays
 import simulate
 from scipy import stats
 from toy_plan import TASKS, claim, cross, measured
@@ -19,7 +20,7 @@ from harness.judge import Interval, holm, holm_corrected, judge, judge_each, pla
 from harness.judge.looks import seeds_that_would_do
 from harness.judge.outlier import far_from_the_others
 
-MARGIN = simulate.BORDER
+MARGIN = rule_for_arrays.BORDER
 CLAIMS = {
     "greater": claim(kind="greater", than="b", by=MARGIN),
     "equal": claim(kind="equal", than="b", tol=MARGIN),
@@ -27,7 +28,7 @@ CLAIMS = {
     "reaches, exact": claim(kind="reaches", value=10.0, tol=MARGIN, value_runs="exact"),
     "ratio": claim(kind="ratio", than="b", by=1 + MARGIN),
 }
-KINDS = {kind.name: kind for kind in simulate.KINDS}
+KINDS = {kind.name: kind for kind in rule_for_arrays.KINDS}
 WORDS = {1: "reproduced", -1: "contradicted", 0: "inconclusive"}
 
 
@@ -52,7 +53,7 @@ def verdicts(of, draws, looks=LOOKS):
 
 def test_simulation_has_the_looks_and_levels_of_the_judge():
     assert [(look.seeds, look.level) for look in planned(LOOKS)] == [
-        (n, pytest.approx(level)) for n, level in zip(simulate.LOOKS, simulate.LEVELS, strict=True)
+        (n, pytest.approx(level)) for n, level in zip(rule_for_arrays.LOOKS, rule_for_arrays.LEVELS, strict=True)
     ]
 
 
@@ -65,21 +66,21 @@ def test_rule_for_arrays_equals_that_of_the_judge(name, sd):
     for n, mean in ((5, border), (13, border + 0.7 * sd), (40, border - 0.5 * sd)):
         draws = np.random.default_rng([n, 7]).normal(mean, sd, (40, n))
         depth = sum(look <= n for look in LOOKS)
-        words, seeds = simulate.at_looks(draws, kind, LOOKS[:depth], simulate.LEVELS[:depth])
+        words, seeds = rule_for_arrays.at_looks(draws, kind, LOOKS[:depth], rule_for_arrays.LEVELS[:depth])
         judged = list(verdicts(CLAIMS[name], draws))
         assert [v.verdict for v in judged] == [WORDS[word] for word in words.tolist()]
         assert [v.n for v in judged] == seeds.tolist()
-        inside, outside = simulate.p_values(draws[:, : seeds.max()], kind)
+        inside, outside = rule_for_arrays.p_values(draws[:, : seeds.max()], kind)
         for verdict, p_in, p_out in zip(judged, inside, outside, strict=True):
             if verdict.n == seeds.max():
-                level = simulate.LEVELS[LOOKS.index(verdict.n)]
+                level = rule_for_arrays.LEVELS[LOOKS.index(verdict.n)]
                 p = {"reproduced": p_in, "contradicted": p_out}.get(verdict.verdict, min(p_in, p_out))
                 assert verdict.p == pytest.approx(min(1.0, p * 0.05 / level), rel=1e-6, abs=1e-12)
 
 
 def test_holm_for_arrays_equals_that_of_the_judge():
     p = np.random.default_rng(8).beta(0.3, 1.0, (50, 7))
-    for row, adjusted in zip(p.tolist(), simulate.holm(p).tolist(), strict=True):
+    for row, adjusted in zip(p.tolist(), rule_for_arrays.holm(p).tolist(), strict=True):
         assert holm(row) == pytest.approx(adjusted)
 
 
@@ -102,8 +103,8 @@ def test_families_for_arrays_equal_those_of_the_judge():
         records = measured(cells, lambda c, draws=draws: -draws[int(c.method[1:])][c.seed] if c.method != "a" else 0.0)
         looks = judge_each(claims, cells, records, TASKS)
         words = [v.verdict == "reproduced" for v in holm_corrected(looks, claims)]
-        p = simulate.p_over_looks(draws, simulate.Kind("greater", 0.0))
-        assert words == (simulate.holm(p) <= 0.05).tolist()
+        p = rule_for_arrays.p_over_looks(draws, rule_for_arrays.Kind("greater", 0.0))
+        assert words == (rule_for_arrays.holm(p) <= 0.05).tolist()
         reproduced += sum(words)
     assert 12 < reproduced < 60
 
@@ -114,14 +115,15 @@ def test_seeds_that_would_do_for_arrays_equal_those_of_the_judge():
         mean, sd = random.normal(0, 0.7, 60), random.gamma(4, 0.25, 60)
         later = [look for look in planned(LOOKS) if look.seeds > n]
         words = {10: "about 10 s", 20: "about 20 s", 40: "about 40 s", 400: "more than 40", 0: "too near"}
-        for m, s, seeds in zip(mean.tolist(), sd.tolist(), simulate.would_take(mean, sd, n).tolist(), strict=True):
+        advice_for = rule_for_arrays.would_take(mean, sd, n)
+        for m, s, seeds in zip(mean.tolist(), sd.tolist(), advice_for.tolist(), strict=True):
             interval = Interval(m, m - 1, m + 1, n, s, s / math.sqrt(n))
             assert seeds_that_would_do(interval, (0.0, math.inf), later).startswith(words[seeds])
 
 
 def test_seed_far_from_the_others_for_arrays_is_that_of_the_judge():
     draws = np.random.default_rng(11).standard_t(1, (200, 6))
-    expected = [row.argmax() if row.any() else None for row in simulate.far_from_the_others(draws)]
+    expected = [row.argmax() if row.any() else None for row in rule_for_arrays.far_from_the_others(draws)]
     assert [far_from_the_others(row) for row in draws.tolist()] == expected
     assert 20 < sum(place is not None for place in expected) < 180
 
@@ -231,7 +233,7 @@ def test_at_most_one_in_twenty_at_one_look_at_any_number_of_seeds(name, n, sd):
     """A suite that plans a single look has the whole level for it."""
     trials = 200_000
     draws = np.random.default_rng([n, 2]).normal(MARGIN, sd, (trials, n))
-    word, _ = simulate.at_looks(draws, KINDS[name], (n,), (0.05,))
+    word, _ = rule_for_arrays.at_looks(draws, KINDS[name], (n,), (0.05,))
     assert (word == 1).sum() <= at_most(0.05, trials)
 
 
@@ -241,12 +243,12 @@ def test_at_most_one_in_twenty_at_one_look_at_any_number_of_seeds(name, n, sd):
 def test_one_look_of_the_judge_equals_the_rule_for_arrays(n, sd):
     draws = np.random.default_rng(n).normal(MARGIN, sd, (100, n))
     for name in ("greater", "equal"):
-        words, _ = simulate.at_looks(draws, KINDS[name], (n,), (0.05,))
+        words, _ = rule_for_arrays.at_looks(draws, KINDS[name], (n,), (0.05,))
         judged = [v.verdict for v in verdicts(CLAIMS[name], draws, [n])]
         assert judged == [WORDS[word] for word in words.tolist()]
     for row in draws[:20]:
         interval = t_interval(row.tolist())
-        inside = simulate.p_values(row[None, :], KINDS["greater"])[0][0] <= 0.05
+        inside = rule_for_arrays.p_values(row[None, :], KINDS["greater"])[0][0] <= 0.05
         assert inside == (position(interval, (MARGIN, math.inf)) == "inside")
 
 
