@@ -16,7 +16,7 @@ from harness.errors import FileError
 from harness.files.toml import StrictScalar, read_toml
 from harness.registry import Registry
 from harness.registry.registry import Names
-from harness.spec import Scalar
+from harness.spec import Scalar, Task
 
 #: Option or axis name to the value, or the values, it must have.
 Where = dict[str, StrictScalar | list[StrictScalar]]
@@ -271,13 +271,23 @@ def claims_of(registry: Registry) -> Claims:
     return Claims(by_id, checks, tuple(problems))
 
 
+def has_chance(claim: Claim | Check, tasks: Mapping[str, Task]) -> bool:
+    """Whether chance has a part in what is tested.
+
+    It has none in an identity, in printed numbers computed again, and in a metric that every task of the test declares
+    deterministic.
+    """
+    if claim.test is None or (isinstance(claim, Claim) and claim.without_chance):
+        return False
+    metrics = [tasks[name].metrics.get(claim.test.metric) for name in claim.test.tasks if name in tasks]
+    return not metrics or not all(metric is not None and metric.deterministic for metric in metrics)
+
+
 def checks_of(claim: Claim, registry: Registry) -> tuple[str, ...]:
     """Ids of the checks that a claim rests on: those it names, and those that its tasks hand on to it."""
     if claim.test is None:
         return ()
-    tasks, test = set(claim.test.tasks), claim.test
-    metrics = [registry.tasks[name].metrics.get(test.metric) for name in tasks if name in registry.tasks]
-    chance = not claim.without_chance and not all(metric and metric.deterministic for metric in metrics)
+    tasks, chance = set(claim.test.tasks), has_chance(claim, registry.tasks)
     inherited = [
         check.id
         for check in claims_of(registry).checks.values()

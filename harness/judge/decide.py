@@ -9,7 +9,7 @@ from functools import cached_property
 
 from harness.cell import Cell, Record
 from harness.errors import UnknownName, UsageError
-from harness.files.claims import Claim, Holds, Reaches
+from harness.files.claims import Claim, Holds, Reaches, has_chance
 from harness.files.suite import LOOKS
 from harness.judge.contrast import Contrast, Series, contrast, lacking
 from harness.judge.family import corrected_like, holm_corrected
@@ -65,18 +65,17 @@ def judge_each(
 
     The one before the first decision where there is none. The parts are those of `judge`.
     """
-    cells, plan = list(cells), planned(looks)
+    cells = list(cells)
     judged: list[tuple[Verdict, ...]] = []
     for statement in statements.values():
         if statement.test is None:
             continue
-        metric, covers = _metric(statement, cells, tasks)
         for device in device_kinds(statement, cells):
-            case = _Case(statement, device, metric, covers, plan)
+            case = _case(statement, device, cells, tasks, looks)
             if isinstance(statement.test, Holds):
                 judged.append((_count_violations(case, cells, records),))
             else:
-                sides = contrast(statement, cells, records, metric.sign, device, apart=case.deterministic)
+                sides = contrast(statement, cells, records, case.metric.sign, device, apart=case.deterministic)
                 judged.append(_compare(case, sides))
     return judged
 
@@ -96,13 +95,12 @@ def judge_settings(
     """
     if isinstance(claim.test, Holds) or verdict.estimate is None:
         return []
-    cells, plan = list(cells), planned(looks)
-    metric, covers = _metric(claim, cells, tasks)
-    case = _Case(claim, verdict.device, metric, covers, plan)
-    sides = contrast(claim, cells, records, metric.sign, verdict.device, apart=case.deterministic)
+    cells = list(cells)
+    case = _case(claim, verdict.device, cells, tasks, looks)
+    sides = contrast(claim, cells, records, case.metric.sign, verdict.device, apart=case.deterministic)
     if case.deterministic or len(sides.series) < 2:
         return []
-    look = next((look for look in plan if look.seeds == verdict.n), None)
+    look = next((look for look in case.looks if look.seeds == verdict.n), None)
     every = [series.first(verdict.n) for series in sides.series]
     settings = [
         _before_looks(case, sides, series, verdict.n) if look is None else _of_series(case, sides, series, look)
@@ -120,11 +118,8 @@ class _Case:
     metric: Metric
     covers: str
     looks: tuple[Look, ...]
-
-    @property
-    def deterministic(self) -> bool:
-        """Whether every single value must be as claimed: no chance, or a statement on every draw."""
-        return self.metric.deterministic or getattr(self.statement, "without_chance", False)
+    #: Whether every single value must be as claimed: no chance, or a statement on every draw.
+    deterministic: bool
 
     @cached_property
     def scale(self) -> Scale:
@@ -158,8 +153,10 @@ class _Case:
         )
 
 
-def _metric(statement: Statement, cells: Iterable[Cell], tasks: Mapping[str, Task]) -> tuple[Metric, str]:
-    """The metric that decides, and what an interval on its task covers."""
+def _case(
+    statement: Statement, device: str, cells: Iterable[Cell], tasks: Mapping[str, Task], looks: Sequence[int]
+) -> _Case:
+    """What a claim or check asks on one device kind. Raises UsageError where its tasks do not have the metric."""
     test, where = tested(statement), f"claim {statement.id}"
     known = [tasks[name] for name in test.tasks if name in tasks]
     if missing := [name for name in test.tasks if name not in tasks and any(c.task == name for c in cells)]:
@@ -172,7 +169,7 @@ def _metric(statement: Statement, cells: Iterable[Cell], tasks: Mapping[str, Tas
         raise UsageError(f"{where}: {test.metric} is better higher on one of its tasks and not on another")
     kinds = {task.test_set for task in known}
     covers = _COVERS[kinds.pop()] if len(kinds) == 1 else "seeds"
-    return replace(metrics[0], deterministic=all(metric.deterministic for metric in metrics)), covers
+    return _Case(statement, device, metrics[0], covers, planned(looks), not has_chance(statement, tasks))
 
 
 def _compare(case: _Case, sides: Contrast) -> tuple[Verdict, ...]:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from harness.cell import Cell
 from harness.errors import FileError, HarnessError, UnknownName, UsageError
-from harness.files.claims import Claim, ClaimFile, Greater, Ratio, checks_of
+from harness.files.claims import Claim, ClaimFile, Greater, Ratio, checks_of, has_chance
 from harness.files.suite import LOOKS, Dtype, Suite, SuiteFile, read_suite
 from harness.files.toml import read_toml
 from harness.judge import needed_cells
@@ -136,19 +136,12 @@ def _undecided(claim: Claim, cells_of_suites: list[list[Cell]], registry: Regist
     if any({cell.method for cell in cells} != set(test.names) for cells in needed):
         return "a suite that names it lacks some of its methods", "cross its methods and settings in the suite"
     fewest = min(len({cell.seed for cell in cells}) for cells in needed)
-    if not _without_chance(claim, registry) and fewest < LOOKS[0]:
+    if has_chance(claim, registry.tasks) and fewest < LOOKS[0]:
         return (
             f"its cells have {plural(fewest, 'seed')}, and the first look is at {LOOKS[0]}",
             f"write seeds = {LOOKS[0]} in the suite, or Metric(deterministic=True) in the task if it is so",
         )
     return None
-
-
-def _without_chance(claim: Claim, registry: Registry) -> bool:
-    """Whether nothing that a claim rests on depends on the seed."""
-    test = tested(claim)
-    metrics = [registry.tasks[name].metrics.get(test.metric) for name in test.tasks]
-    return claim.without_chance or all(metric is not None and metric.deterministic for metric in metrics)
 
 
 def grounded(subject: Subject) -> Iterator[Problem | Note]:
@@ -157,7 +150,7 @@ def grounded(subject: Subject) -> Iterator[Problem | Note]:
     for name, claim in subject.claims.items():
         if claim.test is None or any(task not in registry.tasks for task in claim.test.tasks):
             continue
-        if not _without_chance(claim, registry) and not checks_of(claim, registry):
+        if has_chance(claim, registry.tasks) and not checks_of(claim, registry):
             yield Problem(
                 f"claim {name}: it rests on no check, so an experiment in which nothing can show would contradict it",
                 "add a [[check]] on its task with inherited = true, for example that the baseline beats chance",

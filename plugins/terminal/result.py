@@ -156,8 +156,9 @@ def print_claims(result: SuiteResult) -> None:
     _print_checks(result)
     looks = ", ".join(map(str, suite.looks))
     people().print(
-        f"\n  [dim]Claims are judged at {looks} seeds; all looks together err in at most 5 % of the cases. After Holm: "
-        "corrected over the claims of one source. An interval without a percentage covers 90 %.[/]"
+        f"\n  [dim]Claims are judged at {looks} seeds. All looks together err in at most 5 % of the cases if the "
+        "differences between seeds are near normal. After Holm: corrected over the claims of one source. An interval "
+        "without a percentage covers 90 %.[/]"
     )
     if untestable := [i for i, claim in suite.claims.items() if claim.test is None]:
         example = f"'harness show {untestable[0]}', for one, says why"
