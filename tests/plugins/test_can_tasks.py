@@ -296,17 +296,6 @@ def test_published_examples_do_not_depend_on_the_seed(refiner):
     assert {name: value.hex() for name, value in first.items()} == {name: value.hex() for name, value in second.items()}
 
 
-def test_only_the_published_examples_are_declared_deterministic():
-    declared = {
-        (name, metric)
-        for name, task in TASKS.items()
-        if name.startswith("postprocess/")
-        for metric, noun in task.metrics.items()
-        if noun.deterministic
-    }
-    assert declared == {("postprocess/toy", "repository"), ("postprocess/toy", "article")}
-
-
 def test_prior_error_is_the_distance_to_the_test_rows_and_its_excess_tells_a_wrong_prior():
     right, skewed = (metrics_of("none", **DIGITS, prior=kind) for kind in ("train", "skewed"))
     spy = run_spy(**DIGITS, prior="skewed")

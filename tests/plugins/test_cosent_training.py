@@ -288,15 +288,6 @@ def test_published_model_is_not_trained(make_minilm):
         resolve(task.run)(METHODS["cosent"].create(), make_minilm(task.name, 0))
 
 
-def test_only_the_published_model_is_declared_deterministic():
-    declared = {
-        name
-        for name, task in TASKS.items()
-        if name.startswith("matching/") and any(metric.deterministic for metric in task.metrics.values())
-    }
-    assert declared == {"matching/minilm-as-published"}
-
-
 def test_score_that_is_not_finite_is_an_error(make):
     class Bad:
         def matcher(self, dimension, levels, generator):  # noqa: ARG002  the role's signature

@@ -51,27 +51,6 @@ def test_claim_over_batch_sizes_has_each_of_them(cells, claim, batch_sizes):
     assert len(needed) == 2 * len(batch_sizes) * 5
 
 
-@pytest.mark.parametrize("name", SUITES)
-def test_each_suite_has_the_cells_of_the_checks_that_its_claims_rest_on(cells, name):
-    suite, planned = cells[name]
-    used = {check for claim in suite.claims for check in suite.rests_on[claim]}
-    assert used
-    for check in used:
-        assert needed_cells(suite.checks[check], planned), check
-
-
-@pytest.mark.parametrize("name", SUITES)
-def test_every_claim_with_chance_in_it_rests_on_a_check_and_has_five_seeds(cells, name):
-    suite, planned = cells[name]
-    for claim in suite.claims.values():
-        if claim.test is None or claim.without_chance:
-            continue
-        assert suite.rests_on[claim.id], claim.id
-        for item in (claim, *(suite.checks[check] for check in suite.rests_on[claim.id])):
-            ids = needed_cells(item, planned)
-            assert len({cell.seed for cell in planned if cell.id in ids}) >= 5, item.id
-
-
 def test_check_against_an_untrained_encoder_compares_a_learning_rate_of_0(cells):
     _, planned = cells["contrastive"]
     for check in ("probe-sees-training", "probe-sees-training-at-256", "knn-sees-training-at-256"):

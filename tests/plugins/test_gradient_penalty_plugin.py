@@ -40,34 +40,6 @@ def test_claims_named_full_are_decided_by_the_full_suite_alone(cells):
         assert needed_cells(claim, cells[suite][1])
 
 
-def test_every_check_finds_its_cells_in_every_suite_whose_claims_rest_on_it(cells):
-    for suite, planned in cells.values():
-        assert suite.checks
-        assert not [name for name, check in suite.checks.items() if not needed_cells(check, planned)]
-
-
-def test_every_claim_with_chance_in_it_rests_on_a_check_and_has_five_seeds(cells):
-    for suite, planned in cells.values():
-        for claim in suite.claims.values():
-            if claim.test is None or claim.without_chance:
-                continue
-            assert suite.rests_on[claim.id], claim.id
-            needed = needed_cells(claim, planned)
-            assert {0, 1, 2, 3, 4} <= {cell.seed for cell in planned if cell.id in needed}, claim.id
-
-
-def test_answers_name_primary_claims_first(cells):
-    for suite, _ in cells.values():
-        primary = [suite.claims[claim].primary for claim in suite.answer]
-        assert primary[0]
-        assert primary == sorted(primary, reverse=True)
-
-
-def test_no_metric_is_said_to_be_without_chance():
-    tasks = gradient_penalty.harness_tasks()
-    assert not [metric for task in tasks for metric in task.metrics.values() if metric.deterministic]
-
-
 def test_default_suite_needs_nothing_that_a_package_does_not_ship(cells):
     assert {data for cell in cells["penalty"][1] for data in cell.data} <= {"digits"}
 

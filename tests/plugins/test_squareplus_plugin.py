@@ -65,25 +65,13 @@ def test_claim_over_settings_has_each_of_them_for_both_sides(cells, claim, optio
 
 
 @pytest.mark.parametrize("name", ["activation", "activation-full"])
-def test_each_suite_has_the_cells_of_the_checks_that_its_claims_rest_on(cells, name):
-    suite, planned = cells[name]
-    used = {check for claim in suite.claims for check in suite.rests_on[claim]}
-    assert used
-    for check in used:
-        assert needed_cells(suite.checks[check], planned), check
-
-
-@pytest.mark.parametrize("name", ["activation", "activation-full"])
-def test_every_claim_on_networks_rests_on_a_check_and_a_control_and_has_five_seeds(cells, name):
-    suite, planned = cells[name]
+def test_every_claim_on_networks_rests_on_a_check_and_a_control(cells, name):
+    suite, _ = cells[name]
     networks = [c for c in suite.claims.values() if c.test and c.test.metric == "test_accuracy"]
     assert networks
     for claim in networks:
         checks = [suite.checks[check] for check in suite.rests_on[claim.id]]
         assert {check.kind for check in checks} == {"precondition", "control"}, claim.id
-        for item in (claim, *checks):
-            ids = needed_cells(item, planned)
-            assert len({cell.seed for cell in planned if cell.id in ids}) >= 5, item.id
 
 
 def test_level_of_a_network_that_knows_nothing_is_the_share_of_the_most_common_class():

@@ -37,11 +37,8 @@ def test_exact_and_full_claims_are_decided_by_the_full_suite():
         suite, cells = plans["density-full" if long else "density"]
         assert name in suite.claims
         assert needed_cells(claim, cells)
-        assert claim.without_chance or suite.rests_on[name]
-    for suite, cells in plans.values():
+    for suite, _ in plans.values():
         assert set(suite.answer) <= {name for name, claim in suite.claims.items() if claim.primary}
-        for check in suite.checks.values():
-            assert needed_cells(check, cells), check.id
 
 
 def test_every_numbered_statement_has_a_claim():
