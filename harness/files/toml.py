@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -11,10 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from pydantic import BaseModel, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
 
 from harness.errors import FileError, suggestion
+from harness.files.reading import load_toml
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+#: Characters of a wrong value that an error shows.
+_SHOWN = 200
 #: A TOML value that stays what it was written as: 1 is not true, and "1" is not 1.
 StrictScalar = StrictBool | StrictInt | StrictFloat | StrictStr
 Model = TypeVar("Model", bound=BaseModel)
@@ -22,18 +24,17 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def read_toml(path: Path, model: type[Model]) -> Model:
     """Read ``path`` and check it against ``model``. Raises FileError with one sentence for the first mistake."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise FileError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise FileError(f"{path}: not valid TOML: {error}") from None
+    content = load_toml(path)
     try:
         return model.model_validate(content)
     except ValidationError as error:
         raise FileError(f"{path}: {explain(error, model, content)}") from None
+
+
+def _shown(value: object) -> str:
+    """A value as an error shows it."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 #: What is allowed, by pydantic's name of the mistake.
@@ -99,12 +100,12 @@ def _mistake(
             where = f"{key}.kind" if first["type"] == "union_tag_invalid" else key
             value = value.get("kind") if isinstance(value, dict) else value
             names = [n.strip().strip("'\"") for n in allowed.replace(" or ", ",").split(",")]
-            return f"{where} = {value!r}: not allowed{suggestion(str(value), names)}"
+            return f"{where} = {_shown(value)}: not allowed{suggestion(str(value), names)}"
     if all(mistake["type"] in _NEEDED for mistake in mistakes):
         needed = " or ".join(dict.fromkeys(_NEEDED[m["type"]].format(**m.get("ctx", {})) for m in mistakes))
-        return f"{key}{'' if isinstance(value, dict) else f' = {value!r}'}: {needed} is needed"
+        return f"{key}{'' if isinstance(value, dict) else f' = {_shown(value)}'}: {needed} is needed"
     messages = [m["msg"].removeprefix("Value error, ").removeprefix("Input ") for m in mistakes]
-    equals = "" if isinstance(value, dict) else f" = {value!r}"
+    equals = "" if isinstance(value, dict) else f" = {_shown(value)}"
     it = "it " if messages[0].startswith("should") else ""
     return f"{key}{equals}: {it}{' or '.join(dict.fromkeys(messages))}"
 

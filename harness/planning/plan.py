@@ -16,7 +16,7 @@ from harness.planning.request import Request
 from harness.planning.selection import select
 from harness.planning.setting import key_of
 from harness.records import Loaded, RecordsFile
-from harness.records.seals import Seal, read_seals
+from harness.records.seals import Seal, read_seals, seal_warnings
 from harness.registry import Registry
 
 #: Statuses that keep their record without and with ``--retry-failed``. Cells without such a record run.
@@ -101,7 +101,7 @@ def make_plan(request: Request, registry: Registry, seeds: int | None = None, lo
         records=loaded.by_id,
         results=request.folder,
         seals=read_seals(request.folder),
-        warnings=(*loaded.warnings, *claims_of(registry).problems),
+        warnings=(*loaded.warnings, *seal_warnings(request.folder), *claims_of(registry).problems),
         read_to=loaded.size,
     )
     return replace(plan, todo=_todo(plan))

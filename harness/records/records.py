@@ -5,45 +5,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
-import json
+import logging
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, BinaryIO
 
 from filelock import FileLock
-from pydantic_core import from_json
 
-from harness.cell import SCHEMA, Curve, Record, Status
+from harness.cell import SCHEMA, Record
 from harness.errors import UsageError
+from harness.records.environments import is_digest, read_environment, write_environment
+from harness.records.lines import OpenFile, damaged_lines, parse_record
 
-
-class _Curves(Mapping[str, Curve]):
-    """Curves as text, parsed when somebody looks at one."""
-
-    def __init__(self, text: bytes) -> None:
-        self._text = text
-
-    def _read(self) -> dict[str, Curve]:
-        return {name: [(int(step), float(value)) for step, value in c] for name, c in from_json(self._text).items()}
-
-    def __getitem__(self, name: str) -> Curve:
-        return self._read()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._read())
-
-    def __len__(self) -> int:
-        return len(self._read())
-
-    def __repr__(self) -> str:
-        return repr(self._read())
-
-
-_FIELDS = {f.name for f in fields(Record)}
-_STATUSES = frozenset(get_args(Status))
-_NEEDED = ("id", "suite", "method", "task", "options", "device", "dtype", "seed", "status")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,6 +53,7 @@ class RecordsFile:
         """Make the folder. Raises UsageError where it cannot be written."""
         try:
             (self.folder / "environments").mkdir(parents=True, exist_ok=True)
+            self._check_regular()
             with self.path.open("ab"):
                 pass
         except OSError as error:
@@ -87,21 +65,28 @@ class RecordsFile:
         A cell that another process has recorded well meanwhile is not recorded twice: False says so. Raises
         OSError where the disk is full or gone; what stood in the file before stays as it is.
         """
-        line = record.to_line().encode(errors="replace") + b"\n"
+        return bool(self.append_lines([(record, record.to_line().encode(errors="replace"))]))
+
+    def append_lines(self, lines: Sequence[tuple[Record, bytes]]) -> list[Record]:
+        """Write records with their lines, all or none of them, and sync them to the disk once; see ``append``.
+
+        Gives the records that were written.
+        """
         with FileLock(self.folder / ".records.lock"), self.path.open("rb+", buffering=0) as stream:
             end = _mend_end(stream)
             self._notice(stream, end)
-            if record.good and record.id in self._others:
-                return False
+            new = [(record, line) for record, line in lines if not (record.good and record.id in self._others)]
+            text = b"".join(line + b"\n" for _, line in new)
             stream.seek(end)
             try:
-                _write_whole(stream, line)
+                if text:
+                    _write_whole(stream, text)
             except OSError:
                 with contextlib.suppress(OSError):
                     stream.truncate(end)
                 raise
-            self._read_to = end + len(line)
-        return True
+            self._read_to = end + len(text)
+        return [record for record, _ in new]
 
     def recorded_elsewhere(self, cell: str) -> bool:
         """Whether another process has recorded this cell well since this one last read the file."""
@@ -130,20 +115,16 @@ class RecordsFile:
 
     def add_environment(self, digest: str, environment: Mapping[str, Any]) -> None:
         """Write an environment under its digest, once."""
-        target = self.folder / "environments" / f"{digest}.json"
-        if not target.exists():
-            draft = target.with_suffix(f".{os.getpid()}.tmp")
-            draft.write_text(json.dumps(environment, indent=1, sort_keys=True), encoding="utf-8")
-            draft.replace(target)
+        write_environment(self.folder, digest, environment)
 
     def environment(self, record: Record) -> dict[str, Any]:
-        """The environment that a record was made in; empty where it was not kept or cannot be read."""
-        if record.environment is None:
+        """The environment that a record was made in; empty where it is missing, or damaged, which a warning says."""
+        if record.environment is None or not is_digest(record.environment):
             return {}
-        try:
-            content = json.loads((self.folder / "environments" / f"{record.environment}.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            return {}
+        path = self.folder / "environments" / f"{record.environment}.json"
+        content = read_environment(path)
+        if content == "damaged":
+            _log.warning("%s is damaged: its content does not have the digest that names it; it is not shown", path)
         return content if isinstance(content, dict) else {}
 
     def load(self) -> Loaded:
@@ -152,26 +133,26 @@ class RecordsFile:
         damaged: list[int] = []
         newer = size = 0
         torn = False
-        for number, line in self.lines():
-            size += len(line)
-            record = parse_record(line) if line.strip() else "blank"
-            if isinstance(record, Record):
-                before = by_id.get(record.id)
-                if before is None or record.good or not before.good:
-                    by_id[record.id] = record
-            elif record == "newer":
-                newer += 1
-            elif record == "damaged" and line.endswith(b"\n"):
-                damaged.append(number)
-            else:
-                torn = torn or record == "damaged"
+        with self._opened() as stream:
+            file = OpenFile(stream) if stream else None
+            for number, line in enumerate(stream or (), start=1):
+                record = parse_record(line, file, size)
+                size += len(line)
+                if isinstance(record, Record):
+                    before = by_id.get(record.id)
+                    if before is None or record.good or not before.good:
+                        by_id[record.id] = record
+                elif record == "newer":
+                    newer += 1
+                elif line.strip() and line.endswith(b"\n"):
+                    damaged.append(number)
+                else:
+                    torn = torn or bool(line.strip())
         return Loaded(by_id, tuple(self._warnings(damaged, torn, newer)), size)
 
     def _warnings(self, damaged: list[int], torn: bool, newer: int) -> Iterator[str]:
         if damaged:
-            numbers = ", ".join(map(str, damaged[:10])) + (" and more" if len(damaged) > 10 else "")
-            advice = "'harness records repair' drops them"
-            yield f"{self.path}: {len(damaged)} damaged line(s) skipped: {numbers}; {advice}"
+            yield damaged_lines(self.path, damaged)
         if torn:
             yield f"{self.path}: the last line is torn (a run was killed while writing it) and is ignored"
         if newer:
@@ -179,39 +160,39 @@ class RecordsFile:
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Every line with its number from 1, its newline included; none where there is no file."""
+        with self._opened() as stream:
+            yield from enumerate(stream or (), start=1)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[BinaryIO | None]:
+        """The file, open for reading; None where there is none. Raises UsageError where it cannot be read."""
         collecting = gc.isenabled()
+        # Looking for cycles among some hundred thousand dicts that have none takes longer than reading them.
+        gc.disable()
         try:
-            # Looking for cycles among some hundred thousand dicts that have none takes longer than reading them.
-            gc.disable()
-            with self.path.open("rb") as stream:
-                yield from enumerate(stream, start=1)
-        except (FileNotFoundError, NotADirectoryError):
-            return
+            with self._open() as stream:
+                yield stream
         except OSError as error:
             raise UsageError(f"{self.path} cannot be read: {error.strerror}") from None
         finally:
             if collecting:
                 gc.enable()
 
+    def _open(self) -> contextlib.AbstractContextManager[BinaryIO | None]:
+        self._check_regular()
+        try:
+            return self.path.open("rb")
+        except (FileNotFoundError, NotADirectoryError):
+            return contextlib.nullcontext()
 
-def parse_record(line: bytes) -> Record | Literal["newer", "damaged"]:
-    """A line as a record, or why it is none. Its curves are parsed later, if at all."""
-    head, separator, curves = line.rstrip().rpartition(b',"curves":')
-    # In a record that the harness wrote the curves come last, after "finished"; within a string no quote stands bare.
-    late = bool(separator) and b',"finished":' in head and curves.startswith(b"{") and curves.endswith(b"}}")
-    try:
-        content = from_json(head + b"}" if late else line, allow_inf_nan=False)
-    except ValueError:
-        return "damaged"
-    if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
-        return "damaged"
-    if content["schema"] > SCHEMA:
-        return "newer"
-    if any(name not in content for name in _NEEDED) or content["status"] not in _STATUSES:
-        return "damaged"
-    if late:
-        content["curves"] = _Curves(curves[:-1]) if curves != b"{}}" else {}
-    return Record(**{k: v for k, v in content.items() if k in _FIELDS})
+    def _check_regular(self) -> None:
+        """Raise UsageError for a pipe or a device, which would be read for ever."""
+        try:
+            mode = self.path.stat().st_mode
+        except OSError:
+            return
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise UsageError(f"{self.path} is neither a file nor a folder")
 
 
 def _write_whole(stream: BinaryIO, line: bytes) -> None:

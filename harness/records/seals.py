@@ -8,27 +8,36 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 from filelock import FileLock
+from pydantic import Field, TypeAdapter
 
 from harness.cell import Record
 from harness.errors import UsageError
 from harness.files.suite import Suite
 from harness.numbers import plural
+from harness.records.lines import STRICT, Time, damaged_lines
 
-_NAME = "seals.jsonl"
+#: The file of a results folder.
+NAME = "seals.jsonl"
 
 
 @dataclass(frozen=True)
 class Seal:
     """The test of a claim in a suite, at a time."""
 
+    __pydantic_config__ = STRICT
+
     suite: str
     claim: str
     #: Of everything that decides: see `test_digest`.
-    digest: str
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{1,64}$")]
     #: In UTC, as the times of records.
-    sealed: str
+    sealed: Time
+
+
+_read_seal = TypeAdapter(Seal).validate_json
 
 
 def test_digest(suite: Suite, claim_id: str) -> str:
@@ -51,20 +60,36 @@ def test_digest(suite: Suite, claim_id: str) -> str:
 
 def read_seals(folder: Path) -> tuple[Seal, ...]:
     """The seals of a results folder, in the order in which they were written. Lines that are none are left out."""
+    return tuple(seal for _, line in seal_lines(folder) if (seal := parse_seal(line)))
+
+
+def damaged_seals(folder: Path) -> list[int]:
+    """Numbers of the lines that are no seal."""
+    return [number for number, line in seal_lines(folder) if not parse_seal(line)]
+
+
+def seal_warnings(folder: Path) -> tuple[str, ...]:
+    """Sentences for a person on the lines that are no seal."""
+    damaged = damaged_seals(folder)
+    return (damaged_lines(folder / NAME, damaged),) if damaged else ()
+
+
+def seal_lines(folder: Path) -> list[tuple[int, bytes]]:
+    """Every line of the folder's seals that is not blank, with its number from 1; none where there is no file."""
+    path = folder / NAME
     try:
-        lines = (folder / _NAME).read_bytes().split(b"\n")
+        lines = path.read_bytes().split(b"\n") if path.is_file() else []
     except OSError:
-        return ()
-    return tuple(seal for line in lines if (seal := _parsed(line)))
+        return []
+    return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
-def _parsed(line: bytes) -> Seal | None:
+def parse_seal(line: bytes) -> Seal | None:
+    """A line as a seal; None where it is none."""
     try:
-        content = json.loads(line)
-        seal = Seal(**content)
-    except (ValueError, TypeError, RecursionError):
+        return _read_seal(line)
+    except ValueError:
         return None
-    return seal if all(isinstance(value, str) for value in asdict(seal).values()) else None
 
 
 def seal(folder: Path, suite: Suite, now: str) -> tuple[Seal, ...]:
@@ -79,11 +104,11 @@ def seal(folder: Path, suite: Suite, now: str) -> tuple[Seal, ...]:
 def add_seals(folder: Path, seals: Iterable[Seal]) -> tuple[Seal, ...]:
     """Append the seals whose digest the folder does not have yet for their claim; gives all seals of the folder."""
     try:
-        with FileLock(folder / ".records.lock"), (folder / _NAME).open("ab") as stream:
+        with FileLock(folder / ".records.lock"), (folder / NAME).open("ab") as stream:
             known = read_seals(folder)
             have = {(s.suite, s.claim, s.digest) for s in known}
             new = [s for s in seals if (s.suite, s.claim, s.digest) not in have]
-            torn = b"\n" if stream.tell() and not (folder / _NAME).read_bytes().endswith(b"\n") else b""
+            torn = b"\n" if stream.tell() and not (folder / NAME).read_bytes().endswith(b"\n") else b""
             stream.write(torn + b"".join(json.dumps(asdict(s)).encode() + b"\n" for s in new))
             stream.flush()
             os.fsync(stream.fileno())

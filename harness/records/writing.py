@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from harness.cell import Record
@@ -43,15 +45,25 @@ def append(file: RecordsFile, record: Record) -> bool:
     try:
         return retry_writing(file, file.append, record)
     except RecordNotKept as error:
-        raise RecordNotKept(f"{error}; {_rescue(record)}") from error.__cause__
+        raise RecordNotKept(f"{error}; {_rescue(file.folder, record)}") from error.__cause__
 
 
-def _rescue(record: Record) -> str:
-    """Write a record into a temporary file; say how to bring it home."""
+def rescued_files(folder: Path) -> list[Path]:
+    """The temporary files with records of this results folder that did not fit there."""
+    return sorted(Path(tempfile.gettempdir()).glob(f"{_rescued(folder)}*.jsonl"))
+
+
+def _rescue(folder: Path, record: Record) -> str:
+    """Write a record into a temporary file; say where it is."""
     try:
-        handle, path = tempfile.mkstemp(prefix="harness-rescued-", suffix=".jsonl")
-        with os.fdopen(handle, "w") as stream:
-            stream.write(record.to_line() + "\n")
+        handle, path = tempfile.mkstemp(prefix=_rescued(folder), suffix=".jsonl")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(record.to_line().encode(errors="replace") + b"\n")
     except OSError:
         return "the record of the cell that had just ended is lost"
-    return f"'harness records merge {path}' brings in the record of the cell that had just ended"
+    return f"the record of the cell that had just ended is in {path}; the next run here brings it in"
+
+
+def _rescued(folder: Path) -> str:
+    """What names of files with rescued records of a results folder begin with: a digest of the folder's path."""
+    return f"harness-rescued-{hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:12]}-"

@@ -20,6 +20,7 @@ from harness.planning.plan import Plan, make_plan, with_more_seeds
 from harness.planning.request import Request
 from harness.records import RecordsFile
 from harness.records.cell_locks import RunningCells
+from harness.records.leftovers import remove_leftovers
 from harness.records.seals import seal
 from harness.records.writing import append, retry_writing
 from harness.registry import Registry, load_registry
@@ -58,8 +59,10 @@ def run_suite(request: Request | str, registry: Registry | None = None, console:
     prepare_engine(request, registry)
     looks = read_suite(request.suite, registry).looks if request.until_decided else (None,)
     plan = check_claims(make_plan(request, registry, looks[0]))
+    RecordsFile(request.folder).prepare()
+    if remove_leftovers(request.folder):
+        plan = make_plan(request, registry, looks[0])
     file = RecordsFile(request.folder, plan.read_to)
-    file.prepare()
     begin = time.monotonic()
     ran: list[str] = []
     count = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from enum import StrEnum
@@ -12,7 +11,7 @@ import typer
 
 from harness.cli.arguments import Json, Plugins, Results, complete_all, registry
 from harness.cli.output import people, print_json, table
-from harness.errors import DatasetError, DatasetMissing, UnknownName
+from harness.errors import DatasetError, DatasetMissing, FileError, UnknownName
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,9 +122,11 @@ class _SuiteFile:
         self.name, self.path = name, path
 
     def content(self) -> dict[str, Any]:
+        from harness.files.reading import load_toml
+
         try:
-            return {"name": self.name, "path": str(self.path), **tomllib.loads(self.path.read_text("utf-8"))}
-        except (OSError, ValueError) as error:
+            return {"name": self.name, "path": str(self.path), **load_toml(self.path)}
+        except FileError as error:
             return {"name": self.name, "path": str(self.path), "title": f"(cannot be read: {error})"}
 
 

@@ -44,7 +44,8 @@ class Environment:
         """Python, torch and the commit in a few words."""
         commit = f"commit {str(self.source['commit'])[:10]}" if self.source.get("commit") else ""
         commit += " with uncommitted changes" if self.source.get("dirty") else ""
-        torch = f"torch {self.entries['torch']['version']}" if self.entries.get("torch") else ""
+        version = (self.entries.get("torch") or {}).get("version")
+        torch = f"torch {version}" if version else ""
         python = f"Python {self.entries['python']}" if self.entries.get("python") else ""
         return ", ".join(filter(None, (python, torch, commit)))
 

@@ -1,4 +1,4 @@
-"""``harness records``: check, repair and join results folders."""
+"""``harness records``: check, repair, join and anonymise results folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands ``harness records check``, ``repair`` and ``merge``."""
+"""The commands ``harness records check``, ``repair``, ``merge`` and ``anonymise``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.arguments import Json, Results
+from harness.cli.arguments import Json, Plugins, Results, registry
 from harness.cli.output import people, print_json
 from harness.errors import ExitCode
 from harness.numbers import plural
@@ -17,12 +17,12 @@ from harness.planning.request import results_folder
 if TYPE_CHECKING:
     from harness_plugins.upkeep.folders import State
 
-records = typer.Typer(no_args_is_help=True, help="Check, repair and join results folders.")
+records = typer.Typer(no_args_is_help=True, help="Check, repair, join and anonymise results folders.")
 
 
 @records.command()
 def check(results: Results = None, as_json: Json = False) -> None:
-    """Count the records and name each line that cannot be read. Exits with 1 if there is one."""
+    """Count the records and name all that cannot be read: lines, seals, environments. Exits with 1 if there is any."""
     from harness_plugins.upkeep import folders
 
     folder = results_folder(results)
@@ -31,22 +31,25 @@ def check(results: Results = None, as_json: Json = False) -> None:
         print_json(asdict(state))
     else:
         _print_state(state, folder)
-    raise typer.Exit(ExitCode.CELLS_FAILED if state.damaged or state.torn else ExitCode.OK)
+    raise typer.Exit(ExitCode.CELLS_FAILED if state.is_damaged else ExitCode.OK)
 
 
 @records.command()
 def repair(results: Results = None, as_json: Json = False) -> None:
-    """Drop lines that cannot be read; a copy of the file stays beside it."""
+    """Drop what cannot be read; a copy of each file stays beside it."""
+    from rich.markup import escape
+
     from harness_plugins.upkeep import folders
 
     folder = results_folder(results)
-    state, copy = folders.repair(folder)
+    state, copies = folders.repair(folder)
     if as_json:
-        print_json({**asdict(state), "copy": str(copy) if copy else None})
+        of_records = next((str(copy) for copy in copies if copy.name.startswith("records.jsonl")), None)
+        print_json({**asdict(state), "copy": of_records, "copies": [str(copy) for copy in copies]})
         return
     _print_state(state, folder)
-    message = f"dropped; a copy of the file before is {copy}" if copy else "nothing to repair"
-    people().print(message, soft_wrap=True)
+    message = f"dropped; what was there before is in {', '.join(map(str, copies))}" if copies else "nothing to repair"
+    people().print(escape(message), soft_wrap=True)
 
 
 @records.command()
@@ -56,15 +59,39 @@ def merge(
     as_json: Json = False,
 ) -> None:
     """Copy records of other folders into the results folder. Records there stay as they are."""
-    from harness_plugins.upkeep import folders
+    from rich.markup import escape
+
+    from harness_plugins.upkeep.merging import merge as merge_into
 
     folder = results_folder(results)
-    counts = folders.merge(folder, sources)
+    counts = merge_into(folder, sources)
     if as_json:
         print_json({str(source): {"came": came, "known": known} for source, (came, known) in counts.items()})
         return
     for source, (came, known) in counts.items():
-        people().print(f"{source}: {plural(came, 'record')} copied, {known} already here", soft_wrap=True)
+        people().print(escape(f"{source}: {plural(came, 'record')} copied, {known} already here"), soft_wrap=True)
+
+
+@records.command()
+def anonymise(
+    context: typer.Context,
+    target: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write; it must not exist.")],
+    results: Results = None,
+    as_json: Json = False,
+    plugin: Plugins = None,
+) -> None:
+    """Write a copy to share: no host and user names, no absolute paths, only the packages that matter."""
+    from rich.markup import escape
+
+    from harness_plugins.upkeep.anonymising import anonymise as copy
+
+    copied = copy(results_folder(results), target, registry(context, plugin))
+    if as_json:
+        print_json({"folder": str(target), **asdict(copied)})
+        return
+    environments = plural(copied.environments, "environment")
+    counts = f"{plural(copied.records, 'record')}, {copied.rewritten} of them rewritten, and {environments}"
+    people().print(escape(f"{target}: {counts}; read what is printed in them before you share it"), soft_wrap=True)
 
 
 def _print_state(state: State, folder: Path) -> None:
@@ -72,11 +99,15 @@ def _print_state(state: State, folder: Path) -> None:
 
     out = people()
     counts = f"{plural(state.lines, 'line')}, {plural(state.cells, 'cell')}, {state.good} good"
-    out.print(f"{folder / 'records.jsonl'}: {counts}", soft_wrap=True)
+    out.print(escape(f"{folder / 'records.jsonl'}: {counts}"), soft_wrap=True)
     for number, beginning in state.damaged:
         out.print(f"[red]damaged[/] line {number}: {escape(beginning)}...", soft_wrap=True)
     if state.torn:
         out.print("[yellow]torn[/] the last line: its run was killed; the next write removes it", soft_wrap=True)
+    if state.damaged_seals:
+        out.print(f"[red]damaged[/] lines of seals.jsonl: {', '.join(map(str, state.damaged_seals))}", soft_wrap=True)
+    for name in state.damaged_environments:
+        out.print(f"[red]damaged[/] environments/{escape(name)}", soft_wrap=True)
     if state.newer:
         newer = plural(state.newer, "record")
         out.print(f"[yellow]newer[/] {newer} of a newer harness, left as they are", soft_wrap=True)

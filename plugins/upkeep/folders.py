@@ -1,10 +1,10 @@
-"""Operations on a results folder as a whole: find damage, drop it, copy records from other folders."""
+"""Find what is damaged in a results folder, and drop it."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from filelock import FileLock
 from harness.cell import Record
 from harness.errors import UsageError
 from harness.records import RecordsFile, parse_record
-from harness.records.seals import add_seals, read_seals
+from harness.records.environments import environment_files, read_environment
+from harness.records.seals import NAME as SEALS
+from harness.records.seals import damaged_seals, parse_seal
 
 #: Characters of a damaged line that are shown.
 _SHOWN = 60
@@ -21,7 +23,7 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class State:
-    """What a records file holds."""
+    """What a results folder holds."""
 
     lines: int
     cells: int
@@ -33,11 +35,20 @@ class State:
     torn: bool
     #: Records that need a newer harness.
     newer: int
+    #: Numbers of the lines of ``seals.jsonl`` that cannot be read.
+    damaged_seals: tuple[int, ...] = ()
+    #: Names of the files in ``environments`` whose content is not what it was.
+    damaged_environments: tuple[str, ...] = ()
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether there is anything to repair."""
+        return bool(self.damaged or self.torn or self.damaged_seals or self.damaged_environments)
 
 
 def examine(folder: Path) -> State:
-    """Read a folder's records file and count what it holds. Raises UsageError where there is none."""
-    _check_has_records(folder)
+    """Read all that a folder holds and count it. Raises UsageError where there are no records."""
+    check_has_records(folder)
     good: dict[str, bool] = {}
     damaged: list[tuple[int, str]] = []
     count = newer = 0
@@ -55,74 +66,45 @@ def examine(folder: Path) -> State:
             damaged.append((number, line[:_SHOWN].decode(errors="replace").strip()))
         else:
             torn = True
-    return State(count, len(good), sum(good.values()), tuple(damaged), torn, newer)
+    environments = [path.name for path in environment_files(folder) if read_environment(path) == "damaged"]
+    seals = tuple(damaged_seals(folder))
+    return State(count, len(good), sum(good.values()), tuple(damaged), torn, newer, seals, tuple(environments))
 
 
-def repair(folder: Path) -> tuple[State, Path | None]:
-    """Drop lines that cannot be read. Give the state before, and the copy of the file if a line was dropped."""
+def repair(folder: Path) -> tuple[State, list[Path]]:
+    """Drop what cannot be read. Give the state before, and the copies of the files that were changed."""
     state = examine(folder)
-    if not state.damaged and not state.torn:
-        return state, None
-    file = RecordsFile(folder)
+    copies = []
     with FileLock(folder / ".records.lock"):
-        copy = _free_name(folder / "records.jsonl.damaged")
-        shutil.copy2(file.path, copy)
-        draft = folder / ".records.jsonl.draft"
-        with draft.open("wb") as stream:
-            for _, line in file.lines():
-                if line.strip() and parse_record(line) != "damaged":
-                    stream.write(line.rstrip(b"\r\n") + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(file.path)
-    return state, copy
+        if state.damaged or state.torn:
+            copies.append(_drop_lines(folder / "records.jsonl", lambda line: parse_record(line) != "damaged"))
+        if state.damaged_seals:
+            copies.append(_drop_lines(folder / SEALS, lambda line: parse_seal(line) is not None))
+        for name in state.damaged_environments:
+            path = folder / "environments" / name
+            copies.append(path.rename(_free_name(path.with_name(f"{name}.damaged"))))
+    return state, copies
 
 
-def merge(into: Path, sources: list[Path]) -> dict[Path, tuple[int, int]]:
-    """Copy the records of other folders, or of single files, into a folder. No record there is changed.
-
-    A record is copied where its cell has no record in ``into``, or no good one and this one is good. Gives, for each
-    source, how many records were copied and how many cells were there already. Raises UsageError for a source without
-    records, or one that is ``into`` itself.
-    """
-    for source in sources:
-        if source.resolve() in (into.resolve(), (into / "records.jsonl").resolve()):
-            raise UsageError(f"{source} is the results folder itself; name another one")
-        _check_has_records(source)
-    target = RecordsFile(into)
-    target.prepare()
-    good = {i: record.good for i, record in target.load().by_id.items()}
-    counts = {}
-    for source in sources:
-        copied = known = 0
-        environments = source / "environments"
-        for record in _records_of(source):
-            if record.id in good and (good[record.id] or not record.good):
-                known += 1
-                continue
-            target.append(record)
-            good[record.id] = record.good
-            copied += 1
-            name = f"{record.environment}.json"
-            if (environments / name).exists() and not (into / "environments" / name).exists():
-                shutil.copy2(environments / name, into / "environments" / name)
-        if source.is_dir():
-            add_seals(into, read_seals(source))
-        counts[source] = (copied, known)
-    return counts
+def _drop_lines(path: Path, is_good: Callable[[bytes], bool]) -> Path:
+    """Leave only the good lines in a file, whose lock is held. Give the copy of the file before."""
+    copy = _free_name(path.with_name(f"{path.name}.damaged"))
+    shutil.copy2(path, copy)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    with path.open("rb") as lines, draft.open("xb") as stream:
+        for line in lines:
+            if line.strip() and is_good(line):
+                stream.write(line.rstrip(b"\r\n") + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    shutil.copymode(path, draft)
+    draft.replace(path)
+    return copy
 
 
-def _records_of(source: Path) -> Iterator[Record]:
-    """Of a folder, each cell's latest good record, or its latest one where none is good; of a file, every record."""
-    if source.is_dir():
-        yield from RecordsFile(source).load().by_id.values()
-        return
-    for line in source.read_bytes().split(b"\n"):
-        if isinstance(record := parse_record(line), Record):
-            yield record
-
-
-def _check_has_records(folder: Path) -> None:
+def check_has_records(folder: Path) -> None:
+    """Raise UsageError for a folder without a records file, and for a file that does not exist."""
     path = folder / "records.jsonl" if folder.is_dir() else folder
     if not path.is_file():
         raise UsageError(f"{folder} holds no records: there is no file {path}")
@@ -132,7 +114,7 @@ def _free_name(path: Path) -> Path:
     """``path``, or with a number behind it where that exists: x, x.2, x.3."""
     number = 1
     free = path
-    while free.exists():
+    while free.exists() or free.is_symlink():
         number += 1
         free = path.with_name(f"{path.name}.{number}")
     return free

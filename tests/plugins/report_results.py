@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from harness.files.suite import read_suite
 from harness.planning.cross import cells_of
 from harness.planning.request import Request
 from harness.records import RecordsFile
+from harness.records.provenance import environment_digest
 from harness.registry import Registry, load_registry
 from harness.running.execute import record_of
 from harness_plugins.report.report import report
@@ -44,7 +46,7 @@ def done(cell: Cell, **more: Any) -> Record:
         "curves": {"norm": [(step, 1.0 + step + cell.seed) for step in range(20)]},
         "seconds": 1.0 + 0.1 * cell.seed,
         "peak_bytes": 3_000_000,
-        "environment": "e" * 16,
+        "environment": environment_digest(ENVIRONMENT),
         "started": f"2026-01-15T10:00:{cell.seed % 60:02}.000+00:00",
     }
     return record_of(cell, "done", None, **{**fields, **more})
@@ -64,8 +66,10 @@ def write_results(
     """Write a results folder with the record that ``make`` gives for each cell of the toy suite, or none for None."""
     file = RecordsFile(folder)
     file.prepare()
-    file.add_environment("e" * 16, environment)
+    digest = environment_digest(environment)
+    file.add_environment(digest, environment)
     records = [record for cell in toy_cells(registry, seeds) if (record := make(cell)) is not None]
+    records = [replace(record, environment=digest) if record.environment else record for record in records]
     file.path.write_text("".join(record.to_line() + "\n" for record in records), encoding="utf-8")
     return records
 

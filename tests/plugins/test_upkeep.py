@@ -10,7 +10,8 @@ import pytest
 from harness.cell import Record
 from harness.errors import UsageError
 from harness.records import RecordsFile
-from harness_plugins.upkeep import folders
+from harness.records.provenance import environment_digest
+from harness_plugins.upkeep.merging import merge
 
 
 def record(number: int, status: str = "done", value: float = 0.0, environment: str | None = None) -> Record:
@@ -63,26 +64,28 @@ def test_repair_drops_what_cannot_be_read_and_nothing_else(harness_cli, damaged)
 
 def test_merge_brings_in_what_is_better_than_what_is_here(tmp_path):
     here = folder(tmp_path / "here", record(0, value=1.0), record(1, "failed"), record(2, "failed"))
+    digest = environment_digest({})
     there = folder(
         tmp_path / "there",
-        record(0, value=9.0), record(1, value=5.0, environment="abc"), record(2, "timeout"), record(3, value=7.0),
+        record(0, value=9.0), record(1, value=5.0, environment=digest), record(2, "timeout"), record(3, value=7.0),
     )  # fmt: skip
-    (there / "environments" / "abc.json").write_text("{}")
+    name = f"{digest}.json"
+    (there / "environments" / name).write_text("{}")
     before = (here / "records.jsonl").read_text()
-    assert folders.merge(here, [there]) == {there: (2, 2)}
+    assert merge(here, [there]) == {there: (2, 2)}
     merged = RecordsFile(here).load().by_id
     assert [merged[record(n).id].metrics["a"] for n in range(4)] == [1.0, 5.0, 0.0, 7.0]
     assert merged[record(2).id].status == "failed"
-    assert (here / "environments" / "abc.json").exists()
+    assert (here / "environments" / name).read_text() == "{}"
     assert (here / "records.jsonl").read_text().startswith(before)
-    assert folders.merge(here, [there]) == {there: (0, 4)}, "a second time brings nothing"
+    assert merge(here, [there]) == {there: (0, 4)}, "a second time brings nothing"
 
 
 def test_merge_takes_a_single_file_of_records_too(tmp_path):
     here = folder(tmp_path / "here", record(0))
     rescued = tmp_path / "rescued.jsonl"
     rescued.write_text(record(1).to_line() + "\n")
-    assert folders.merge(here, [rescued]) == {rescued: (1, 0)}
+    assert merge(here, [rescued]) == {rescued: (1, 0)}
 
 
 def test_folders_without_records_are_refused_by_name(harness_cli, tmp_path):
@@ -92,4 +95,4 @@ def test_folders_without_records_are_refused_by_name(harness_cli, tmp_path):
     assert harness_cli("records", "check", "--results", str(tmp_path / "absent")).code == 2
     here = folder(tmp_path / "here", record(0))
     with pytest.raises(UsageError, match="is the results folder itself"):
-        folders.merge(here, [here])
+        merge(here, [here])
