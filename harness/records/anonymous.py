@@ -7,12 +7,15 @@ import importlib.metadata
 import platform
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness.cell import Record
+from harness.errors import HarnessError
+from harness.registry import Registry
 
 #: Entries of an environment that can change a result, or that say how to have the same code.
 _ENTRIES = ("python", "platform", "cpu", "cpus", "device", "source", "threads", "blas", "torch", "switches", "gpu")
@@ -35,20 +38,38 @@ _SYSTEM = ("/dev/", "/proc/", "/sys/")
 
 
 class Anonymiser:
-    """Replaces what tells whose machine it was, in the records of one folder.
+    """Replaces what tells whose machine it was.
 
-    ``environments`` and ``texts`` are searched for names of hosts and users; ``plugins`` are those that the folder's
-    cells ran.
+    The names of hosts are those of ``environments``, those of users stand in ``texts``; ``plugins`` are those that
+    cells ran. This machine's host and user are replaced too.
     """
 
     def __init__(
-        self, environments: Iterable[Mapping[str, Any]], texts: Iterable[str], plugins: Collection[str]
+        self,
+        environments: Iterable[Mapping[str, Any]] = (),
+        texts: Iterable[str] = (),
+        plugins: Collection[str] = (),
     ) -> None:
         hosts = {str(environment.get("machine") or "") for environment in environments} | {platform.node()}
         users = {name for text in texts for name in _USER.findall(text)} | {_user()}
         self._words = _words({**dict.fromkeys(users, "user"), **dict.fromkeys(hosts, "host")})
-        self._homes = sorted({str(Path.home()), "/root"} - {"/"}, key=len, reverse=True)
         self._plugins = frozenset(plugins) | {"harness"}
+
+    @classmethod
+    def of(cls, environments: Iterable[Mapping[str, Any]], records: Iterable[Record], registry: Registry) -> Anonymiser:
+        """For these records and their environments."""
+        texts: set[str] = set()
+        cells: dict[tuple[str, str], Record] = {}
+        for record in records:
+            texts.update(filter(None, (record.cause, record.output)))
+            if record.method in registry.methods and record.task in registry.tasks:
+                cells[record.method, record.task] = record
+        plugins: set[str] = set()
+        for record in cells.values():
+            # A plugin that has changed since may not know the options that its cells had.
+            with suppress(HarnessError):
+                plugins.update(registry.plugins_of(record.method, record.task, record.options))
+        return cls(environments, texts, plugins)
 
     def record(self, record: Record) -> Record:
         """The record with its cause, its output and its options rewritten; itself where none of them tells anything."""
@@ -66,15 +87,10 @@ class Anonymiser:
     def text(self, text: str) -> str:
         """A text without home folders, absolute paths, and the names of hosts and users.
 
-        >>> Anonymiser([{"machine": "gpu-7"}], [], []).text("File '/home/ada/lab/loss.py': cannot reach gpu-7")
+        >>> Anonymiser([{"machine": "gpu-7"}]).text("File '/home/ada/lab/loss.py': cannot reach gpu-7")
         "File '.../loss.py': cannot reach host"
         """
-        text = text[-2 * _CUT :]
-        for home in self._homes:
-            text = re.sub(rf"(?<![\w/.]){re.escape(home)}(?![\w.-])", "~", text)
-        text = _QUOTED.sub(lambda match: f"{match[1]}{_short(match[2])}{match[1]}", text)
-        text = _BARE.sub(lambda match: _short(match[0]), text)
-        return self._words(_USER.sub("~", text))
+        return self._words(without_paths(text[-2 * _CUT :]))
 
     def environment(self, environment: Mapping[str, Any]) -> dict[str, Any]:
         """What matters for reproducing: no host, no packages but the harness's and its plugins' requirements.
@@ -90,6 +106,27 @@ class Anonymiser:
         packages = environment.get("packages") or {}
         reduced["packages"] = {name: version for name, version in packages.items() if _canonical(name) in needed}
         return reduced
+
+
+def without_paths(text: str) -> str:
+    """A text without home folders and absolute paths.
+
+    >>> without_paths("'/home/ada/lab/loss.py' of /home/ada, as https://a.org/b/c says")
+    "'.../loss.py' of ~, as https://a.org/b/c says"
+    """
+    if "/" not in text and "\\" not in text:
+        return text
+    for home in _homes():
+        text = re.sub(rf"(?<![\w/.]){re.escape(home)}(?![\w.-])", "~", text)
+    text = _QUOTED.sub(lambda match: f"{match[1]}{_short(match[2])}{match[1]}", text)
+    text = _BARE.sub(lambda match: _short(match[0]), text)
+    return _USER.sub("~", text)
+
+
+@cache
+def _homes() -> tuple[str, ...]:
+    """Home folders of this machine that its users' names do not stand in, the longest first."""
+    return tuple(sorted({str(Path.home()), "/root"} - {"/"}, key=len, reverse=True))
 
 
 def path_shown(path: Path) -> Path:

@@ -34,6 +34,10 @@ def report(
         list[str] | None,
         typer.Option("--suite", metavar="NAME_OR_FILE", help="Only this suite; a file where it is not registered."),
     ] = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Show also the host, all packages, absolute paths and users' names."),
+    ] = False,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
@@ -54,9 +58,9 @@ def report(
             raise UsageError(f"there is no results folder {folder}; 'harness suite NAME --results {folder}' makes one")
     requests = [Request(suite="", results=folder) for folder in folders]
     if len(requests) == 2:
-        page = comparison(registry, (requests[0], requests[1]), suite or ())
+        page = comparison(registry, (requests[0], requests[1]), suite or (), full)
     else:
-        page = report_of(registry, requests[0], suite or ())
+        page = report_of(registry, requests[0], suite or (), full)
     write(page, output)
     size = len(page.encode())
     if as_json:

@@ -12,12 +12,14 @@ from harness.errors import UsageError
 from harness.judge import CHECKED, SuiteResult, Verdict, Word, judged_suites
 from harness.judge.pairing import Statement, tested
 from harness.planning.request import Request
+from harness.records.anonymous import path_shown
 from harness.registry import Registry
 from harness_plugins.report import forest
+from harness_plugins.report.anonymous import anonymiser, anonymous
 from harness_plugins.report.claims import estimate_text
 from harness_plugins.report.differences import Difference, differences, shared_settings, time_ratios
 from harness_plugins.report.elements import anchor
-from harness_plugins.report.environments import differing_entries, environments
+from harness_plugins.report.environments import differing_entries, environments, reduced
 
 
 @dataclass(frozen=True)
@@ -87,19 +89,28 @@ class Comparison:
     only: Sequence[str]
 
 
-def compare(registry: Registry, requests: tuple[Request, Request], suites: Sequence[str] = ()) -> Comparison:
-    """Put two folders side by side. Raises UsageError where they share no suite."""
+def compare(
+    registry: Registry, requests: tuple[Request, Request], suites: Sequence[str] = (), full: bool = False
+) -> Comparison:
+    """Put two folders side by side; see ``report`` for ``full``. Raises UsageError where they share no suite."""
     first, second = ({r.plan.suite.name: r for r in judged_suites(registry, suites, request)} for request in requests)
     shared = [name for name in first if name in second and first[name].records and second[name].records]
     if not shared:
         raise UsageError(f"{requests[0].folder} and {requests[1].folder} have no records of the same suite")
     folders = requests[0].folder, requests[1].folder
+    names = _names(*folders)
     sources = [
         environments(folder, [record for result in results.values() for record in result.records.values()])
         for folder, results in zip(folders, (first, second), strict=True)
     ]
+    if not full:
+        judged = [*first.values(), *second.values()]
+        rewrite = anonymiser([source for of_folder in sources for source in of_folder], judged, registry)
+        first, second = ({name: anonymous(r, rewrite) for name, r in of.items()} for of in (first, second))
+        sources = [reduced(of_folder, rewrite) for of_folder in sources]
+        folders = path_shown(folders[0]), path_shown(folders[1])
     return Comparison(
-        names=_names(*folders),
+        names=names,
         folders=(str(folders[0]), str(folders[1])),
         environment=differing_entries(*sources),
         suites=[_suite_pair(first[name], second[name]) for name in shared],

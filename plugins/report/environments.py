@@ -11,6 +11,8 @@ from typing import Any
 from harness.cell import Record
 from harness.numbers import memory, plural
 from harness.records import RecordsFile
+from harness.records.anonymous import Anonymiser
+from harness.records.provenance import environment_digest
 
 #: Entries that the section of an environment shows in a form of their own.
 _SHOWN_APART = {"packages", "source", "torch", "switches", "gpu", "plugins", "blas"}
@@ -57,6 +59,17 @@ class EnvironmentSection:
     heading: str
     facts: Sequence[tuple[str, str]]
     packages: Mapping[str, str]
+
+
+def reduced(sources: Iterable[Environment], anonymiser: Anonymiser) -> list[Environment]:
+    """The environments without what does not matter for reproducing; those that are then the same are one."""
+    by_digest: dict[str, Environment] = {}
+    for source in sources:
+        entries = anonymiser.environment(source.entries)
+        digest = environment_digest(entries) if entries else source.digest
+        same = by_digest.get(digest)
+        by_digest[digest] = Environment(digest, source.records + (same.records if same else 0), entries)
+    return list(by_digest.values())
 
 
 def environments(folder: Path, records: Iterable[Record]) -> list[Environment]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,15 @@ from harness.errors import UsageError
 _HERE = Path(__file__).parent
 
 
-def fill(template: str, **content: Any) -> str:
-    """A template with its content; all text is escaped that is not Markup already."""
+def fill(template: str, shown: Callable[[object], object] | None = None, **content: Any) -> str:
+    """A template with its content; all text is escaped that is not Markup already. ``shown`` rewrites each value."""
     environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=shown,
     )
     css = Markup((_HERE / "report.css").read_text(encoding="utf-8"))
     return environment.get_template(template).render(css=css, **content)

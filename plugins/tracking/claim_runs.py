@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.judge import CHECKED, sentence, shown
+from harness.records.anonymous import without_paths
 from harness_plugins.tracking.runs import DesiredRun, Point, param_text, split_finite, without_empty
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _verdict_tags(statement: Statement, verdict: Verdict) -> dict[str, str]:
         "interval": shown(verdict, statement.test) if verdict.estimate is not None else "",
         "covers": verdict.covers if verdict.level else "",
         "scale": verdict.scale,
-        "cause": verdict.cause,
+        "cause": without_paths(verdict.cause),
         "would_take": verdict.would_take,
         "outlier": verdict.outlier,
         "averaged": ", ".join(verdict.averaged),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.judge import needed_cells
 from harness.numbers import with_interval
+from harness.records.anonymous import Anonymiser
 from harness.running.execute import now
 from harness_plugins.tracking.claim_runs import check_run, claim_run
 from harness_plugins.tracking.names import RunNames, setting_digest, state_digest
@@ -42,6 +43,8 @@ class RunBuilder:
         self._cells = run.cells
         self._datasets = run.datasets
         self._names = RunNames(run.cells)
+        # A store is often shared: it shows no paths and no names of this machine.
+        self._text = Anonymiser().text
         settings = dict.fromkeys(setting_digest(cell) for cell in run.cells)
         starts = [run.records[cell.id].started for cell in run.cells if cell.id in run.records]
         latest = _milliseconds(min(filter(None, starts), default=now()))
@@ -81,15 +84,16 @@ class RunBuilder:
         points += _cost(record.seconds, record.peak_bytes)
         points += [(f"curve/{name}", v, step) for name, curve in record.curves.items() for step, v in curve]
         finite, not_finite = split_finite(points)
-        note = f"`{record.cause}`" if record.cause else ""
-        if record.output:
-            note += f"\n\n```\n{record.output}\n```"
+        cause, output = self._text(record.cause or ""), self._text(record.output)
+        note = f"`{cause}`" if cause else ""
+        if output:
+            note += f"\n\n```\n{output}\n```"
         tags = {
             "harness.record": record.id,
             "harness.environment": record.environment or "",
             STATE: state_digest(record),
             **not_finite,
-            "cause": record.cause or "",
+            "cause": cause,
             "mlflow.note.content": note,
         }
         return DesiredRun(
@@ -125,7 +129,7 @@ class RunBuilder:
             **not_finite,
             "verdicts": tally(sourced.values()),
             "questions": tally(questions.values()),
-            "cause": f"{len(bad)} of {len(records)} seeds: {bad[0].cause}" if bad else "",
+            "cause": self._text(f"{len(bad)} of {len(records)} seeds: {bad[0].cause}") if bad else "",
         }
         return DesiredRun(
             kind="summary",

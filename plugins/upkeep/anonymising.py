@@ -7,13 +7,12 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.cell import Record
-from harness.errors import HarnessError, UsageError
+from harness.errors import UsageError
 from harness.records import RecordsFile, parse_record
 from harness.records.anonymous import Anonymiser
 from harness.records.environments import read_environment, write_environment
@@ -60,15 +59,8 @@ def anonymise(folder: Path, target: Path, registry: Registry) -> Copied:
 def _copy(folder: Path, target: Path, registry: Registry) -> Copied:
     copy = RecordsFile(target)
     copy.prepare()
-    digests: set[str] = set()
-    cells: dict[tuple[str, str], Record] = {}
-    texts: set[str] = set()
-    for record in _records(folder):
-        digests.update(filter(None, [record.environment]))
-        cells[record.method, record.task] = record
-        texts.update(filter(None, [record.cause, record.output]))
-    environments = _environments(folder, digests)
-    anonymiser = Anonymiser(environments.values(), texts, _plugins_of(cells.values(), registry))
+    environments = _environments(folder, {record.environment for record in _records(folder)})
+    anonymiser = Anonymiser.of(environments.values(), _records(folder), registry)
     new: dict[str | None, str] = {}
     for digest, environment in environments.items():
         reduced = anonymiser.environment(environment)
@@ -102,23 +94,13 @@ def _records(folder: Path, warn: bool = False) -> Iterator[Record]:
         _log.warning("%s", damaged_lines(file.path, damaged))
 
 
-def _environments(folder: Path, digests: Iterable[str]) -> dict[str, dict[str, Any]]:
+def _environments(folder: Path, digests: Iterable[str | None]) -> dict[str, dict[str, Any]]:
     """These environments by digest. One that is missing or damaged is left out."""
     read = {}
-    for digest in sorted(digests):
+    for digest in sorted(filter(None, digests)):
         content = read_environment(folder / "environments" / f"{digest}.json")
         if isinstance(content, dict):
             read[digest] = content
         else:
             _log.warning("environment %s is %s; its records name none in the copy", digest, content)
     return read
-
-
-def _plugins_of(records: Iterable[Record], registry: Registry) -> set[str]:
-    """Names of the plugins that the cells of these records ran."""
-    names: set[str] = set()
-    for record in records:
-        # A plugin that is not here, or has changed since, cannot say what its cells ran.
-        with suppress(HarnessError):
-            names.update(registry.plugins_of(record.method, record.task, record.options))
-    return names

@@ -74,8 +74,8 @@ def write_results(
     return records
 
 
-def page_of(folder: Path, registry: Registry = REGISTRY) -> Page:
-    return Page(report(registry, Request(suite="", results=folder)))
+def page_of(folder: Path, registry: Registry = REGISTRY, full: bool = False) -> Page:
+    return Page(report(registry, Request(suite="", results=folder), full=full))
 
 
 class Page(HTMLParser):

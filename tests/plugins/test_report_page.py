@@ -6,9 +6,10 @@ import json
 import re
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from report_results import REGISTRY, TOY, Page, done, page_of, toy_cells, write_results
+from report_results import ENVIRONMENT, REGISTRY, TOY, Page, done, page_of, toy_cells, write_results
 
 from harness.files.claims import claims_of
 from harness.files.suite import read_suite
@@ -124,10 +125,35 @@ def test_pictures_hold_no_colours_and_say_what_they_are(page):
 def test_commands_to_run_it_again_name_folder_plugin_and_commit(tmp_path):
     folder = tmp_path / "with space"
     write_results(folder)
-    text = page_of(folder).text
+    text = page_of(folder, full=True).text
     assert f"harness -p {TOY} suite toy '--results={folder}'" in text
     assert f"harness -p {TOY} rerun --claim=toy/lifted-is-higher '--results={folder}'" in text
     assert "git checkout " + "c" * 40 in text
+    text = page_of(folder).text
+    assert "harness -p toy suite toy '--results=with space'" in text
+    assert "harness -p toy rerun --claim=toy/lifted-is-higher '--results=with space'" in text
+
+
+def test_only_a_full_report_tells_whose_machine_it_was(tmp_path):
+    output = 'File "/home/ada/lab/loss.py", line 3, in loss of ada'
+
+    def make(cell):
+        if cell.seed == 0:
+            cause = "ValueError: no /srv/lab/weights.pt on gpu-7"
+            return replace(done(cell), status="failed", cause=cause, output=output)
+        return done(cell)
+
+    own = {"machine": "gpu-7", "packages": {"torch": "2.6.0", "acme-secret-model": "1.0"}}
+    write_results(tmp_path, make, environment={**ENVIRONMENT, **own})
+    telling = ("gpu-7", "ada", "/home", "/srv", "acme-secret-model", str(tmp_path), str(Path(TOY).parent))
+    full, shared = page_of(tmp_path, full=True), page_of(tmp_path)
+    assert [word for word in telling if word not in full.source] == []
+    assert [word for word in telling if re.search(rf"\b{re.escape(word)}\b", shared.source)] == []
+    assert "ValueError: no .../weights.pt on host" in shared.text
+    assert 'File ".../loss.py", line 3, in loss of user' in shared.text
+    assert "torch==2.6.0" in shared.text
+    assert "2.6.0" in shared.text
+    assert "A Processor, 4 cores" in shared.text
 
 
 def test_a_folder_without_records_says_so(tmp_path):
