@@ -41,6 +41,7 @@ def _shown(value: object) -> str:
 _NEEDED = {
     "bool_type": "true, false",
     "dict_type": "a table",
+    "float_parsing": "a number",
     "float_type": "a number",
     "greater_than": "a number above {gt:g}",
     "greater_than_equal": "at least {ge}",
@@ -62,8 +63,10 @@ def explain(error: ValidationError, model: type[BaseModel], content: Mapping[str
     for mistake in error.errors(include_url=False):
         place = _place(mistake["loc"], content)
         by_place.setdefault(place, []).append(mistake)
+    # Where a list is allowed beside a single value, its wrong item is the mistake, not that it is no single value.
+    places = [p for p in by_place if not any(other != p and other[: len(p)] == p for other in by_place)]
     # An unknown key is usually the cause of "a key is missing" beside it, so it comes first.
-    places = sorted(by_place, key=lambda place: by_place[place][0]["type"] != "extra_forbidden")
+    places.sort(key=lambda place: by_place[place][0]["type"] != "extra_forbidden")
     others = ", ".join(_dotted(place, content) for place in places[1:6])
     text = _mistake(places[0], by_place[places[0]], model, content)
     return text + (f" (also wrong: {others})" if others else "")
