@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import os
 import threading
 from functools import partial
 
@@ -59,6 +60,15 @@ def test_file_without_known_digest_is_accepted_and_changes_the_key_with_its_cont
     before = datasets.locate(make(digests=())).digest
     (user_copy / "a.csv").write_bytes(CONTENT + b"4,5,6\n")
     assert datasets.locate(make(digests=())).digest != before
+
+
+def test_changed_file_of_the_same_length_has_another_digest(user_copy):
+    file = user_copy / "a.csv"
+    assert datasets.digest_of(file) == DIGEST
+    state = file.stat()
+    file.write_bytes(CONTENT[::-1])
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    assert datasets.digest_of(file) == hashlib.sha256(CONTENT[::-1]).hexdigest()
 
 
 def test_file_to_fetch_needs_a_digest():
@@ -129,6 +139,15 @@ def test_fetched_file_with_the_known_digest_is_stored(address):
         datasets.locate(dataset)
     fetch(dataset)
     assert datasets.locate(dataset).place == "downloaded"
+
+
+def test_damaged_download_is_replaced_and_a_sound_one_is_not_fetched_again(address, tmp_path):
+    file = tmp_path / "downloads" / "toy" / "a.csv"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(CONTENT[:3])
+    fetch(make(Place(url=address)))
+    assert file.read_bytes() == CONTENT
+    fetch(make(Place(url="http://127.0.0.1:1")))
 
 
 def test_fetched_file_with_another_digest_is_not_stored(address, tmp_path):

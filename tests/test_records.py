@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 
 import pytest
+from filelock import FileLock, Timeout
 
 from harness.cell import Record
 from harness.errors import UsageError
@@ -100,3 +102,31 @@ def test_folder_that_cannot_be_written_is_a_usage_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         RecordsFile(tmp_path / "file").prepare()
+
+
+def test_latest_bad_record_of_a_cell_counts_where_none_is_good(file):
+    for status in ("failed", "crashed", "timeout"):
+        file.append(record(status=status, metrics={}))
+    assert file.load().by_id[record().id].status == "timeout"
+
+
+def test_torn_line_of_any_length_is_cut_off_and_the_whole_lines_before_it_stay(file):
+    file.append(record(0, output="x" * 200_000))
+    with file.path.open("a") as stream:
+        stream.write(record(1, output="y" * 300_000).to_line()[:-10])
+    file.append(record(2))
+    lines = file.path.read_bytes().splitlines(keepends=True)
+    assert lines == [(r.to_line() + "\n").encode() for r in (record(0, output="x" * 200_000), record(2))]
+
+
+def test_folder_is_locked_while_a_record_is_written(file, monkeypatch):
+    locked = []
+
+    def sync(descriptor):
+        with pytest.raises(Timeout), FileLock(file.folder / ".records.lock", timeout=0):
+            pytest.fail("another process could write now")
+        locked.append(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    file.append(record())
+    assert len(locked) == 1

@@ -3,7 +3,7 @@
 import random
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -274,3 +274,12 @@ def test_until_decided_runs_cells_of_undecided_claims_and_checks_alone(recorded)
     }
     needed = {c.id for c in plan.scope if c.method == "plain" or c.options["slope"] == 1.0}
     assert undecided == needed
+
+
+def test_failure_of_other_code_does_not_take_the_place_of_an_earlier_good_record(recorded):
+    cells = [replace(cell, code="old") for cell in recorded.cells(range(5))]
+    recorded.add(cells)
+    before = recorded.of_claims()
+    assert before["seeds/clear"][0] == "reproduced"
+    recorded.add([replace(cell, code="later") for cell in cells[:3]], "failed")
+    assert recorded.of_claims() == before

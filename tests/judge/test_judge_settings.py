@@ -31,6 +31,32 @@ def test_claim_over_several_settings_averages_them_for_each_seed():
     assert (result.verdict, result.settings, result.weakest) == ("reproduced", 2, "")
 
 
+@pytest.mark.parametrize("sizes", [(1.0, 1e16), (1e16, 1.0)])
+def test_rounding_of_an_average_is_that_of_its_largest_numbers_in_any_setting(sizes):
+    """Doubles near 1e16 are 2 apart: a lead of 2 there is one unit in the last place."""
+    cells = cross("ab", 3, size=sizes)
+    lead = [2.0, 0.0, 2.0]
+
+    def value(c):
+        size = c.options["size"]
+        return size + (lead[c.seed] if size > 1 and c.method == "a" else 0.0)
+
+    records = measured(cells, value)
+    result = verdict(claim(kind="greater", than="b"), cells, records)
+    assert (result.verdict, result.p, result.values) == ("inconclusive", None, (1.0, 0.0, 1.0))
+    assert result.cause.startswith("all 3 seeds give the same")
+
+
+@pytest.mark.parametrize("sizes", [(1.0, 1.0, 1e16), (1e16, 1.0, 1.0)])
+def test_rounding_of_a_series_is_that_of_its_largest_number_under_any_seed(sizes):
+    lead = [2.0 if size > 1 else 0.0 for size in sizes]
+    cells = cross("ab", 3)
+    records = measured(cells, lambda c: sizes[c.seed] + (lead[c.seed] if c.method == "a" else 0.0))
+    result = verdict(claim(kind="greater", than="b"), cells, records)
+    assert result.values == tuple(lead)
+    assert result.cause.startswith("all 3 seeds give the same")
+
+
 @pytest.mark.parametrize(
     ("per_setting", "word", "weakest"),
     [

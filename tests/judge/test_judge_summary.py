@@ -18,14 +18,14 @@ def only_summary(cells, records) -> Summary:
 def test_mean_over_seeds_has_students_interval():
     cells = cross("a", 4, size=[8])
     scores = [1.0, 2.0, 4.0, 3.5]
-    records = [record(c, score=scores[c.seed], error=0.5, seconds=c.seed + 1.0, peak_bytes=10**c.seed) for c in cells]
+    records = [record(c, score=scores[c.seed], error=0.5, seconds=2.0**c.seed, peak_bytes=10**c.seed) for c in cells]
     summary = only_summary(cells, records)
     low, high = stats.ttest_1samp(scores, 0).confidence_interval(0.9)
     estimate = summary.estimates["score"]
     assert (estimate.mean, estimate.low, estimate.high) == pytest.approx((2.625, low, high))
     assert (estimate.n, estimate.sd) == (4, pytest.approx(stats.tstd(scores)))
     assert summary.estimates["error"].low == summary.estimates["error"].high == 0.5
-    assert (summary.n, summary.seconds, summary.peak_bytes, summary.failures, summary.cause) == (4, 2.5, 55, 0, "")
+    assert (summary.n, summary.seconds, summary.peak_bytes, summary.failures, summary.cause) == (4, 3.0, 55, 0, "")
     assert (summary.suite, summary.method, summary.task, summary.options) == ("toy", "a", "toy/fit", {"size": 8})
 
 
