@@ -41,8 +41,24 @@ def test_exact_search_is_as_good_as_trying_all(drawn, measure):
     assert MEASURES[measure](scores, labels, threshold) == pytest.approx(best_by_trying_all(scores, labels, measure))
 
 
-def test_exact_search_parts_neighbouring_floats():
-    low = 1.0
+@pytest.mark.parametrize("measure", MEASURES)
+def test_exact_search_takes_the_highest_of_equally_good_thresholds(measure):
+    rng = np.random.default_rng(0)
+    tied = 0
+    for _ in range(100):
+        scores, labels = rng.integers(0, 6, 8).astype(float), rng.integers(0, 2, 8).astype(float)
+        steps = np.unique(scores)
+        # From the highest down: at the highest score, halfway between neighbours, below the lowest.
+        thresholds = [steps[-1], *((steps[1:] + steps[:-1]) / 2)[::-1], np.nextafter(steps[0], -np.inf)]
+        values = [MEASURES[measure](scores, labels, threshold) for threshold in thresholds]
+        tied += values.count(max(values)) > 1
+        assert exact(measure)(scores, labels) == thresholds[int(np.argmax(values))]
+    assert tied
+
+
+@pytest.mark.parametrize("low", [1.0, np.nextafter(1.0, 2)], ids=["even", "odd"])
+def test_exact_search_parts_neighbouring_floats(low):
+    """Halfway between them is rounded to the one whose last bit is 0."""
     high = np.nextafter(low, 2)
     threshold = exact()(np.array([low, high]), np.array([0.0, 1.0]))
     assert low <= threshold < high

@@ -117,6 +117,31 @@ def test_blocks_of_any_number_of_rows_give_the_same(rows, length, spread, monkey
     assert span_loss(*inputs, mask, spans).item() == pytest.approx(cell_by_cell(*inputs, mask, spans), rel=1e-12)
 
 
+def test_many_products_that_vanish_in_float32_are_not_left_out_of_a_small_sum():
+    """Of L^2 / 2 spans each factor fits into float32 and the product is too small for it; all of them are 0.7 %.
+
+    Exponents are to the base 2. No start, end and key are largest in one span.
+    """
+    length, usual, special = 512, 126.05, 112.0
+    key = torch.full((length,), -usual / 2)
+    end = torch.full((length,), -usual / 2)
+    key[-2:], end[-2:] = torch.tensor([-special, 0.0]), torch.tensor([0.0, -special])
+    exponents = [torch.ones(1, length, 1), key[None, :, None], torch.full((1, 1, length), 102.0), end[None, None]]
+    bits = math.log(2)
+    inputs = [exponents[0], *(bits * tensor for tensor in exponents[1:])]
+    mask, spans = torch.ones(1, length, dtype=torch.bool), torch.zeros(0, 4, dtype=torch.long)
+    terms = [(length - 2) * (length - 1) // 2 * 2.0 ** (102 - usual), (2 * length - 1) * 2.0 ** (102 - special)]
+    assert 0.005 < terms[0] / terms[1] < 0.01
+    # As processors do that take numbers below the smallest normal one for 0.
+    flushes = torch.set_flush_denormal(True)
+    try:
+        loss = span_loss(*inputs, mask, spans).item()
+    finally:
+        if flushes:
+            torch.set_flush_denormal(False)
+    assert loss == pytest.approx(math.log1p(math.fsum(terms)), rel=1e-4)
+
+
 def short_texts(lengths, length, dtype=torch.float64):
     """Inputs with texts of these lengths, each with two spans where there is a token."""
     inputs, _, _ = drawn(samples=len(lengths), types=3, length=length, spread=3.0, dtype=dtype)

@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from plugin_run import METHODS, make_run
 from torch import nn
 
+from harness_plugins.gradient_penalty import bound as bound_module
 from harness_plugins.gradient_penalty.bound import bound, jacobians, spectral_norm
 from harness_plugins.gradient_penalty.inequality import batch_square, violations
 from harness_plugins.gradient_penalty.initialisation import initialisation, limit
@@ -84,6 +85,19 @@ def test_both_sides_are_those_of_the_formula_for_each_sample(activation):
     right = torch.tensor([b for _, b in by_hand], dtype=torch.float64)
     torch.testing.assert_close(sides.parameter_gradient, right, rtol=1e-12, atol=0)
     assert sides.identity_error.max() < 1e-13
+
+
+def test_error_of_the_identity_is_that_of_the_worst_layer(monkeypatch):
+    """Twice the Jacobian at one layer gives twice the input's gradient there: a relative error of 1."""
+    model, (x, target) = network(), batch()
+    for wrong in range(3):
+
+        def one_doubled(model, rows, wrong=wrong):
+            return [(2 if layer == wrong else 1) * j for layer, j in enumerate(jacobians(model, rows))]
+
+        monkeypatch.setattr(bound_module, "jacobians", one_doubled)
+        error = bound(model, x, target, cross_entropy).identity_error
+        torch.testing.assert_close(error, torch.ones(4, dtype=torch.float64), rtol=1e-10, atol=0)
 
 
 def test_sides_of_single_layers_add_up_to_the_whole():

@@ -135,6 +135,25 @@ def test_smallest_tightness_of_batch_means_counts_their_violations():
     assert metrics["batch_mean_violations"] == sum(value > 1 for value in tightness)
 
 
+@pytest.mark.parametrize(("share", "violated"), [(0.5, 3), (1.5, 0)])
+def test_joint_left_side_is_one_sample_s_share_of_the_mean(monkeypatch, share, violated):
+    """With a right side of ``share`` / samples of the mean's left side, the joint one is 1 / share of it."""
+    seen = []
+    real = inequality.bound
+
+    def remembered(*arguments):
+        seen.append(real(*arguments))
+        return seen[-1]
+
+    def right_side(*_):
+        return share / 8 * (seen[-1].input_gradient * seen[-1].bracket).mean().item()
+
+    monkeypatch.setattr(inequality, "bound", remembered)
+    monkeypatch.setattr(inequality, "batch_square", right_side)
+    metrics, _ = result("penalty/inequality", samples=8)
+    assert (metrics["batch_mean_violations"], metrics["joint_batch_violations"]) == (3, violated)
+
+
 @pytest.mark.parametrize("outputs", ["classes", "scalar"])
 def test_training_accuracy_is_chance_without_learning_and_high_with_it(outputs):
     still = result("penalty/inequality", outputs=outputs, learning_rate=0.0)[0]["train_accuracy"]

@@ -22,7 +22,7 @@ from harness.spec import resolve
 from harness_plugins import leaderboard
 from harness_plugins.leaderboard import audit
 from harness_plugins.leaderboard.benchmarks import GLUE
-from harness_plugins.leaderboard.ranking import values_of
+from harness_plugins.leaderboard.ranking import ranks, tau, values_of
 from harness_plugins.leaderboard.scores import parse_table
 
 HERE = Path(leaderboard.__file__).parent
@@ -128,6 +128,18 @@ def test_kendalls_tau_is_that_of_scipy_on_the_two_means():
     expected = stats.kendalltau(means["arithmetic"], means["harmonic"]).statistic
     assert run_glue("harmonic", tasks="10")["tau_to_arithmetic"] == pytest.approx(expected, abs=1e-9)
     assert run_glue("arithmetic", tasks="10")["tau_to_arithmetic"] == 1
+
+
+def test_values_that_differ_by_the_rounding_of_a_sum_share_a_rank_and_are_no_order():
+    values, exact = np.array([0.1 + 0.2, 0.3, 0.1]), np.array([0.3, 0.3, 0.1])
+    assert values[0] != values[1]
+    assert ranks(values).tolist() == [1, 1, 3]
+    # Of three pairs two are ordered, alike in both: tau-b is 1.
+    assert tau(values, exact) == 1.0
+
+
+def test_tau_of_systems_that_are_all_equal_is_one():
+    assert tau(np.ones(3), np.array([1.0, 2.0, 3.0])) == tau(np.arange(3.0), np.zeros(3)) == 1.0
 
 
 def test_error_rates_are_averaged_and_returned_as_scores():

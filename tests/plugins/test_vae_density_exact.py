@@ -151,6 +151,26 @@ def test_counts_exclude_chance_and_include_every_real_difference():
     assert count_above(constant, zero, 1e-7) == 0
 
 
+def repeats_at(t, error=1.0):
+    """16 repeated values whose mean is so many of its standard errors from 0, [16, 1]."""
+    values = np.arange(16.0)
+    values = (values - values.mean()) / values.std(ddof=1) * error * math.sqrt(16)
+    return torch.tensor(values + t * error)[:, None]
+
+
+@pytest.mark.parametrize(("share", "count"), [(1.04, 0), (0.96, 1)])
+def test_a_violation_is_counted_from_a_p_value_of_one_in_ten_thousand(share, count):
+    """By Student's t with 15 degrees of freedom: of one mean, of a mean in either direction, of two means."""
+    zero, p = torch.zeros(1, dtype=torch.float64), share * 1e-4
+    one_sided, two_sided = stats.t.isf(p, 15), stats.t.isf(p / 2, 15)
+    assert count_above(repeats_at(one_sided)[None], zero, 0) == count
+    for t in (two_sided, -two_sided):
+        assert count_different(repeats_at(t), zero, 0) == count
+    # Errors of 3 and 4 make one of 5.
+    levels = torch.stack([repeats_at(0, error=3.0) + 5 * one_sided, repeats_at(0, error=4.0)])
+    assert count_falls(levels, 0) == count
+
+
 def test_task_refuses_estimators_without_an_exact_density_and_other_dtypes():
     run = make_run(TASK, dtype="float64")
     with pytest.raises(UsageError, match="has no exact_log_density"):
