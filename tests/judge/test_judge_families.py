@@ -1,6 +1,7 @@
 """Families of claims (Holm's correction) and checks that must hold before a claim can be judged."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 from toy_plan import TASKS, by_seed, check, claim, cross, measured, verdict
 
 from harness.files.suite import LOOKS
-from harness.judge import holm_corrected, informative, judge, judge_each
+from harness.judge import holm_corrected, informative, judge, judge_each, judge_settings
 
 NOISY = [-0.9, 1.0, 1.1, 0.2, -0.3]
 #: How far a is above each of the others, by seed.
@@ -151,6 +152,61 @@ def test_holm_over_claims_at_several_looks_equals_that_of_statsmodels():
         assert all(v.p_holm >= p * (1 - 1e-12) for v, p in zip(verdicts, adjusted, strict=True))
 
 
+# Settings of a claim ----------------------------------------------------------------------------------------
+
+
+def each_setting(leads, others=(), check_word="reproduced"):
+    """A claim on each size with these leads of a by seed, beside other claims of its source: it and its settings."""
+    cells = cross("abc", len(leads[8]), size=list(leads))
+    records = measured(cells, lambda c: 10.0 + (leads[c.options["size"]][c.seed] if c.method == "a" else 0.0))
+    of = claim("toy/each", kind="greater", than="b", each=True)
+    claims = {of.id: of, **{c.id: c for c in others}}
+    judged = judge(claims, cells, records, TASKS, LOOKS)
+    checked = replace(judged[0], claim="toy/check", verdict=check_word)
+    whole = informative(judged, [checked], {of.id: ["toy/check"]})[0]
+    return whole, judge_settings(of, whole, cells, records, TASKS, LOOKS)
+
+
+FAR = {8: [0.9, 1.0, 1.1, 1.05, 0.95], 32: [1.0, 0.2, 0.9, 1.2, 0.3]}
+
+
+def test_each_setting_of_a_claim_has_a_verdict_and_the_weakest_is_that_of_the_claim():
+    whole, (strong, weak) = each_setting(FAR)
+    assert [v.weakest for v in (strong, weak)] == ["size=8", "size=32"]
+    assert [v.verdict for v in (whole, strong, weak)] == ["reproduced"] * 3
+    assert (weak.estimate, weak.low, weak.high, weak.p, weak.n) == (whole.estimate, whole.low, whole.high, whole.p, 5)
+    assert weak.p == pytest.approx(stats.ttest_1samp(FAR[32], 0, alternative="greater").pvalue * 0.05 / 0.035)
+    assert strong.p < weak.p
+
+
+def test_settings_are_corrected_for_the_other_claims_of_the_source_as_the_claim_is():
+    others = [claim(f"toy/{i}", kind="greater", method="b", than="c") for i in range(9)]
+    whole, (strong, weak) = each_setting(FAR, others)
+    assert whole.p_holm == pytest.approx(10 * whole.p)
+    assert (whole.verdict, weak.verdict) == ("inconclusive", "inconclusive")
+    assert 10 * strong.p < 0.05
+    assert strong.verdict == "reproduced"
+
+
+def test_settings_of_a_claim_that_is_not_informative_are_not_either():
+    whole, settings = each_setting(FAR, check_word="contradicted")
+    assert {v.verdict for v in (whole, *settings)} == {"not-informative"}
+
+
+def test_settings_before_the_first_look_are_undecided():
+    whole, settings = each_setting({size: leads[:4] for size, leads in FAR.items()})
+    assert (whole.verdict, whole.n) == ("inconclusive", 4)
+    assert [(v.verdict, v.n, v.cause) for v in settings] == [
+        ("inconclusive", 4, "4 seeds, and the first look is at 5")
+    ] * 2
+    low, high = stats.ttest_1samp(FAR[8][:4], 0).confidence_interval(0.9)
+    assert (settings[0].low, settings[0].high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_claim_on_one_setting_has_no_settings():
+    assert each_setting({8: FAR[8]})[1] == []
+
+
 # Checks -----------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +266,16 @@ def test_check_without_cells_on_the_device_is_not_passed():
     words = {v.device: (v.verdict, v.cause) for v in informative(judged, checks, {"toy/b": [of.id]})}
     assert words["cuda"] == ("reproduced", "")
     assert words["cpu"] == ("not-informative", "the check toy/check has no cells here")
+
+
+def test_check_that_no_device_has_cells_for_has_not_run_on_any():
+    (of,) = better_than("b").values()
+    cells, records = by_seed(CLEAR)
+    judged = [verdict(of, cells, records, LOOKS)]
+    nowhere = replace(judged[0], claim="toy/check", device="", verdict="not-run", cause="no cells")
+    (result,) = informative(judged, [nowhere], {of.id: ["toy/check"]})
+    assert (result.verdict, result.cause) == ("not-informative", "the check toy/check has not run: no cells")
+    assert informative(judged, [nowhere], {}) == tuple(judged), "a claim that rests on nothing"
 
 
 def test_contradicted_claim_on_a_failed_check_is_not_contradicted():

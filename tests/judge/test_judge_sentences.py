@@ -129,6 +129,19 @@ def measured_by_size(cells):
     return measured(cells, lambda c: c.options["size"] / 8 * (1 + 0.1 * c.seed) if c.method == "a" else 0.0)
 
 
+@pytest.mark.parametrize(
+    ("tol", "number"),
+    [(None, "1.235e+05"), (0.001, "123456.78912"), (10.0, "123456.8"), (1000.0, "1.2346e+05"), (1e9, "1.235e+05")],
+)
+def test_number_without_an_interval_has_four_digits_or_as_many_as_its_tolerance_resolves(tol, number):
+    test = {"kind": "greater", "value": 0.0} if tol is None else {"kind": "reaches", "value": 123456.0, "tol": tol}
+    cells = cross("a", 1)
+    of = claim(metric="sure", **test)
+    text = sentence(verdict(of, cells, measured(cells, lambda _: 123456.789123, "sure")), of)
+    assert text.partition(": ")[2].startswith(f"sure of a = {number}, claim needs ")
+    assert text.endswith("nothing depends on chance")
+
+
 def test_sentence_names_the_weakest_setting():
     cells = cross("ab", 3, size=[8, 32])
     of = claim(kind="greater", than="b", each=True)

@@ -49,6 +49,13 @@ def test_single_seed_has_a_mean_and_no_interval():
     assert (estimate.mean, estimate.low, estimate.high, estimate.sd, estimate.n) == (2.0, None, None, None, 1)
 
 
+def test_two_seeds_have_an_interval():
+    cells = cross("a", 2)
+    estimate = only_summary(cells, [record(c, score=1.0 + 2 * c.seed) for c in cells]).estimates["score"]
+    low, high = stats.ttest_1samp([1.0, 3.0], 0).confidence_interval(0.9)
+    assert (estimate.low, estimate.high) == pytest.approx((low, high))
+
+
 def test_failures_and_skipped_cells_are_counted_and_do_not_change_the_numbers():
     cells = cross("a", 5)
     records = [
