@@ -9,21 +9,95 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.cli import main, output
+from harness.errors import DatasetMissing
+from harness.registry import load_registry
+from harness.registry.datasets import locate
+from harness.spec import Dataset
 
 # One thread, as in a cell, read when torch is loaded: with more, two workers of pytest-xdist wait for each other's
 # threads, and tests that train take up to five times the processor time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TOY = Path(__file__).parent / "toy"
+
+#: Name of a property of a test's report: a data set that the test read.
+DATA_SET = "data set"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "fail if no test that passed used a data set that is on this machine"
+    parser.addoption("--every-data-set", action="store_true", help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # With pytest-xdist, the process that starts the others sees the reports of all tests.
+    if config.getoption("--every-data-set") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(EveryDataSet())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test that is marked ``needs_data`` where a data set is not on this machine."""
+    for marker in item.iter_markers("needs_data"):
+        for name in marker.args or (item.callspec.params["name"],):  # type: ignore[attr-defined]
+            try:
+                locate(declared()[name])
+            except DatasetMissing:
+                pytest.skip(f"the data set {name} is not on this machine")
+            item.user_properties.append((DATA_SET, name))
+
+
+class EveryDataSet:
+    """Ends a run with exit code 1 if a data set is on this machine and no test that passed used it."""
+
+    def __init__(self) -> None:
+        self.used: set[object] = set()
+        self.unused: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed:
+            self.used |= {value for name, value in report.user_properties if name == DATA_SET}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self.unused = sorted(set(data_sets_here()) - self.used)
+        if self.unused:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.unused:
+            terminalreporter.section("data sets that no test used", red=True)
+            terminalreporter.line("On this machine, and used by no test that passed: " + ", ".join(self.unused))
+
+
+@cache
+def declared() -> Mapping[str, Dataset]:
+    """The data sets that plugins declare."""
+    return load_registry().datasets
+
+
+def data_sets_here() -> Iterator[str]:
+    """The declared data sets that are on this machine, and those that have a folder in $HARNESS_DATA."""
+    own = Path(os.environ.get("HARNESS_DATA", ""))
+    for name, dataset in declared().items():
+        if os.environ.get("HARNESS_DATA") and (own / name).is_dir():
+            yield name
+            continue
+        try:
+            locate(dataset)
+        except DatasetMissing:
+            continue
+        yield name
 
 
 @dataclass(frozen=True)

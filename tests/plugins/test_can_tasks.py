@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 import torch
@@ -362,7 +360,7 @@ def test_workload_has_its_numbers_of_rows_of_each_kind_and_can_be_differentiated
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("HARNESS_DATA" not in os.environ, reason="HARNESS_DATA names no folder with the texts")
+@pytest.mark.needs_data
 @pytest.mark.parametrize(("name", "least"), [("banking77", 0.7), ("trec", 0.6), ("tnews-fewclue", 0.3)])
 def test_classifiers_of_real_texts_learn_and_can_flips_decisions(name, least):
     metrics = metrics_of("can", f"postprocess/{name}", train_share=0.3)

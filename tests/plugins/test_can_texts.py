@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import numpy as np
 import pytest
@@ -12,10 +11,6 @@ from plugin_run import DATASETS
 from harness.errors import DatasetError
 from harness.registry.datasets import load
 from harness_plugins.can import texts
-
-NEEDS_OWN_DATA = pytest.mark.skipif(
-    "HARNESS_DATA" not in os.environ, reason="HARNESS_DATA names no folder with the texts"
-)
 
 
 def write(folder, **files):
@@ -120,7 +115,7 @@ def test_error_about_a_malformed_trec_line_names_file_and_line(bad, tmp_path):
         texts.load_trec(paths)
 
 
-@NEEDS_OWN_DATA
+@pytest.mark.needs_data
 @pytest.mark.parametrize(
     ("name", "classes", "rows"),
     [

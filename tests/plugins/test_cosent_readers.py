@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 
 import pytest
 from plugin_run import DATASETS
@@ -13,9 +12,6 @@ from harness.errors import DatasetError
 from harness.registry.datasets import load
 from harness_plugins.cosent import readers
 
-NEEDS_OWN_DATA = pytest.mark.skipif(
-    "HARNESS_DATA" not in os.environ, reason="HARNESS_DATA names no folder with sentence pairs"
-)
 STSB = "split\tgenre\tdataset\tyear\tsid\tscore\tsentence1\tsentence2\n"
 MRPC = "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\r\n"
 PAWS = "id\tsentence1\tsentence2\tlabel\n"
@@ -206,7 +202,7 @@ def test_sets_without_known_digests_are_read_when_data_is_checked(tmp_path, monk
     assert "line 1: 3 tab-separated columns are needed, found 2" in row["where"]
 
 
-@NEEDS_OWN_DATA
+@pytest.mark.needs_data
 @pytest.mark.parametrize(
     ("name", "rows", "leaked"),
     [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 
 import pytest
@@ -155,7 +154,7 @@ def test_a_corpus_is_a_mapping_of_its_splits():
         corpus["dev"]
 
 
-@pytest.mark.skipif("HARNESS_DATA" not in os.environ, reason="HARNESS_DATA names no folder with the published corpora")
+@pytest.mark.needs_data
 @pytest.mark.parametrize(
     ("name", "sentences", "entities", "nesting"),
     [

@@ -9,7 +9,7 @@ import pytest
 import torch
 from plugin_run import DATASETS, METHODS, TASKS, make_run
 
-from harness.errors import CannotRunHere, DatasetMissing, UsageError
+from harness.errors import CannotRunHere, UsageError
 from harness.registry import datasets
 from harness.spec import resolve
 from harness_plugins.encoders.encoder import make_encoder
@@ -125,22 +125,16 @@ def test_folder_must_be_named_by_its_weights_so_that_they_are_in_the_key(tiny_be
 
 
 @pytest.mark.slow
+@pytest.mark.needs_data("stsb", "minilm-l6")
 def test_minilm_has_its_published_correlation_on_stsb():
-    for name in ("stsb", "minilm-l6"):
-        try:
-            datasets.locate(DATASETS[name])
-        except DatasetMissing as error:
-            pytest.skip(str(error))
     run = make_run("matching/minilm-stsb")
     metrics = resolve(TASKS["matching/minilm-stsb"].run)(METHODS["untrained"].create(), run)
     assert metrics["spearman"] == pytest.approx(0.8203, abs=5e-5)
 
 
+@pytest.mark.needs_data("minilm-l6")
 def test_minilm_reads_texts_where_a_package_ships_it():
-    try:
-        files = datasets.locate(DATASETS["minilm-l6"]).files
-    except DatasetMissing as error:
-        pytest.skip(str(error))
+    files = datasets.locate(DATASETS["minilm-l6"]).files
     encoder = make(files["model.safetensors"].parent, max_length=64).eval()
     tokens = encoder.tokens(["A man is playing a flute.", "A man plays the flute.", "Stocks fell on Monday."])
     with torch.no_grad():

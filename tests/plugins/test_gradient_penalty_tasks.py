@@ -8,11 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from plugin_run import DATASETS, METHODS, TASKS, make_run
+from plugin_run import METHODS, TASKS, make_run
 from scipy import stats
 
-from harness.errors import DatasetMissing
-from harness.registry.datasets import locate
 from harness_plugins import gradient_penalty
 from harness_plugins.gradient_penalty import equivalence, generalisation, inequality
 from harness_plugins.gradient_penalty.equivalence import pearson, spearman
@@ -299,12 +297,9 @@ def test_noise_lowers_accuracy_and_without_noise_both_are_equal():
 
 
 @pytest.mark.slow
+@pytest.mark.needs_data("mnist")
 @pytest.mark.parametrize("name", sorted(ON_DIGITS))
 def test_tasks_run_on_mnist(name):
-    try:
-        locate(DATASETS["mnist"])
-    except DatasetMissing:
-        pytest.skip("MNIST is not on this machine (HARNESS_DATA)")
     task = f"penalty/{name}-mnist"
     options = {"samples": 4, "checkpoints": 2, "train_size": 500, "epochs": 1, "width": 16}
     run = make_run(task, **{k: v for k, v in options.items() if k in TASKS[task].options})

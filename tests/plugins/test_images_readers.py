@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import struct
 from pathlib import Path
 
@@ -15,11 +14,8 @@ from harness.errors import DatasetError
 from harness.registry.datasets import load, locate
 from harness_plugins.images import readers
 
-NEEDS_OWN_DATA = pytest.mark.skipif(
-    "HARNESS_DATA" not in os.environ, reason="HARNESS_DATA names no folder with the larger data sets"
-)
 
-
+@pytest.mark.needs_data
 @pytest.mark.parametrize(("name", "rows", "side"), [("digits", 1797, 8), ("mnist-5k", 5000, 28)])
 def test_packaged_data_set_is_read_and_split_within_each_class(name, rows, side):
     data = load(DATASETS[name])
@@ -142,7 +138,7 @@ def test_error_for_a_damaged_table_names_the_file_and_what_it_holds(text, messag
     assert str(path) in str(error.value)
 
 
-@NEEDS_OWN_DATA
+@pytest.mark.needs_data
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_own_copy_of_a_large_data_set_is_read(name):
     assert locate(DATASETS[name]).place == "HARNESS_DATA"

@@ -314,14 +314,16 @@ def test_nothing_but_resampling_depends_on_the_seed():
 @pytest.mark.parametrize(
     ("name", "method"),
     [
-        *((name, "geometric") for name, metrics in DETERMINISTIC.items() if metrics),
+        *(
+            pytest.param(name, "geometric", marks=pytest.mark.needs_data("leaderboards") if "-2021" in name else ())
+            for name, metrics in DETERMINISTIC.items()
+            if metrics
+        ),
         # The one aggregate that iterates, where that is quick.
         *((name, "bradley-terry") for name in ("leaderboard/glue", "leaderboard/superglue", "leaderboard/table")),
     ],
 )
 def test_deterministic_metrics_are_the_same_bits_under_every_seed(name, method, tmp_path):
-    if name.endswith("-2021") and not (Path(os.environ.get("HARNESS_DATA", "")) / "leaderboards").is_dir():
-        pytest.skip("needs the data set leaderboards in $HARNESS_DATA")
     (tmp_path / "t.csv").write_text(TABLE)
     options = {"table": str(tmp_path / "t.csv")} if name == "leaderboard/table" else {}
     built = METHODS[method].create(**({"nonpositive": "drop"} if method == "geometric" else {}))
@@ -384,10 +386,7 @@ def test_an_aggregate_without_a_value_for_each_system_is_refused():
         values_of(lambda scores: np.array([1.0, math.nan]), table)
 
 
-@pytest.mark.skipif(
-    not (Path(os.environ.get("HARNESS_DATA", "")) / "leaderboards").is_dir(),
-    reason="needs the data set leaderboards in $HARNESS_DATA",
-)
+@pytest.mark.needs_data("leaderboards")
 def test_the_whole_leaderboard_of_late_2021_under_the_mixed_rule():
     with (Path(os.environ["HARNESS_DATA"]) / "leaderboards" / "votenrank_GLUE.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import shutil
 from pathlib import Path
 
@@ -36,8 +35,6 @@ def typed_rows(board):
 
 @pytest.fixture
 def snapshot():
-    if not (Path(os.environ.get("HARNESS_DATA", "")) / "leaderboards" / GLUE.snapshot).is_file():
-        pytest.skip("needs the data set leaderboards in $HARNESS_DATA")
     return load(DATASETS["leaderboards"])
 
 
@@ -122,6 +119,7 @@ def test_a_changed_score_changes_the_code_digest_of_the_tasks_that_read_it(tmp_p
     assert code_digest(["leaderboard.benchmarks:snapshot"], sources) != before
 
 
+@pytest.mark.needs_data("leaderboards")
 def test_the_snapshots_official_scores_are_those_of_their_cells(snapshot):
     for board, rows in ((GLUE, 100), (SUPERGLUE, 23)):
         table = snapshot_table(board, snapshot)
@@ -130,6 +128,7 @@ def test_the_snapshots_official_scores_are_those_of_their_cells(snapshot):
         assert np.isfinite(official_scores(table, board)).sum() > 0.9 * rows
 
 
+@pytest.mark.needs_data("leaderboards")
 def test_typed_rows_agree_with_the_snapshot_where_both_have_the_same_submission(snapshot):
     shared = 0
     for board in BENCHMARKS:
@@ -145,6 +144,7 @@ def test_typed_rows_agree_with_the_snapshot_where_both_have_the_same_submission(
     assert shared >= 13
 
 
+@pytest.mark.needs_data("leaderboards")
 def test_the_human_of_the_snapshot_has_no_borrowed_diagnostic(snapshot):
     table = snapshot_table(GLUE, snapshot)
     human = table.scores[table.row("Human")]
