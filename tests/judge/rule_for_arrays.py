@@ -105,6 +105,8 @@ def would_take(mean: Array, sd: Array, n: int) -> NDArray[np.int64]:
     later = [(seeds, level) for seeds, level in zip(LOOKS, LEVELS, strict=True) if seeds > n]
     result = np.zeros(len(mean), dtype=np.int64)
     for seeds, level in reversed([*later, (10 * LOOKS[-1], LEVELS[-1])]):
-        power = stats.nct.sf(stats.t.ppf(1 - level, seeds - 1), seeds - 1, shrunk * math.sqrt(seeds))
+        # From 20 on the power is 1; scipy 1.12 gives NaN where the noncentrality is in the hundreds.
+        noncentrality = np.minimum(shrunk * math.sqrt(seeds), 20.0)
+        power = stats.nct.sf(stats.t.ppf(1 - level, seeds - 1), seeds - 1, noncentrality)
         result[power >= 0.8] = seeds
     return result
