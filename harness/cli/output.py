@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,20 +20,43 @@ if TYPE_CHECKING:
 PLAIN_WIDTH = 200
 
 
+#: What stands for a character where the terminal's encoding lacks it, as long as the character itself where columns
+#: depend on it.
+_PLAIN = str.maketrans(
+    dict(zip("−·│┼├┤─░●■◆▲×╶╴━–…", "-*||[]-.o#?!x--=-.", strict=True))
+    | dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-", strict=True))
+    | {"±": "+-", "µ": "u"}
+)
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """Write plain characters for those that an encoding lacks, "?" for any other."""
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].translate(_PLAIN)
+    return "".join(c if c.isascii() else "?" for c in text), error.end
+
+
+codecs.register_error("harness-plain", _plain)
+
+
 @cache
 def people() -> Console:
     """Standard output for people."""
-    return _console(sys.stdout.isatty())
+    return _console(sys.stdout)
 
 
 @cache
 def errors() -> Console:
     """Standard error for people: progress, notes, errors."""
-    return _console(sys.stderr.isatty(), stderr=True)
+    return _console(sys.stderr, stderr=True)
 
 
-def _console(terminal: bool, stderr: bool = False) -> Console:
+def _console(stream: TextIO, stderr: bool = False) -> Console:
     from rich.console import Console
+
+    terminal = stream.isatty()
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="harness-plain")
 
     class PipeConsole(Console):
         """Lets ``main`` handle a closed pipe: rich itself would exit with 1."""

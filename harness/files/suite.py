@@ -15,6 +15,7 @@ from harness.errors import FileError, UnknownName, UsageError
 from harness.files.claims import Check, Claim, checks_of, claims_of
 from harness.files.toml import StrictScalar, read_toml
 from harness.registry import Registry
+from harness.spec import Task
 
 Dtype = Literal["float64", "float32", "float16", "bfloat16"]
 Item = TypeVar("Item")
@@ -52,6 +53,8 @@ class SuiteFile(BaseModel):
     """Those of them that its readers came for, by id: shown first."""
     checks: list[str] = []
     """Checks that each of its claims rests on, beside those of its own."""
+    show: list[str] = []
+    """Metrics that its tables show, in this order. Without it: those that its claims are on."""
     looks: Annotated[list[Annotated[int, Field(ge=3, le=1000, strict=True)]], Field(min_length=1, max_length=10)] = [
         *LOOKS
     ]
@@ -75,10 +78,18 @@ class Suite:
     #: What must hold before a claim can be judged, by id; and by the claim's id which of them it rests on.
     checks: Mapping[str, Check] = field(default_factory=dict)
     rests_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: Metrics that its tables show; those that its claims are on where it names none.
+    show: tuple[str, ...] = ()
     #: At how many seeds claims are judged.
     looks: tuple[int, ...] = LOOKS
     #: Most worker processes for the CPU, where the suite has a limit.
     jobs: int | None = None
+
+    def shown_metrics(self, task: Task) -> list[str]:
+        """The metrics of a task that tables show: those the suite names, else those its claims are on, else all."""
+        named = [metric for metric in self.show if metric in task.metrics]
+        claimed = {c.test.metric for c in self.claims.values() if c.test is not None and task.name in c.test.tasks}
+        return named or [metric for metric in task.metrics if metric in claimed] or list(task.metrics)
 
 
 def read_suite(name_or_file: str, registry: Registry) -> Suite:
@@ -116,6 +127,7 @@ def read_suite(name_or_file: str, registry: Registry) -> Suite:
         for name in names
     }
     _check_names([*claims.values(), *checks.values()], registry)
+    _check_shown(content, path, registry)
     return Suite(
         name=path.stem,
         path=path,
@@ -125,6 +137,7 @@ def read_suite(name_or_file: str, registry: Registry) -> Suite:
         answer=tuple(content.answer),
         checks=checks,
         rests_on=rests_on,
+        show=tuple(content.show),
         looks=tuple(content.looks),
         jobs=content.jobs,
     )
@@ -140,6 +153,16 @@ def _check_names(items: Iterable[Claim | Check], registry: Registry) -> None:
             within(f"{where}task", partial(registry.tasks.__getitem__, name))
         for name in item.test.names:
             within(f"{where}method", partial(registry.methods.__getitem__, name))
+
+
+def _check_shown(content: SuiteFile, path: Path, registry: Registry) -> None:
+    """Raise FileError where ``show`` names what no task of the suite measures."""
+    names = [name for cross in content.cross for name in ([cross.task] if isinstance(cross.task, str) else cross.task)]
+    tasks = [registry.tasks[name] for name in names if name in registry.tasks]
+    metrics = dict.fromkeys(metric for task in tasks for metric in task.metrics)
+    # A task that is not known has an error of its own.
+    if len(tasks) == len(names) and (unknown := [metric for metric in content.show if metric not in metrics]):
+        raise FileError(str(UnknownName("metric of the suite's tasks", unknown[0], metrics, where=f"{path}: show")))
 
 
 def within(where: str, look_up: Callable[[], Item]) -> Item:

@@ -1,5 +1,6 @@
 """The statistics of the harness: records and claims in, verdicts and summaries out. It runs nothing."""
 
+from harness.judge.answers import Answer, PlainWord, answer_of, answers_of, coverage
 from harness.judge.decide import judge, judge_each, judge_settings
 from harness.judge.family import CHECKED, holm_corrected, informative
 from harness.judge.intervals import (
@@ -15,6 +16,7 @@ from harness.judge.looks import ALPHA, Look, planned
 from harness.judge.pairing import needed_cells
 from harness.judge.recorded import judged_suites, warn_of_unregistered
 from harness.judge.result import SuiteResult, check_claims, judge_plan
+from harness.judge.strip import strip_places
 from harness.judge.summary import Estimate, Summary, summarise
 from harness.judge.verdicts import Verdict, Word, needed, numbers_of, sentence, shown
 
@@ -22,15 +24,20 @@ __all__ = [
     "ALPHA",
     "CHECKED",
     "MIN_SEEDS",
+    "Answer",
     "Estimate",
     "Interval",
     "Look",
+    "PlainWord",
     "Region",
     "SuiteResult",
     "Summary",
     "Verdict",
     "Word",
+    "answer_of",
+    "answers_of",
     "check_claims",
+    "coverage",
     "holm",
     "holm_corrected",
     "informative",
@@ -47,6 +54,7 @@ __all__ = [
     "position",
     "sentence",
     "shown",
+    "strip_places",
     "summarise",
     "t_interval",
     "warn_of_unregistered",

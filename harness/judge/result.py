@@ -17,6 +17,9 @@ from harness.planning.plan import Plan
 from harness.planning.setting import address_of, key_of
 from harness.records.seals import late_test
 
+#: Up to so many claims are all the answer of a suite that names none.
+FEW = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteResult:
@@ -43,8 +46,11 @@ class SuiteResult:
 
     @property
     def answers(self) -> list[Verdict]:
-        """On the claims that the suite's readers came for, in the order of its file."""
-        return [v for name in self.plan.suite.answer for v in self.verdicts if v.claim == name]
+        """On the claims that the suite's readers came for, in the order of its file; on all where it has only few."""
+        names = self.plan.suite.answer
+        if not names and len(self.verdicts) <= FEW:
+            return list(self.verdicts)
+        return [v for name in names for v in self.verdicts if v.claim == name]
 
     @property
     def sourced(self) -> list[Verdict]:

@@ -99,10 +99,14 @@ def sentence(verdict: Verdict, claim: Statement) -> str:
     parts = [numbers_of(verdict, claim)]
     if verdict.cause:
         parts.insert(0 if verdict.verdict in ("not-run", "not-informative") else 1, verdict.cause)
-    if verdict.would_take:
-        parts.append(f"would take {verdict.would_take}" if verdict.would_take[0] in "am" else verdict.would_take)
-    parts += [verdict.outlier, verdict.changed]
+    parts += [would_take_text(verdict), verdict.outlier, verdict.changed]
     return f"{verdict.verdict.replace('-', ' ')}: {'; '.join(part for part in parts if part)}"
+
+
+def would_take_text(verdict: Verdict) -> str:
+    """How many seeds would decide: "would take about 20 seeds", "too near the border to be worth more seeds"."""
+    text = verdict.would_take
+    return f"would take {text}" if text.startswith(("about", "more")) else text
 
 
 def numbers_of(verdict: Verdict, claim: Statement) -> str:
@@ -144,12 +148,17 @@ def shown(verdict: Verdict, test: AnyTest | None = None) -> str:
         size = abs(verdict.estimate) / resolution if resolution else 0.0
         significant = max(4, 2 + math.ceil(math.log10(size)) if size else 0)
         return f"{verdict.estimate:{sign}.{significant}g}{_unit(verdict)}"
-    width = verdict.high - verdict.low
-    digits = 1 - math.floor(math.log10(width)) if 0 < width < math.inf else None
-    form = f"{sign}.{max(digits, 0)}f" if digits is not None and digits < 7 else f"{sign}.4g"
+    form = sign + interval_form(verdict)
     numbers = [f"{x:{form}}" for x in (verdict.estimate, verdict.low, verdict.high)]
     level = "" if verdict.level == "90 %" else f" ({verdict.level})"
     return f"{numbers[0]}{_unit(verdict)} [{numbers[1]}, {numbers[2]}]{level}"
+
+
+def interval_form(verdict: Verdict) -> str:
+    """The format of numbers to as many digits as the verdict's interval gives meaning to."""
+    width = math.inf if verdict.low is None or verdict.high is None else verdict.high - verdict.low
+    digits = 1 - math.floor(math.log10(width)) if 0 < width < math.inf else None
+    return f".{max(digits, 0)}f" if digits is not None and digits < 7 else ".4g"
 
 
 _SIGNED = ("difference", "gap")
@@ -163,18 +172,18 @@ def _quantity(verdict: Verdict, test: AnyTest) -> str:
     """What was estimated, "flatnce - infonce": names stand in the order in which a positive number speaks for it."""
     every = sides(test)
     if len(every) == 1:
-        return f"{test.metric} of {_names(test)[0]}"
+        return f"{test.metric} of {side_names(test)[0]}"
     if len(every) == 4:
         first, second = (every[1], every[0]) if verdict.better == "lower" else (every[0], every[1])
         here, there = (" ".join(f"{k}={_text(v)}" for k, v in side.where.items()) for side in (every[0], every[2]))
         lead = f"{first.method} - {second.method}"
         return f"({lead} with {here}) - ({lead} with {there})"
-    names = _names(test)
+    names = side_names(test)
     this, other = reversed(names) if verdict.better == "lower" else names
     return f"{this} {'/' if verdict.scale == 'times' else '-'} {other}"
 
 
-def _names(test: AnyTest) -> tuple[str, str]:
+def side_names(test: AnyTest) -> tuple[str, str]:
     """What is compared with what. Of restrictions only those are named that tell the sides apart."""
     first, *others = sides(test)
     if not others:

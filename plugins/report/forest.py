@@ -8,11 +8,11 @@ in one plot; that of a ratio is logarithmic. The border of the region is in the 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from harness.judge import Verdict, Word
 from harness.judge.pairing import AnyTest
+from harness.judge.strip import strip_places
 from harness.numbers import number
 from harness_plugins.report import svg
 from harness_plugins.report.svg import Mark
@@ -74,17 +74,9 @@ def _where_alike(test: AnyTest, verdict: Verdict) -> float:
 
 def _scale(first: Verdict, verdicts: Sequence[Verdict], alike: float) -> Callable[[float], float]:
     """The map from numbers to places: the border of the region, or its middle, is in the middle of the strip."""
-    even: Callable[[float], float] = _logarithm if first.scale == "times" else float
-    borders = [even(bound) for bound in first.region if math.isfinite(bound)]
-    middle = sum(borders) / len(borders)
     numbers = [x for v in verdicts for x in (v.estimate, v.low, v.high, *v.values) if x is not None]
-    reach = max(abs(even(x) - middle) for x in (*numbers, alike, *filter(math.isfinite, first.region))) * 1.05 or 1.0
-    return lambda x: WIDTH / 2 + (even(x) - middle) / reach * (WIDTH / 2 - _EDGE)
-
-
-def _logarithm(times: float) -> float:
-    """The logarithm of a ratio that may be 0 or infinite, as doubles round it."""
-    return math.log(min(max(times, sys.float_info.min), sys.float_info.max))
+    place = strip_places(first, [*numbers, alike])
+    return lambda x: WIDTH / 2 + place(x) * (WIDTH / 2 - _EDGE)
 
 
 def _draw_interval(root: svg.Element, verdict: Verdict, y: float, place: Callable[[float], float]) -> None:

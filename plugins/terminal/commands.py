@@ -58,11 +58,12 @@ def suite(
         bool,
         typer.Option("--until-decided", help="Add seeds, 5, 10, 20, then 40, until each claim is decided."),
     ] = False,
+    tables: Annotated[bool, typer.Option("--tables", help="Print the estimates and costs of each task too.")] = False,
     results: Results = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
-    """Run a suite: cells that have no good record yet, then estimates, costs and verdicts."""
+    """Run a suite: cells that have no good record yet, then its claims and its answer."""
     from harness.files.suite import read_suite
     from harness.judge import check_claims
     from harness.planning.plan import make_plan
@@ -104,7 +105,7 @@ def suite(
     if as_json:
         print_json(document(result))
     else:
-        print_result(result)
+        print_result(result, tables)
     raise typer.Exit(result.exit_code)
 
 

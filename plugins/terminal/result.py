@@ -1,47 +1,61 @@
-"""The result of a suite: tables and sentences for people, one document for machines."""
+"""The result of a suite: the answer and sentences for people, one document for machines."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.output import errors, people, table
-from harness.numbers import duration, memory, plural, with_half
-from harness.planning.setting import key_of, varying
+from harness.cli.output import errors, people
+from harness.numbers import duration, plural
+from harness.records.provenance import usable_cores
+from harness_plugins.terminal.overview import COLOURS, answer_lines, counted, overview
 from harness_plugins.terminal.plan import skipped
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from harness.judge import SuiteResult, Verdict
 
-    from harness.judge import Estimate, SuiteResult, Summary, Verdict
-
-_COLOURS = {
-    "reproduced": "green",
-    "contradicted": "red",
-    "inconclusive": "yellow",
-    "not-informative": "magenta",
-    "not-run": "dim",
-}
 #: Most failed cells that are listed one by one.
 _LISTED = 10
-#: Most metrics that are named where no claim asks for them.
-_NAMED = 6
 
 
-def print_result(result: SuiteResult) -> None:
-    """Estimates and costs, failures, claims, and what ran."""
+def print_result(result: SuiteResult, tables: bool = False) -> None:
+    """Estimates if they are asked for, failures, what ran, the claims and, last, the answer.
+
+    What ended early is said below the answer: it rests on fewer records than were planned.
+    """
+    from rich.markup import escape
+
+    from harness_plugins.terminal.tables import print_tables
+
     plan = result.plan
     for warning in plan.warnings:
         errors().print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
-    people().print(f"\n[bold]{plan.suite.title}[/]")
-    selected = {key_of(cell) for cell in plan.cells}
-    rows = [s for s in result.summaries if (s.n or s.failures) and key_of(s) in selected]
-    for task in dict.fromkeys(row.task for row in rows):
-        _print_estimates([row for row in rows if row.task == task], result)
+    if tables:
+        print_tables(result)
     _print_failures(result)
-    print_claims(result)
-    people().print(f"\n{_what_ran(result)}; records in {plan.results / 'records.jsonl'}")
+    what_ran = f"{_what_ran(result)}; records in {plan.results / 'records.jsonl'}"
+    complete = not result.interrupted and all(cell.id in result.records for cell in plan.cells)
+    if complete:
+        people().print(what_ran, soft_wrap=True)
+    if busy := _busy(result):
+        errors().print(f"[yellow]busy machine:[/] {busy}", soft_wrap=True)
+    lines = overview(result, people().width)
+    for line in lines:
+        people().print(line)
+    if not lines:
+        people().print(f"[bold]{escape(plan.suite.title)}[/]")
+    if not complete:
+        people().print(f"\n{what_ran}", soft_wrap=True)
+
+
+def _busy(result: SuiteResult) -> str:
+    """That other processes computed here while cells ran; "" where the load is no more than the cores can carry."""
+    average = os.getloadavg()[0] if result.ran and hasattr(os, "getloadavg") else 0.0
+    cores = usable_cores()
+    if average <= cores * 1.1:
+        return ""
+    return f"a load of {average:.1f} on {plural(cores, 'core')} in the last minute, so measured seconds are too long"
 
 
 def _what_ran(result: SuiteResult) -> str:
@@ -56,63 +70,6 @@ def _what_ran(result: SuiteResult) -> str:
     parts += [f"{skipped} skipped"] * bool(skipped) + [f"{before} recorded before"] * bool(before)
     parts += [f"{left} left: the same command goes on from here"] * bool(left)
     return ("interrupted; " if result.interrupted else "") + ", ".join(parts)
-
-
-def _print_estimates(rows: Sequence[Summary], result: SuiteResult) -> None:
-    from rich.markup import escape
-
-    task = result.plan.registry.tasks[rows[0].task]
-    names = varying(s.options for s in rows)
-    axes = [a for a in ("device", "dtype") if len({getattr(s, a) for s in rows}) > 1]
-    claims = result.plan.suite.claims.values()
-    claimed = {c.test.metric for c in claims if c.test is not None and task.name in c.test.tasks}
-    metrics = [metric for metric in task.metrics if metric in claimed] or list(task.metrics)
-    keys = {"method": [escape(row.method) for row in rows]}
-    keys |= {name: [str(row.options.get(name, "")) for row in rows] for name in names}
-    keys |= {name: [getattr(row, name) for row in rows] for name in axes}
-    numbers = {name: [_estimate(row.estimates.get(name)) for row in rows] for name in metrics}
-    numbers["seconds"] = ["" if row.seconds is None else f"{row.seconds:.2f}" for row in rows]
-    numbers["memory"] = [memory(row.peak_bytes) for row in rows]
-    numbers["seeds"] = [f"{r.n}" + (f" [red]({r.failures} failed)[/]" if r.failures else "") for r in rows]
-    people().print(f"[bold]{task.name}[/]  (mean ± half of the 90 % interval)")
-    for estimates in _fitting(keys, numbers, right=(*names, *numbers)):
-        people().print(estimates)
-    if others := [metric for metric in task.metrics if metric not in metrics]:
-        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-        people().print(f"[dim]no claim asks for {', '.join(others[:_NAMED])}{more}: --json has them[/]\n")
-
-
-def _fitting(keys: Mapping[str, list[str]], numbers: Mapping[str, list[str]], right: Sequence[str]) -> list[Table]:
-    """One table, or several below each other where the screen is too narrow, so that no number is cut.
-
-    Each table has all the ``keys`` and as many of the ``numbers`` as fit. Headers break at underscores, cells never.
-    """
-    from rich.measure import Measurement
-
-    def with_columns(names: Sequence[str]) -> Table:
-        columns = {**keys, **{name: numbers[name] for name in names}}
-        headers = {name: name.replace("_", "\n") for name in columns}
-        filled = table(*headers.values(), right=[headers[name] for name in right if name in headers], no_wrap=True)
-        for row in zip(*columns.values(), strict=True):
-            filled.add_row(*row)
-        return filled
-
-    tables: list[Table] = []
-    names: list[str] = []
-    for name in numbers:
-        console = people()
-        width = Measurement.get(console, console.options, with_columns([*names, name])).maximum
-        # Measuring stops at the width of the screen.
-        if names and width >= console.width:
-            tables.append(with_columns(names))
-            names = []
-        names.append(name)
-    return [*tables, with_columns(names)]
-
-
-def _estimate(estimate: Estimate | None) -> str:
-    """Mean and half of its interval, to the digits that the interval gives meaning to."""
-    return "-" if estimate is None else with_half(estimate.mean, estimate.low, estimate.high)
 
 
 def _print_failures(result: SuiteResult) -> None:
@@ -133,26 +90,17 @@ def _print_failures(result: SuiteResult) -> None:
 
 
 def print_claims(result: SuiteResult) -> None:
-    """The answer, what the sources claim, our own questions and the checks: what each says and what came out here."""
+    """What the sources claim, our own questions and the checks in full sentences, and below them the overview."""
     suite = result.plan.suite
     if not result.verdicts:
         return
-    answers = result.answers
-    groups = {
-        f"Answer of the suite {suite.name}": answers,
-        f"Claims of the suite {suite.name}": result.sourced,
-        "Our own questions": result.questions,
-    }
-    shown: list[Verdict] = []
+    groups = {f"Claims of the suite {suite.name}": result.sourced, "Our own questions": result.questions}
     for title, verdicts in groups.items():
-        further = [verdict for verdict in verdicts if verdict not in shown]
         if verdicts:
-            above = ", with the answer above" if len(further) < len(verdicts) else ""
-            people().print(f"\n[bold]{title}:[/] {_counted(verdicts)}{above}")
+            people().print(f"\n[bold]{title}:[/]", counted(verdicts))
         # What was not run comes last: it has nothing to say but why.
-        for verdict in sorted(further, key=lambda v: v.verdict == "not-run"):
+        for verdict in sorted(verdicts, key=lambda v: v.verdict == "not-run"):
             _print_claim(verdict, result)
-        shown += further
     _print_checks(result)
     looks = ", ".join(map(str, suite.looks))
     people().print(
@@ -163,11 +111,11 @@ def print_claims(result: SuiteResult) -> None:
     if untestable := [i for i, claim in suite.claims.items() if claim.test is None]:
         example = f"'harness show {untestable[0]}', for one, says why"
         people().print(f"  [dim]{plural(len(untestable), 'claim')} cannot be tested; {example}[/]")
-
-
-def _counted(verdicts: Sequence[Verdict]) -> str:
-    counts = {name: sum(v.verdict == name for v in verdicts) for name in _COLOURS}
-    return ", ".join(f"[{_COLOURS[name]}]{count} {name}[/]" for name, count in counts.items() if count)
+    # Of claims that were picked by name there may be none.
+    if result.answers:
+        people().print()
+        for line in answer_lines(result, people().width):
+            people().print(line)
 
 
 def _print_checks(result: SuiteResult) -> None:
@@ -181,7 +129,7 @@ def _print_checks(result: SuiteResult) -> None:
     for verdict in result.checks:
         check = result.plan.suite.checks[verdict.claim]
         found = sentence(verdict, check).partition(": ")[2]
-        colour, word = _COLOURS[verdict.verdict], CHECKED[verdict.verdict]
+        colour, word = COLOURS[verdict.verdict], CHECKED[verdict.verdict]
         people().print(
             f"  [{colour}]{word:<10}[/][bold]{check.id}[/] {escape(check.says)}: {escape(found)}", soft_wrap=True
         )
@@ -194,7 +142,7 @@ def _print_claim(verdict: Verdict, result: SuiteResult) -> None:
 
     claim = result.plan.suite.claims[verdict.claim]
     where = f" on {verdict.device}" if len({v.device for v in result.verdicts}) > 1 else ""
-    head = f"  [{_COLOURS[verdict.verdict]}]{verdict.verdict:<16}[/][bold]{claim.id}[/]{where}"
+    head = f"  [{COLOURS[verdict.verdict]}]{verdict.verdict:<16}[/][bold]{claim.id}[/]{where}"
     here = sentence(verdict, claim).partition(": ")[2]
     if verdict.verdict == "not-run":
         people().print(f"{head} {escape(here)}", soft_wrap=True)
@@ -217,7 +165,7 @@ def _print_claim(verdict: Verdict, result: SuiteResult) -> None:
 
 def document(result: SuiteResult) -> dict[str, Any]:
     """The result as plain JSON types."""
-    from harness.judge import sentence
+    from harness.judge import answers_of, sentence
 
     plan = result.plan
     cells = [result.records[c.id] for c in plan.cells if c.id in result.records]
@@ -239,6 +187,10 @@ def document(result: SuiteResult) -> dict[str, Any]:
         "summaries": [asdict(s) for s in result.summaries],
         "verdicts": verdict_documents(result),
         "checks": [{**v.to_json(), "sentence": sentence(v, plan.suite.checks[v.claim])} for v in result.checks],
+        "answers": [
+            {"claim": a.claim.id, "says": a.claim.says, "device": a.verdict.device, "word": a.word, **a.facts}
+            for a in answers_of(result)
+        ],
     }
 
 

@@ -1,4 +1,4 @@
-"""Run suites and put what each prints into its results page, with command, commit, machine and duration.
+"""Run suites and put what ``harness claims`` prints of each into its results page, with commit, machine and duration.
 
     python suites/own/results_pages.py leaderboard contrastive
 
@@ -39,23 +39,28 @@ def main() -> None:
 
 
 def _block(suite: str, results: Path) -> str:
-    """What the command prints from its claims on, and where and when it did."""
+    """The suite's claims in full sentences and its answer, and where and when it ran."""
     commit = _git("rev-parse", "--short=10", "HEAD") + " with changes" * bool(
         _git("status", "--porcelain", "harness", "plugins")
     )
-    command = [sys.executable, "-m", "harness", "suite", suite, "--results", str(results)]
-    environment = {**os.environ, "HARNESS_TRACKING": "off"}
     begin = time.monotonic()
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    _harness("suite", suite, results)
     took = duration(time.monotonic() - begin)
+    printed = _harness("claims", suite, results).strip("\n").splitlines()
+    lines = "\n".join(line.rstrip() for line in printed)
+    machine = f"{usable_cores()} cores of {cpu_name()}"
+    head = f"`harness suite {suite}` at commit {commit}, {machine}, {took} in all; then `harness claims {suite}`:"
+    return f"\n{head}\n\n```\n{lines}\n```\n\n"
+
+
+def _harness(command: str, suite: str, results: Path) -> str:
+    """What a command prints. A suite with failed cells has an answer too."""
+    words = [sys.executable, "-m", "harness", command, suite, "--results", str(results)]
+    environment = {**os.environ, "HARNESS_TRACKING": "off"}
+    ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if ended.returncode not in (0, 1):
         sys.exit(ended.stderr)
-    printed = [line.rstrip() for line in ended.stdout.splitlines()]
-    first = next(i for i, line in enumerate(printed) if line.startswith(("Answer of", "Claims of", "Our own")))
-    # The last line ends with the folder of the records, which is another one for everybody.
-    lines = "\n".join([*printed[first:-1], printed[-1].partition("; records in")[0]])
-    machine = f"{usable_cores()} cores of {cpu_name()}"
-    return f"\n`harness suite {suite}` at commit {commit}, {machine}, {took} in all:\n\n```\n{lines}\n```\n\n"
+    return ended.stdout
 
 
 def _git(*arguments: str) -> str:

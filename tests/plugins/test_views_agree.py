@@ -13,24 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kinds_results import KINDS, REGISTRY, kinds_records, write_records
 from tracking_runs import Stored, stored_runs
 
 from harness import results as library
 from harness.cell import Cell, Record
 from harness.files.suite import read_suite
-from harness.judge import CHECKED, SuiteResult, judged_suites, sentence, shown
+from harness.judge import CHECKED, SuiteResult, Verdict, judged_suites, needed, sentence, shown
 from harness.planning.cross import cells_of
 from harness.planning.request import Request
-from harness.records import RecordsFile
-from harness.registry import load_registry
-from harness.registry.importing import import_origin
 from harness.running.execute import record_of
 from harness_plugins.report.elements import anchor
 from harness_plugins.report.report import report
 from harness_plugins.tracking.writer import publish
-
-KINDS = str(Path(__file__).parent.parent / "kinds")
-REGISTRY = load_registry((KINDS,))
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -53,13 +48,9 @@ class Views:
 
 @pytest.fixture(scope="module")
 def views(tmp_path_factory: pytest.TempPathFactory, migrated: Path, command_line: Any) -> Views:
-    record = import_origin(KINDS).record
-    records = [record(cell) for cell in cells_of(read_suite("kinds", REGISTRY), REGISTRY)]
     # All cells of this task have records: the suite runs none.
     folder = tmp_path_factory.mktemp("kinds") / "results"
-    return views_of(
-        "kinds", [r for r in records if r is not None], folder, migrated, command_line, "--only=task=kinds/fit"
-    )
+    return views_of("kinds", kinds_records(), folder, migrated, command_line, "--only=task=kinds/fit")
 
 
 SHIPPED = ("contrastive", "activation", "postprocess", "density", "penalty", "matching", "ner", "leaderboard", "speed")
@@ -87,9 +78,7 @@ def views_of(
     name: str, records: Sequence[Record], folder: Path, migrated: Path, command_line: Any, *options: str
 ) -> Views:
     """Write the records and look at them in every way there is."""
-    file = RecordsFile(folder)
-    file.prepare()
-    file.path.write_text("".join(f"{record.to_line()}\n" for record in records), encoding="utf-8")
+    write_records(folder, records)
     shutil.copy(migrated, folder)
     (result,) = judged_suites(REGISTRY, [], Request(suite="", results=folder))
     suite = ("suite", name, *options)
@@ -150,19 +139,30 @@ def assert_terminal_and_json_show_the_verdicts_of_the_library(views: Views) -> N
     assert of_library == list(views.result.verdicts) != []
     for verdict in of_library:
         text = sentence(verdict, claims[verdict.claim])
-        for printed in views.printed:
-            block = re.search(
-                rf"^  {verdict.verdict} +{re.escape(verdict.claim)} .*?(?=^  [a-z]|^[A-Z]|\Z)", printed, re.M | re.S
-            )
-            assert block is not None, verdict.claim
-            assert text.startswith(verdict.verdict.replace("-", " ") + ": ")
-            assert text.partition(": ")[2] in block[0]
+        sentences, lines = views.printed
+        block = re.search(
+            rf"^  {verdict.verdict} +{re.escape(verdict.claim)} .*?(?=^  [a-z]|^[A-Z]|\Z)", sentences, re.M | re.S
+        )
+        assert block is not None, verdict.claim
+        assert text.startswith(verdict.verdict.replace("-", " ") + ": ")
+        assert text.partition(": ")[2] in block[0]
+        assert_one_line_of_the_suite_shows(verdict, claims[verdict.claim].test, lines)
         for document in views.documents:
             shown_there = document[verdict.claim]
             assert {k: v for k, v in shown_there.items() if k in verdict.to_json()} == json.loads(
                 json.dumps(verdict.to_json())
             )
             assert shown_there["sentence"] == text
+
+
+def assert_one_line_of_the_suite_shows(verdict: Verdict, test: Any, printed: str) -> None:
+    """``harness suite`` has one line for each claim, with the word, the number and what the claim needs."""
+    name = re.escape(verdict.claim.partition("/")[2])
+    lines = re.findall(rf"^ {verdict.verdict} +(?:[\w]+/)?{name}(?: .*)?$", printed, re.M)
+    assert len(lines) == 1, verdict.claim
+    if verdict.estimate is not None:
+        assert shown(verdict, test) in lines[0]
+        assert verdict.scale == "count" or f"needs {needed(verdict)}" in lines[0]
 
 
 def assert_the_page_shows_the_words_and_numbers_of_the_terminal(views: Views) -> None:
@@ -242,10 +242,10 @@ def test_claims_of_the_sources_questions_and_checks_are_counted_apart_everywhere
         assert claim.says in answers
         assert shown(verdict, claim.test) in answers
         assert f"{verdict.level} interval over {verdict.covers}" in answers
-    for printed in views.printed:
-        assert printed.index("Answer of the suite kinds") < printed.index("Claims of the suite kinds")
+    for printed, heading in zip(views.printed, ("Claims of the suite kinds", "What the sources claim"), strict=True):
+        assert printed.index(f"{heading}: ") < printed.index("Every kind of claim"), "the answer stands last"
         counted = {line.partition(": ")[0]: line.partition(": ")[2] for line in printed.splitlines()}
-        assert counted["Claims of the suite kinds"].removesuffix(", with the answer above") == tags["verdicts"]
+        assert counted[heading] == tags["verdicts"]
         assert counted["Our own questions"] == tags["questions"]
 
 
