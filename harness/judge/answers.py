@@ -186,10 +186,11 @@ def _tuned(claim: Claim, groups: Sequence[Group], result: SuiteResult) -> str:
 
 def _own_settings(method: str, cells: Sequence[Cell], result: SuiteResult) -> list[str]:
     """A method's own options where they are not at the default: "alpha=1,2"."""
-    declared = result.plan.registry.methods[method].options
+    registered = result.plan.registry.methods.get(method)
+    declared = registered.options if registered else {}
     values: dict[str, dict[object, str]] = {}
     for cell in cells:
-        for name in cell.own if cell.method == method else ():
+        for name in (n for n in cell.own if cell.method == method and n in declared):
             values.setdefault(name, {})[typed(cell.options[name])] = f"{cell.options[name]}"
     return [
         f"{name}={','.join(texts.values())}"

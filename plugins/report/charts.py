@@ -72,7 +72,7 @@ def seed_pairs(evidence: Evidence) -> list[tuple[str, str]]:
 def _seed_pairs(evidence: Evidence, panel: Panel, values: Sequence[float]) -> str:
     sides = len(evidence.sides)
     longest_label = max(len(part) for side in evidence.sides for part in side.split(" ", 1))
-    column = max(84.0, _LETTER * longest_label)
+    column = max(84.0, _LETTER * longest_label + 14)
     width, height = _LEFT + column * max(sides, 2), 220.0
     title = f"{evidence.metric} of {', '.join(evidence.sides)}, {len(panel.lines)} lines"
     root = svg.picture(width, height, f"{title}; {panel.label}" if panel.label else title, "pairs")
@@ -113,7 +113,8 @@ def against_cost(points: Sequence[CostPoint], title: str) -> str:
     values = [y for p in points for y in (p.value, p.low, p.high) if y is not None]
     costs = [p.cost for p in points]
     y_axis = Axis.around(values, height - _BOTTOM - 4, _TOP, log=_spread(values) > 50)
-    x_axis = Axis.around(costs, _LEFT + 6, width - 8, log=_spread(costs) > 5)
+    # A cost is read as a length: its axis begins at nothing.
+    x_axis = Axis(0.0, 1.06 * max(costs) or 1.0, _LEFT + 6, width - 8)
     svg.horizontal_grid(root, y_axis, _LEFT, width)
     svg.bottom_axis(root, x_axis, _LEFT, height - _BOTTOM)
     for p in points:

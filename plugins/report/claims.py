@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 from markupsafe import Markup
 
 from harness.files.claims import Check, Claim
-from harness.judge import CHECKED, SuiteResult, Verdict, judge_settings, needed, needed_cells, sentence, shown
+from harness.judge import CHECKED, SuiteResult, Verdict, judge_settings, needed, sentence, shown
 from harness.judge.pairing import AnyTest, tested
-from harness.numbers import duration, memory, number
+from harness.numbers import number
 from harness_plugins.report import charts, forest
 from harness_plugins.report.elements import Picture, Table, anchor, article_url, command_line
 from harness_plugins.report.evidence import Evidence, evidence
@@ -37,10 +36,6 @@ class ClaimSection:
     sentence: str
     #: "p 0.01, after Holm 0.03 as one of 3"; "" where there is none.
     p: str
-    #: What the number covers, for the suite's answer: "90 % interval over seeds", "nothing depends on chance".
-    covers: str
-    #: Time and memory of a cell of each side.
-    cost: str
     evidence: Evidence
     pairs: Sequence[Picture]
     #: Label, estimate and strip of each setting, for a claim that must hold in each.
@@ -103,8 +98,6 @@ def claim_section(
         needs=needed(verdict),
         sentence=text,
         p=_p_text(verdict),
-        covers=_coverage(verdict),
-        cost=_cost(claim, verdict, result),
         evidence=numbers,
         pairs=[Picture(Markup(drawing), caption) for caption, drawing in charts.seed_pairs(numbers)],
         settings=[
@@ -159,26 +152,6 @@ def _p_text(verdict: Verdict) -> str:
         return ""
     corrected = verdict.p_holm is not None and verdict.family > 1
     return f"p {verdict.p:.2g}" + (f", after Holm {verdict.p_holm:.2g} as one of {verdict.family}" if corrected else "")
-
-
-def _coverage(verdict: Verdict) -> str:
-    if verdict.deterministic:
-        return "nothing depends on chance"
-    return f"{verdict.level} interval over {verdict.covers}" if verdict.level else ""
-
-
-def _cost(claim: Claim, verdict: Verdict, result: SuiteResult) -> str:
-    """Median time and memory of a cell of each method compared: "lifted 1.2 s, 3 MB a cell; plain 1.1 s, 3 MB"."""
-    needed = needed_cells(claim, result.cells) if verdict.estimate is not None else set()
-    costs = []
-    for method in tested(claim).names:
-        own = [c.id for c in result.cells if c.id in needed and c.method == method and c.device == verdict.device]
-        good = [result.records[i] for i in own if i in result.records and result.records[i].good]
-        if good:
-            peaks = [record.peak_bytes for record in good if record.peak_bytes is not None]
-            peak = f", {memory(median(peaks))}" if peaks else ""
-            costs.append(f"{method} {duration(median(record.seconds for record in good))}{peak}")
-    return f"{'; '.join(costs)} (median of a cell)" if costs else ""
 
 
 def _measured(numbers: Evidence, verdict: Verdict) -> list[tuple[str, str]]:

@@ -12,6 +12,8 @@ from markupsafe import Markup
 
 #: Rows of a table behind a picture; further rows are only in records.jsonl.
 MOST_ROWS = 400
+#: Pixels of a page's column, of a letter of a table, and of the room between two columns.
+_PAGE, _LETTER, _BETWEEN = 830.0, 7.6, 22.4
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,23 @@ class Table:
     def of(cls, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
         """A table cut to what a page can hold."""
         return cls(columns, rows[:MOST_ROWS], max(0, len(rows) - MOST_ROWS))
+
+    @property
+    def wide(self) -> bool:
+        """Whether its columns do not fit beside each other: then each row is a list of names and numbers.
+
+        >>> Table.of(["metric"] * 3, [["0.93"] * 3]).wide, Table.of(["metric"] * 30, [["0.93"] * 30]).wide
+        (False, True)
+        """
+        columns = zip(self.columns, *self.rows, strict=True)
+        return sum(_LETTER * _widest_part(column) + _BETWEEN for column in columns) > _PAGE
+
+
+def _widest_part(column: tuple[str, ...]) -> int:
+    """Letters of the longest part of a column that is kept on one line."""
+    header, *cells = column
+    parts = [*header.split("_"), *(part for cell in cells for part in cell.split(" ± "))]
+    return max(map(len, parts))
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from harness_plugins.report import svg
 from harness_plugins.report.svg import Mark
 
 #: Width of a strip, height of one verdict in it, and of the numbers below.
-WIDTH, ROW, _FOOT = 340.0, 22.0, 15.0
-#: Room left and right of the outermost value.
-_EDGE = 14.0
+WIDTH, ROW, _FOOT = 280.0, 22.0, 15.0
+#: Room left and right of the outermost value; width of a letter of the labels, about.
+_EDGE, _LETTER = 14.0, 5.6
 #: The shape says the same as the colour.
 MARKS: Mapping[Word, Mark] = {
     "reproduced": "circle",
@@ -99,13 +99,14 @@ def _label_axis(
     text_of: Callable[[float], str],
 ) -> None:
     """Write the values below the strip, each where there is room beside those before it."""
-    taken: list[float] = []
+    taken: list[tuple[float, float]] = []
     for value in values:
         x, text = place(value), text_of(value)
-        half = 3.2 * len(text)
-        if all(abs(x - other) > half + 16 for other in taken):
-            svg.label(root, min(max(x, half), WIDTH - half), height - 2, text, "tick")
-            taken.append(x)
+        half = _LETTER / 2 * len(text)
+        x = min(max(x, half), WIDTH - half)
+        if all(abs(x - other) > half + other_half + _LETTER for other, other_half in taken):
+            svg.label(root, x, height - 2, text, "tick")
+            taken.append((x, half))
 
 
 def tick_text(verdict: Verdict) -> Callable[[float], str]:

@@ -33,6 +33,8 @@ class TaskSection:
     #: Each metric, and what it means.
     metrics: Sequence[tuple[str, str]]
     estimates: Table
+    #: Of the metrics that neither the suite nor its claims name.
+    further: Table | None
     #: How many columns of that table hold names; the others hold numbers.
     names: int
     legend: Markup
@@ -69,7 +71,6 @@ class _Measured:
 
 def task_sections(result: SuiteResult) -> list[TaskSection]:
     """The tasks that have a good or a failed record, in the order of the suite."""
-    plan = result.plan
     summaries = [s for s in summarise(result.scope, result.records) if s.n or s.failures]
     sections = []
     for name in dict.fromkeys(summary.task for summary in summaries):
@@ -78,24 +79,25 @@ def task_sections(result: SuiteResult) -> list[TaskSection]:
         ran = [cell for cell in cells if result.records[cell.id].status != "skipped"]
         methods = list(dict.fromkeys(summary.method for summary in own))
         measured = _Measured(own, cells, methods, varying_axes(ran))
-        claimed = {c.test.metric for c in plan.suite.claims.values() if c.test is not None and name in c.test.tasks}
-        sections.append(_task_section(result, name, measured, claimed))
+        sections.append(_task_section(result, name, measured))
     return sections
 
 
-def _task_section(result: SuiteResult, name: str, measured: _Measured, claimed: set[str]) -> TaskSection:
+def _task_section(result: SuiteResult, name: str, measured: _Measured) -> TaskSection:
     task = result.plan.registry.tasks[name]
-    # Metrics that claims speak of come first.
-    metrics = sorted(task.metrics, key=lambda metric: metric not in claimed)
+    shown = result.plan.suite.shown_metrics(task)
+    others = [metric for metric in task.metrics if metric not in shown]
+    metrics = [*shown, *others]
     directed = [metric for metric in metrics if task.metrics[metric].better]
-    drawn = [metric for metric in directed if metric in claimed] or directed
+    drawn = [metric for metric in directed if metric in shown] or directed
     costs, cost_table = _costs(measured, drawn[:MOST_METRICS])
     curves, curve_table, more = _curves(measured, result.records)
     return TaskSection(
         name=name,
         help=task.help,
         metrics=[(metric, _meaning(task.metrics[metric])) for metric in metrics],
-        estimates=_estimates(measured, metrics),
+        estimates=_estimates(measured, shown),
+        further=_estimates(measured, others, cost=False) if others else None,
         names=1 + len(measured.axes),
         legend=Markup(svg.legend(measured.methods)),
         costs=costs,
@@ -106,19 +108,18 @@ def _task_section(result: SuiteResult, name: str, measured: _Measured, claimed: 
     )
 
 
-def _estimates(measured: _Measured, metrics: Sequence[str]) -> Table:
+def _estimates(measured: _Measured, metrics: Sequence[str], cost: bool = True) -> Table:
     rows = [
         [
             s.method,
             *measured.values(s),
             *(with_half(e.mean, e.low, e.high) if (e := s.estimates.get(metric)) else "–" for metric in metrics),
-            number(s.seconds, significant=3),
-            memory(s.peak_bytes),
+            *([number(s.seconds, significant=3), memory(s.peak_bytes)] if cost else []),
             f"{s.n} ({s.failures} failed)" if s.failures else f"{s.n}",
         ]
         for s in measured.summaries
     ]
-    return Table.of(["method", *measured.axes, *metrics, "seconds", "memory", "seeds"], rows)
+    return Table.of(["method", *measured.axes, *metrics, *["seconds", "memory"] * cost, "seeds"], rows)
 
 
 def _meaning(metric: Metric) -> str:

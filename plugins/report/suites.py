@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import get_args
 
 from harness.cell import Record
-from harness.judge import CHECKED, SuiteResult, Verdict, Word
+from harness.judge import CHECKED, Answer, SuiteResult, Verdict, Word, answers_of
 from harness.numbers import duration, memory
+from harness_plugins.report.alike import Card, cards
 from harness_plugins.report.claims import (
     CheckSection,
     ClaimSection,
@@ -33,8 +34,8 @@ class SuiteSection:
     #: Its registered name, or its file.
     name: str
     title: str
-    #: On the claims that its readers came for; they stand among the others too.
-    answers: Sequence[ClaimSection]
+    #: On the claims that its readers came for, in words; they stand among the others too.
+    answers: Sequence[tuple[ClaimSection, Answer]]
     #: How many claims of the sources have each verdict, and how many no test.
     tally: Sequence[tuple[str, int]]
     #: The same of our own questions.
@@ -67,6 +68,11 @@ class SuiteSection:
         """Every claim that was judged, our own questions last."""
         return [*(section for group in self.groups.values() for section in group), *self.questions]
 
+    @property
+    def cards(self) -> list[Card]:
+        """Every claim that was judged, those that look alike on one card."""
+        return cards(self.claims, {answer.claim.id for _, answer in self.answers})
+
 
 def suite_section(result: SuiteResult, folder: Path, plugins: Sequence[str]) -> SuiteSection:
     """All that the report shows of one suite."""
@@ -82,7 +88,7 @@ def suite_section(result: SuiteResult, folder: Path, plugins: Sequence[str]) -> 
         anchor=anchor("suite", plan.suite.name),
         name=name,
         title=plan.suite.title,
-        answers=[sections[v.claim, v.device] for v in result.answers],
+        answers=[(sections[a.claim.id, a.verdict.device], a) for a in answers_of(result)],
         tally=_tally(sourced, len(untestable) - len(own)),
         question_tally=_tally(questions, len(own)),
         check_tally=_check_tally(result.checks),

@@ -227,10 +227,16 @@ def _log_ticks(low: float, high: float, count: int) -> list[float]:
 def horizontal_grid(
     parent: Element, axis: Axis, left: float, right: float, text: Callable[[float], str] = number
 ) -> None:
-    """For a vertical axis: a line across the chart at each round number, which ``text`` writes left of it."""
+    """For a vertical axis: a line across the chart at each round number, which ``text`` writes left of it.
+
+    Numbers that differ by less than is written have one label.
+    """
+    written = ""
     for tick in axis.ticks():
         line(parent, left, axis(tick), right, axis(tick), "grid")
-        label(parent, left - 5, axis(tick) + 3.5, text(tick), "tick", "end")
+        if (number_text := text(tick)) != written:
+            label(parent, left - 5, axis(tick) + 3.5, number_text, "tick", "end")
+        written = number_text
 
 
 def vertical_grid(

@@ -102,9 +102,9 @@ def test_a_strip_shows_inside_outside_and_across_as_the_judge_decides(seed):
 
 
 def test_a_ratio_is_drawn_on_a_logarithmic_axis_with_its_labels_as_times():
-    test = Ratio(kind="ratio", by=2.0, metric="m", task="t", method="a", than="b")
-    text = forest.strip(test, [verdict([math.log(4), math.log(8), math.log(16)], test)], "title")
-    assert "2 times" in text
+    test = Ratio(kind="ratio", by=4.0, metric="m", task="t", method="a", than="b")
+    text = forest.strip(test, [verdict([math.log(8), math.log(16), math.log(32)], test)], "title")
+    assert "4 times" in text
     assert "1 times" in text, "where both sides are alike"
     _, _, seeds, _ = places(text)
     assert seeds[1] - seeds[0] == pytest.approx(seeds[2] - seeds[1], abs=0.2)
