@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, get_args
 
-from harness.judge import CHECKED, Word, sentence
+from harness.judge import CHECKED, Word, answers_of
 from harness_plugins.tracking.runs import DesiredRun, tally, without_empty
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ def report_run(result: SuiteResult, start: int) -> DesiredRun:
         "questions": tally(questions),
         "checks": ", ".join(f"{checks[word]} {text}" for word, text in CHECKED.items() if checks[word]),
     }
-    answers = [f"{suite.claims[v.claim].says}: {sentence(v, suite.claims[v.claim])}" for v in result.answers]
+    answers = [
+        f"**{a.word.upper()}: {a.claim.says}** ({a.verdict.verdict})\n\n{'; '.join(a.facts.values())}"
+        for a in answers_of(result)
+    ]
     headings = {"verdicts": "Claims of the sources", "questions": "Our own questions", "checks": "Checks"}
     lines = [f"{headings[name]}: {text}" for name, text in counted.items() if text]
     note = [f"**{suite.title}**", *answers, *lines, "report.html is under Artifacts."]
@@ -42,7 +45,13 @@ def report_run(result: SuiteResult, start: int) -> DesiredRun:
             *((f"questions.{word}", float(questions.count(word)), 0) for word in get_args(Word)),
             *((f"checks.{text.replace(' ', '-')}", float(checks[word]), 0) for word, text in CHECKED.items()),
         ),
-        tags=without_empty({**counted, "mlflow.note.content": "\n\n".join(note)}),
+        tags=without_empty(
+            {
+                **counted,
+                "answer": "; ".join(f"{a.word}: {a.claim.says}" for a in answers_of(result)),
+                "mlflow.note.content": "\n\n".join(note),
+            }
+        ),
         start=start,
         files=_files(result),
     )

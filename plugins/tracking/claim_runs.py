@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.judge import CHECKED, sentence, shown
+from harness.judge import CHECKED, needed, sentence, shown
 from harness.records.anonymous import without_paths
-from harness_plugins.tracking.runs import DesiredRun, Point, param_text, split_finite, without_empty
+from harness_plugins.tracking.runs import COLOUR, COLOURS, DesiredRun, Point, param_text, split_finite, without_empty
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,12 +25,12 @@ def claim_run(claim: Claim, verdict: Verdict | None, start: int, checks: Sequenc
     points: list[Point] = [(n, float(value), 0) for n, value in printed.items() if not isinstance(value, (str, bool))]
     tags = {name: str(value) for name, value in printed.items() if isinstance(value, (str, bool))}
     if verdict is None:
-        device, word, text = "", "not-run", f"not run: {claim.untestable}"
-        tags |= {"verdict": word, "cause": claim.untestable}
+        device, text = "", f"untestable: {claim.untestable}"
+        tags |= {"verdict": "untestable", "cause": claim.untestable, COLOUR: COLOURS["untestable"]}
     else:
-        device, word, text = verdict.device, verdict.verdict, sentence(verdict, claim)
+        device, text = verdict.device, sentence(verdict, claim)
         points += _measured(claim, verdict)
-        tags |= {"verdict": word, "verdict.alone": verdict.alone, **_verdict_tags(claim, verdict)}
+        tags |= {"verdict": verdict.verdict, "verdict.alone": verdict.alone, **_verdict_tags(claim, verdict)}
     finite, not_finite = split_finite(points)
     source = f"{claim.source.article} {claim.source.id}".strip()
     note = f"**{claim.says}**\n\n{text}\n\nSource: {source} ({claim.origin}, {claim.fidelity})\n\n{claim.note}"
@@ -49,7 +49,7 @@ def claim_run(claim: Claim, verdict: Verdict | None, start: int, checks: Sequenc
         kind="claim",
         key=f"claim {claim.id} {device}",
         name=claim.id if device in ("", "cpu") else f"{claim.id} · {device}",
-        status="SCHEDULED" if word == "not-run" else "FINISHED",
+        status="SCHEDULED" if verdict is not None and verdict.verdict == "not-run" else "FINISHED",
         params=without_empty({**_test_params(claim), "device": device}),
         points=finite,
         tags=without_empty(tags),
@@ -85,6 +85,8 @@ def _verdict_tags(statement: Statement, verdict: Verdict) -> dict[str, str]:
     """What there is to know of a verdict beside its word, as every view shows it."""
     return {
         "interval": shown(verdict, statement.test) if verdict.estimate is not None else "",
+        "needs": needed(verdict),
+        COLOUR: COLOURS[verdict.verdict],
         "covers": verdict.covers if verdict.level else "",
         "scale": verdict.scale,
         "cause": without_paths(verdict.cause),

@@ -33,6 +33,7 @@ def publish(
     """Write the MLflow runs of recorded suites; doing it again changes nothing."""
     from harness.judge import judged_suites, warn_of_unregistered
     from harness.planning.request import Request
+    from harness_plugins.tracking.suite_runs import seeds_note
     from harness_plugins.tracking.writer import publish as publish_suite
 
     registry = load_registry(context, plugin)
@@ -40,13 +41,16 @@ def publish(
         if not name.endswith(".toml"):
             registry.suites[name]  # raises UnknownName for a claim's name, which judged_suites would take
     request = Request(suite="", results=results)
-    published = {r.plan.suite.name: publish_suite(r, to) for r in judged_suites(registry, suites or [], request)}
+    results_of = {r.plan.suite.name: r for r in judged_suites(registry, suites or [], request)}
+    published = {name: publish_suite(result, to) for name, result in results_of.items()}
     if as_json:
         print_json({name: asdict(counts) for name, counts in published.items()})
     else:
         for name, counts in published.items():
             changes = ", ".join(f"{count} {change}" for change, count in asdict(counts).items() if count)
             people().print(f"{name}: {changes or 'no runs'}")
+            if note := seeds_note(len(results_of[name].plan.scope)):
+                people().print(f"  {note}", soft_wrap=True)
     if not suites:
         warn_of_unregistered(registry, request)
 

@@ -97,11 +97,12 @@ class Experiment:
         self._read()
 
     def put_record(self, record: Record) -> None:
-        """Write the run of one seed, nested under that of its setting."""
+        """Write the run of one seed, nested under that of its setting; where seeds have none, only the setting's."""
         desired = self._builder.seed_run(record)
         if desired.parent not in self._stored:
             self._put(self._builder.running_setting(record))
-        self._put(desired)
+        if self._builder.seeds:
+            self._put(desired)
 
     def put_all(self, result: SuiteResult) -> Published:
         """Write every run of the suite that is missing or different, and delete runs that are no longer current."""

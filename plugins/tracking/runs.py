@@ -34,9 +34,21 @@ TRANSIENT = (
     "primary",
     "checks",
     "questions",
+    "needs",
     "not_finite",
     "verdict",
 )
+#: MLflow's tag for the colour of a run, which its table and charts show beside the name; and the colour of each word,
+#: as the report has them.
+COLOUR = "mlflow.runColor"
+COLOURS: Mapping[Word | Literal["untestable"], str] = {
+    "reproduced": "#1b7a46",
+    "contradicted": "#b8322a",
+    "inconclusive": "#d69a1c",
+    "not-informative": "#7a3e9d",
+    "not-run": "#9aa3ad",
+    "untestable": "#c9ced6",
+}
 
 Kind = Literal["summary", "seed", "claim", "check", "report"]
 #: MLflow's own words.

@@ -7,7 +7,7 @@ of its own. A version of MLflow that does not know one of the view's keys ignore
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from harness_plugins.tracking.names import RunNames
@@ -22,24 +22,28 @@ _NAME, _STATUS = "attributes.`Run Name`", "runDateAndNestInfo"
 _WIDTHS = {
     _NAME: 270,
     _STATUS: 130,
-    "verdict": 110,
+    "verdict": 120,
     "verdicts": 260,
     "questions": 260,
-    "interval": 180,
-    "says": 340,
+    "interval": 260,
+    "needs": 190,
+    "says": 640,
     "sentence": 520,
     "source": 200,
     "cause": 420,
 }
 #: Width of any other column, and what each letter of a heading needs.
 _LEAST_WIDTH, _LETTER_WIDTH = 90, 9
+#: Of the column of names: what stands before a name, what each letter needs, and the most.
+_NAME_ROOM, _NAME_LETTER, _MOST_WIDTH = 90, 7, 620
 
 
 def experiment_tags(run: SuiteRun) -> dict[str, str]:
     """Title, kind of page and saved views of a suite's experiment."""
     tasks = list(run.tasks.values())
     metrics = list(dict.fromkeys(name for task in tasks for name in task.metrics))
-    axes = sorted(set().union(*RunNames(run.cells).axes.values()))
+    names = RunNames(run.cells)
+    axes = sorted(set().union(*names.axes.values()))
     params = _columns("params", "method", *(["task"] if len(tasks) > 1 else []), *axes)
     cost = _columns("metrics", "seconds", "peak_mb")
     methods = [
@@ -50,19 +54,21 @@ def experiment_tags(run: SuiteRun) -> dict[str, str]:
         *_columns("tags", "cause"),
     ]
     claims = [
-        *_columns("tags", "verdict", "interval"),
+        *_columns("tags", "says", "needs", "verdict", "interval"),
         *_columns("metrics", "n", "p_holm"),
-        *_columns("tags", "says", "sentence", "origin", "primary", "source", "fidelity"),
+        *_columns("tags", "sentence", "origin", "primary", "source", "fidelity"),
     ]
+    settings = {names.of(cell) for cell in run.cells}
+    statements = {*run.claims, *(f"check {claim}" for claim in run.claims)}
     seeds = [*_columns("metrics", *metrics), *cost, *params, *_columns("tags", "cause")]
     return {
         "mlflow.experimentKind": "custom_model_development",
         "mlflow.note.content": run.title,
-        **_view("methods", "Methods", "= 'summary'", methods),
+        **_view("methods", "Methods", "= 'summary'", methods, settings),
         # Kinds that begin with c: "claim" and "check".
-        **_view("claims", "Claims and the checks that they rest on", "LIKE 'c%'", claims),
+        **_view("claims", "Claims and the checks that they rest on", "LIKE 'c%'", claims, statements),
         # Kinds that begin with s: "summary" and "seed".
-        **_view("seeds", "Methods with their seeds", "LIKE 's%'", seeds),
+        **_view("seeds", "Methods with their seeds", "LIKE 's%'", seeds, {f"seed 00 · {name}" for name in settings}),
     }
 
 
@@ -70,12 +76,15 @@ def _columns(kind: str, *names: str) -> list[str]:
     return [f"{kind}.`{name}`" for name in names]
 
 
-def _view(key: str, name: str, kinds: str, columns: Sequence[str]) -> Mapping[str, str]:
+def _view(key: str, name: str, kinds: str, columns: Sequence[str], runs: Collection[str]) -> Mapping[str, str]:
+    """A saved view; ``runs`` are the names of its runs, whose column is wide enough for the longest."""
+    widths = {column: _width(column) for column in (_STATUS, *columns)}
+    widths[_NAME] = min(_MOST_WIDTH, max(_WIDTHS[_NAME], _NAME_ROOM + _NAME_LETTER * max(map(len, runs), default=0)))
     state = {
         "searchFilter": f'tags."{KIND}" {kinds}',
         "selectedColumns": columns,
         "columnOrder": [_NAME, _STATUS, *columns],
-        "columnWidths": {column: _width(column) for column in (_NAME, _STATUS, *columns)},
+        "columnWidths": widths,
         "runsHiddenMode": "SHOW_ALL",
     }
     return {f"{_VIEW}{key}": json.dumps({"name": name, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)})}

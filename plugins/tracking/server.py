@@ -27,7 +27,7 @@ _SERVER_ENVIRONMENT = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
 }
 #: Seconds that the server may take to start.
-_START_TIMEOUT = 60.0
+_START_TIMEOUT = 120.0
 
 
 def ui_command(results: Path, port: int) -> list[str]:
@@ -85,8 +85,12 @@ def serve(results: Path, port: int, ready: Callable[[], None] = lambda: None) ->
         try:
             deadline = time.monotonic() + _START_TIMEOUT
             while not _answers(port):
-                if server.poll() is not None or time.monotonic() > deadline:
+                if server.poll() is not None:
                     raise HarnessError(f"MLflow's server did not start on port {port}: {_last_error(log)}")
+                if time.monotonic() > deadline:
+                    # What it logged last says nothing about why it is slow.
+                    slow = f"has not answered on port {port} after {_START_TIMEOUT:.0f} s"
+                    raise HarnessError(f"MLflow's server {slow}: this machine is busy or slow; try again")
                 time.sleep(0.1)
             ready()
             return server.wait()

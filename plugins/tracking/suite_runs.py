@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from harness.errors import UsageError
 from harness.judge import needed_cells
 from harness.numbers import with_interval
 from harness.records.anonymous import Anonymiser
@@ -36,10 +38,35 @@ if TYPE_CHECKING:
 _STATUSES: Mapping[str, Status] = {"done": "FINISHED", "skipped": "KILLED"}
 
 
+#: Suites of fewer cells show each as a run: writing one takes MLflow 20 ms.
+SEEDS_SHOWN_BELOW = 200
+_SEEDS = "HARNESS_TRACKING_SEEDS"
+
+
+def seeds_become_runs(cells: int) -> bool:
+    """Whether the seeds of a suite with so many cells become runs, by $HARNESS_TRACKING_SEEDS or by their number.
+
+    Raises UsageError where the variable is neither "on" nor "off".
+    """
+    choice = os.environ.get(_SEEDS, "")
+    if choice not in ("", "on", "off"):
+        raise UsageError(f"{_SEEDS}={choice}: on or off is allowed")
+    return choice == "on" if choice else cells < SEEDS_SHOWN_BELOW
+
+
+def seeds_note(cells: int) -> str:
+    """That the seeds of a suite have no runs of their own, and how they get them; "" where they have."""
+    if seeds_become_runs(cells):
+        return ""
+    return f"its {cells} cells are in MLflow as one run for each setting; with {_SEEDS}=on each seed is a run too"
+
+
 class RunBuilder:
     """Makes the runs of a suite. Names and order come from its cells, content from records and verdicts."""
 
     def __init__(self, run: SuiteRun) -> None:
+        #: Whether each seed becomes a run too, beside its setting.
+        self.seeds = seeds_become_runs(len(run.cells))
         self._cells = run.cells
         self._datasets = run.datasets
         self._names = RunNames(run.cells)
@@ -65,7 +92,7 @@ class RunBuilder:
         questions = self._verdicts_by_setting(result.questions, claims)
         for setting, own in by_setting.items():
             yield self._setting_run(summaries.get(setting), own, sourced.get(setting, {}), questions.get(setting, {}))
-            yield from map(self.seed_run, own)
+            yield from map(self.seed_run, own if self.seeds else ())
         judged = {verdict.claim for verdict in result.verdicts}
         for verdict in result.verdicts:
             rests_on = result.plan.suite.rests_on.get(verdict.claim, ())

@@ -22,6 +22,7 @@ from harness.hookspecs import hookimpl
 from harness.planning.request import results_folder
 from harness_plugins.tracking.experiment import Experiment, Published
 from harness_plugins.tracking.store import installed, tracking_uri
+from harness_plugins.tracking.suite_runs import seeds_note
 
 if TYPE_CHECKING:
     from harness.cell import Record, SuiteRun
@@ -109,7 +110,8 @@ class MlflowWatcher:
         elif self._uri == tracking_uri(result.plan.results):
             folder = result.plan.results
             option = f" --results {shlex.quote(str(folder))}" if folder.resolve() != results_folder().resolve() else ""
-            _log.info("'harness ui%s' shows the runs in MLflow", option)
+            note = seeds_note(len(result.plan.scope))
+            _log.info("'harness ui%s' shows the runs in MLflow%s", option, f"; {note}" if note else "")
         self._thread = None
 
     def _wait_for(self, thread: threading.Thread, runs: int) -> None:

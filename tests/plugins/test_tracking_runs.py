@@ -15,6 +15,7 @@ from tracking_runs import CLAIMS, TASK, cells, done, live, stored_runs, suite_re
 
 from harness.errors import HarnessError
 from harness.running.execute import record_of
+from harness_plugins.tracking import suite_runs
 from harness_plugins.tracking.experiment import Experiment
 from harness_plugins.tracking.writer import MlflowWatcher, Published, publish, tracking_uri
 
@@ -277,3 +278,26 @@ def failing_from(number: int, function: Callable[..., Any]) -> Callable[..., Any
         return function(*arguments, **named)
 
     return call
+
+
+def test_seeds_of_a_large_suite_are_runs_only_on_request(
+    results: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def kinds() -> list[str]:
+        return [run.kind for run in stored_runs(results).values()]
+
+    caplog.set_level("INFO")
+    monkeypatch.setattr(suite_runs, "SEEDS_SHOWN_BELOW", 20)
+    result = suite_result(results)
+    live(result, MlflowWatcher())
+    assert (kinds().count("summary"), kinds().count("seed"), kinds().count("claim")) == (4, 0, 3)
+    assert "its 20 cells are in MLflow as one run for each setting; with HARNESS_TRACKING_SEEDS=on" in caplog.text
+    assert publish(result) == Published(unchanged=8), "settings have the same numbers without their seeds"
+    monkeypatch.setenv("HARNESS_TRACKING_SEEDS", "on")
+    assert publish(result) == Published(created=20, unchanged=8)
+    monkeypatch.setenv("HARNESS_TRACKING_SEEDS", "off")
+    assert publish(result) == Published(unchanged=8), "runs that are there stay"
+    assert kinds().count("seed") == 20
+    monkeypatch.setenv("HARNESS_TRACKING_SEEDS", "some")
+    with pytest.raises(HarnessError, match="HARNESS_TRACKING_SEEDS=some: on or off is allowed"):
+        publish(result)

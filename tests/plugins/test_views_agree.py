@@ -19,12 +19,13 @@ from tracking_runs import Stored, stored_runs
 from harness import results as library
 from harness.cell import Cell, Record
 from harness.files.suite import read_suite
-from harness.judge import CHECKED, SuiteResult, Verdict, judged_suites, needed, sentence, shown
+from harness.judge import CHECKED, SuiteResult, Verdict, answers_of, judged_suites, needed, sentence, shown
 from harness.planning.cross import cells_of
 from harness.planning.request import Request
 from harness.running.execute import record_of
 from harness_plugins.report.elements import anchor
 from harness_plugins.report.report import report
+from harness_plugins.tracking.runs import COLOURS
 from harness_plugins.tracking.writer import publish
 
 pytestmark = [
@@ -109,7 +110,7 @@ def views_of(
 
 
 def by_id(document: dict[str, Any]) -> dict[str, Any]:
-    return {v["claim"]: v for v in (*document["verdicts"], *document["checks"])}
+    return {v["claim"]: v for v in (*document["verdicts"], *document["checks"])} | {"answers": document["answers"]}
 
 
 def test_the_suite_has_every_word_scale_and_kind(views: Views) -> None:
@@ -179,7 +180,8 @@ def assert_the_page_shows_the_words_and_numbers_of_the_terminal(views: Views) ->
         assert len(rows) == 1
         assert f'<td class="word {verdict.verdict}">' in rows[0]
         if verdict.estimate is not None:
-            assert f'<td class="number">{html.escape(shown(verdict, claim.test))}<small>' in rows[0]
+            (number,) = re.findall(r'<td class="number">(.*?)<small>', rows[0])
+            assert html.unescape(re.sub("<[^>]+>", "", number)) == shown(verdict, claim.test)
     for verdict in views.result.checks:
         row = re.search(rf'<tr id="{anchor("check", verdict.claim)}">(.*?)</tr>', views.page, re.S)
         assert row is not None
@@ -201,6 +203,8 @@ def assert_mlflow_has_the_words_and_numbers_of_the_terminal(views: Views) -> Non
             assert run.tags.get(name, "") == getattr(verdict, name)
         for name in ("estimate", "low", "high", "p", "p_holm"):
             assert run.metrics.get(name) == getattr(verdict, name)
+        assert run.tags["needs"] == needed(verdict)
+        assert run.tags["mlflow.runColor"] == COLOURS[verdict.verdict]
         if verdict.estimate is not None:
             assert run.tags["interval"] == shown(verdict, claim.test)
     for verdict in views.result.checks:
@@ -219,6 +223,37 @@ def test_every_view_shows_the_same_of_every_claim_of_a_suite(shipped: Views) -> 
     assert_terminal_and_json_show_the_verdicts_of_the_library(shipped)
     assert_the_page_shows_the_words_and_numbers_of_the_terminal(shipped)
     assert_mlflow_has_the_words_and_numbers_of_the_terminal(shipped)
+
+
+def test_every_face_gives_the_same_answer(views: Views) -> None:
+    answers = answers_of(views.result)
+    assert [answer.claim.id for answer in answers] == ["kinds/greater", "kinds/ratio"]
+    page = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", views.page)).split())
+    note = views.runs["report"].tags["mlflow.note.content"]
+    (of_json,) = (document["answers"] for document in views.documents if "answers" in document)
+    for answer, document in zip(answers, of_json, strict=True):
+        assert (document["word"], document["claim"]) == (answer.word, answer.claim.id)
+        for printed in views.printed:
+            assert f"{answer.word.upper()}: {answer.claim.says}" in printed
+        assert f"{answer.word.upper()}: {answer.claim.says}" in note
+        assert f"{answer.word}: {answer.claim.says}" in views.runs["report"].tags["answer"]
+        assert f"{answer.word} {answer.verdict.verdict} {answer.claim.says}" in page
+        assert {"measured", "why", "possible", "cost", "tuned"} <= answer.facts.keys()
+        for name, fact in answer.facts.items():
+            assert document[name] == fact
+            assert fact in page
+            assert fact in note
+            if name not in ("tuned", "covers"):
+                assert all(
+                    fact in " ".join(printed.split()).replace("The whole", "the whole") for printed in views.printed
+                )
+
+
+def test_a_claim_that_cannot_be_tested_is_not_one_that_was_not_run(views: Views) -> None:
+    run = views.runs["kinds/untestable"]
+    assert (run.tags["verdict"], run.status) == ("untestable", "FINISHED")
+    assert run.tags["sentence"].startswith("untestable: ")
+    assert (views.runs["kinds/never"].tags["verdict"], views.runs["kinds/never"].status) == ("not-run", "SCHEDULED")
 
 
 def test_claims_of_the_sources_questions_and_checks_are_counted_apart_everywhere(views: Views) -> None:
