@@ -7,11 +7,12 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cell import Cell, Record, Status
+from harness.cell import Cell, Curve, Record, Status
 from harness.errors import CannotRunHere, HarnessError, UnknownName, UsageError
 from harness.registry.datasets import load
 from harness.running.memory import PeakMemory, at_most, ran_out
@@ -37,7 +38,8 @@ def execute(
     loaded and the method is built before the clock starts, so that ``seconds`` and ``peak_bytes`` are the task's own.
     """
     started, begin = now(), time.perf_counter()
-    curves: Mapping[str, list[tuple[int, float]]] = {}
+    curves: dict[str, Curve] = {}
+    run: Run | None = None
     memory = PeakMemory(slot)
     metrics: dict[str, float] = {}
     status: Status = "done"
@@ -52,26 +54,26 @@ def execute(
         built = method.create(**{k: cell.options[k] for k in method.options})
         named = registry.named(cell.method, cell.task, cell.options)
         run = Run(cell, {k: cell.options[k] for k in task.options}, datasets, slot, report, named)
-        curves = run.curves
         memory.start()
         begin = time.perf_counter()
         with at_most(memory_limit):
             metrics = check_metrics(task, code(built, run))
-    except KeyboardInterrupt:
-        raise
+        curves = check_curves(task, run.curves)
     except CannotRunHere as error:
         status, cause = "skipped", str(error)
     except BaseException as error:  # noqa: BLE001  a method may fail in any way; that is its result
         status, cause = "failed", explain(error, memory_limit)
         # To stderr, which engines keep with the record.
         traceback.print_exc()
+        with suppress(Exception):
+            curves = check_curves(task, run.curves) if run is not None else {}
     seconds = time.perf_counter() - begin
     return record_of(
         cell,
         status,
         cause,
         metrics=metrics,
-        curves=dict(curves),
+        curves=curves,
         seconds=seconds,
         peak_bytes=memory.stop(),
         environment=environment,
@@ -117,6 +119,21 @@ def check_metrics(task: Task, returned: object) -> dict[str, float]:
         if not math.isfinite(metrics[name]):
             raise UsageError(f"task {task.name}: metric {name} = {metrics[name]} is not finite")
     return metrics
+
+
+def check_curves(task: Task, curves: object) -> dict[str, Curve]:
+    """What a task has logged: lists of (step, finite value) by name. Raises UsageError for anything else."""
+    if not isinstance(curves, Mapping):
+        raise UsageError(f"task {task.name}: its run's curves are a {type(curves).__name__}, not a mapping of lists")
+    checked: dict[str, Curve] = {}
+    for name, points in curves.items():
+        try:
+            checked[str(name)] = [(int(step), float(value)) for step, value in points]
+        except (TypeError, ValueError, OverflowError):
+            raise UsageError(f"task {task.name}: the curve {str(name)!r} is no list of (step, value)") from None
+        if bad := [step for step, value in checked[str(name)] if not math.isfinite(value)]:
+            raise UsageError(f"task {task.name}: the curve {str(name)!r} is not finite at step {bad[0]}")
+    return checked
 
 
 def explain(error: BaseException, memory_limit: int | None = None) -> str:

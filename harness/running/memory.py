@@ -24,6 +24,7 @@ class PeakMemory:
         self._cuda = slot.startswith("cuda")
         self._slot = slot
         self._before: int | None = None
+        self._mapped = 0
 
     def start(self) -> None:
         """Free what earlier cells left, and note the level."""
@@ -40,7 +41,8 @@ class PeakMemory:
             Path("/proc/self/clear_refs").write_text("5")
         except (OSError, AttributeError):
             return
-        self._before = _status("self")["VmRSS"]
+        status = _status("self")
+        self._before, self._mapped = status["VmRSS"], status.get("RssFile", 0)
 
     def stop(self) -> int | None:
         """The peak above the level at the start, in bytes; None where it was not started or cannot be known."""
@@ -50,7 +52,10 @@ class PeakMemory:
             import torch
 
             return max(0, torch.cuda.max_memory_allocated(self._slot) - self._before)
-        return max(0, _status("self")["VmHWM"] - self._before)
+        status = _status("self")
+        # Pages of libraries that are used for the first time are not the task's.
+        mapped = max(0, status.get("RssFile", 0) - self._mapped)
+        return max(0, status["VmHWM"] - self._before - mapped)
 
 
 def keep_freed_blocks(up_to: int) -> None:
@@ -100,16 +105,26 @@ def ran_out(error: BaseException) -> str | None:
     return "out of memory" if on_cpu or isinstance(error, MemoryError) else None
 
 
-def held(processes: Iterable[int]) -> int:
-    """Resident bytes of these processes that belong to them alone; processes that are gone count nothing."""
-    total = 0
-    for process in processes:
-        try:
-            status = _status(str(process))
-        except OSError:
-            continue
-        total += status.get("RssAnon", 0) + status.get("RssShmem", 0)
-    return total
+def held(processes: Iterable[int], beside: int) -> int:
+    """Bytes of memory that these processes hold and do not share with the process ``beside``, their server.
+
+    What several of them share counts once, so that twenty idle forks hold next to nothing. Processes that are gone
+    count nothing.
+    """
+    shared = _proportional(beside)
+    return sum(max(0, _proportional(process) - shared) for process in processes)
+
+
+def _proportional(process: int) -> int:
+    """Bytes of a process's memory for data, what it shares with n others divided by n; 0 for one that is gone.
+
+    What a server shares with its children is as much of the server's figure as of theirs.
+    """
+    try:
+        sizes = _sizes(Path(f"/proc/{process}/smaps_rollup"))
+    except OSError:
+        return 0
+    return sizes.get("Pss_Anon", sizes.get("Pss", 0)) + sizes.get("Pss_Shmem", 0)
 
 
 def kernel_kills() -> int:
@@ -140,8 +155,12 @@ def descendants(process: int) -> list[int]:
 
 def _status(process: str) -> dict[str, int]:
     """The sizes in /proc/PID/status, in bytes."""
+    return _sizes(Path(f"/proc/{process}/status"))
+
+
+def _sizes(path: Path) -> dict[str, int]:
     sizes = {}
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+    for line in path.read_text().splitlines():
         name, _, value = line.partition(":")
         if value.endswith(" kB"):
             sizes[name] = int(value.split()[0]) * 1024

@@ -17,7 +17,7 @@ from harness.planning.setting import label
 from harness.registry import Registry, load_registry
 from harness.registry.datasets import locate
 from harness.running.engines import Settings
-from harness.running.engines.local import Pool, warm_up
+from harness.running.engines.local import Pool
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,6 @@ def _pool(settings: NodeSettings, device: str) -> tuple[Pool, _Reporter]:
     while _OPEN:
         pool, _ = _OPEN.popitem()[1]
         pool.close()
-    warm_up()
     reporter = _Reporter()
     engine_settings = Settings(
         jobs=1,

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.running.engines.child_process import Ending, enter, spawn, start_server
+from harness.running.engines.child_process import Ending, base_server, wait_for
 from harness.running.execute import explain
 from harness.running.memory import at_most, ran_out
 
 #: Share of the free memory that a process may take where no limit was given.
 SHARE = 0.8
-#: Seconds that a process gets to clean up after its work.
-GRACE = 0.01
+#: What the server that these processes are forked from has imported.
+PRELOAD = ("harness_plugins.speed.preload",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +45,31 @@ Send = Callable[[Any], None]
 
 def run_in_process(work: Callable[..., None], arguments: tuple[Any, ...], limits: Limits) -> Iterator[Any]:
     """Run ``work(send, *arguments)`` in a process of its own: yields what it sends, and a Failure at the end if any."""
-    start_server("harness_plugins.speed.preload", {})
-    child = spawn(_main, (work, arguments, limits.memory or free_memory()))
+    child = base_server(PRELOAD, {}).fork(_main, (work, arguments, limits.memory or free_memory()))
+    last = time.monotonic()
     try:
         while True:
-            if not wait(child.handles, limits.seconds):
-                yield Failure("time", f"took longer than {limits.seconds:g} s")
-                return
+            ended = child.ended
             match child.receive():
-                case None:
+                case None if ended:
                     yield _failure(child.why_it_ended())
                     return
+                case None if time.monotonic() - last > limits.seconds:
+                    yield Failure("time", f"took longer than {limits.seconds:g} s")
+                    return
+                case None:
+                    wait_for([child], timeout=max(0.0, last + limits.seconds - time.monotonic()))
+                    continue
                 case ("done", _):
-                    child.process.join(GRACE)
                     return
                 case ("failed", failure):
                     yield failure
                     return
                 case ("sent", content):
                     yield content
+            last = time.monotonic()
     finally:
-        child.kill()
+        child.close()
 
 
 def free_memory() -> int | None:
@@ -79,7 +84,6 @@ def free_memory() -> int | None:
 
 
 def _main(pipe: Connection, work: Callable[..., None], arguments: tuple[Any, ...], memory: int | None) -> None:
-    enter()
     try:
         # A GPU's driver reserves more addresses than a machine has memory.
         with at_most(memory if sys.platform.startswith("linux") and "cuda" not in str(arguments) else None):

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-
 import numpy  # noqa: F401  imported here so that every fork has it
 import torch._dynamo  # noqa: F401  compiled methods would import it in each process
 
 import harness_plugins.speed.measurements  # noqa: F401
-
-gc.collect()
-gc.freeze()

@@ -21,7 +21,7 @@ from harness.planning.plan import Plan, make_plan
 from harness.planning.request import Request
 from harness.records import RecordsFile
 from harness.registry import load_registry
-from harness.running.engines.local import warm_up
+from harness.running.engines.servers import warm_up
 from harness.running.execute import record_of
 from harness.running.runner import run_suite
 

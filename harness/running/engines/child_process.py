@@ -1,28 +1,32 @@
-"""A child process: spawned with a process group of its own, killed with everything it started, and why it ended."""
+"""Child processes and the servers that they are forked from, as the process that uses them sees them."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
-import ctypes
-import multiprocessing
+import fcntl
+import itertools
 import os
+import pickle
 import signal
+import socket
+import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess, parent_process
-from types import ModuleType
-from typing import Any
+from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
+from typing import IO, Any
 
-from harness.running.memory import descendants, kernel_kills
+from harness.running.engines import server as in_server
+from harness.running.memory import kernel_kills
 
 #: Signals that come from outside: a person, a scheduler, the end of a login. Others a process brings on itself.
 OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT})
-#: What multiprocessing says of a process whose fork server is gone.
-SERVER_GONE = 255
+#: Seconds that a server gets to end what it has forked.
+GRACE = 10.0
 
 
 @dataclass(frozen=True)
@@ -39,163 +43,254 @@ class Ending:
 def ending(exit_code: int | None, kills_before: int) -> Ending:
     """Why a process ended, by its exit code and by what the kernel has killed for want of memory since it began.
 
+    The exit code is None for one whose server has ended.
+
     >>> ending(3, 0).reason
     'its process ended with exit status 3'
     """
-    if exit_code == SERVER_GONE:
+    if exit_code is None:
         return Ending("its process was lost with the server that it was forked from", from_outside=True)
-    if exit_code is None or exit_code >= 0:
+    if exit_code >= 0:
         return Ending(f"its process ended with exit status {exit_code}")
-    number = signal.Signals(-exit_code)
+    number = -exit_code
     if number == signal.SIGKILL and kernel_kills() > kills_before:
         return Ending("out of memory: the kernel killed its process (--memory sets a limit)", out_of_memory=True)
     outside = number in OUTSIDE
-    return Ending(f"its process was killed by {number.name}{' from outside' if outside else ''}", outside)
-
-
-# In the parent ----------------------------------------------------------------------------------------------
+    name = signal.Signals(number).name if number in iter(signal.Signals) else f"signal {number}"
+    return Ending(f"its process was killed by {name}{' from outside' if outside else ''}", outside)
 
 
 @dataclass(eq=False)
 class ChildProcess:
-    """A child process as its parent sees it."""
+    """A child process that a server has forked."""
 
-    process: BaseProcess
+    server: Server
     #: Both ends may send and receive.
     pipe: Connection
+    #: What the child prints: a file without a name.
+    output: IO[bytes]
+    #: None until the server has forked it.
+    pid: int | None = None
+    #: Whether it has ended, and everything it started too.
+    ended: bool = False
+    #: None where its server was lost.
+    exit_code: int | None = None
+    #: Whether it has closed its end of the pipe.
+    closed: bool = False
     #: The kernel's count of processes that it killed for want of memory, when the child began what it does now.
     kills_before: int = field(default_factory=kernel_kills)
 
-    @property
-    def pid(self) -> int:
-        """Its process number."""
-        assert self.process.pid
-        return self.process.pid
-
-    @property
-    def handles(self) -> tuple[Connection, int]:
-        """What is ready when there is a message, and when the process has ended.
-
-        A process that the child started may hold the pipe open after the child's end.
-        """
-        return self.pipe, self.process.sentinel
-
     def receive(self) -> Any:
-        """The next message; None where none is waiting, as after the process has ended."""
+        """The next message; None where none is waiting. For a child that is trusted: it may be any object."""
         try:
             return self.pipe.recv() if self.pipe.poll() else None
         except (EOFError, OSError):
-            # It ended, perhaps in the middle of a message.
+            self.closed = True
             return None
 
     def kill(self) -> None:
-        """Kill it and every process it started, those that left its process group too."""
-        children = descendants(self.pid)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            # Nothing goes by this number until the child leads its group.
-            os.killpg(self.pid, signal.SIGKILL)
-        self.process.kill()
-        for process in children:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(process, signal.SIGKILL)
-        self.process.join()
+        """Kill it and every process it started, and wait until they are gone."""
+        while self.pid is None and not self.ended:
+            self.server.receive()
+        while not self.ended:
+            in_server.kill_group(self.pid)  # type: ignore[arg-type]
+            self.server.receive(GRACE)
+
+    def close(self) -> None:
+        """Kill it if it runs, and close its pipe and output."""
+        self.kill()
         self.pipe.close()
+        self.output.close()
 
     def why_it_ended(self) -> Ending:
         """Why the process is gone."""
-        self.process.join()
-        return ending(self.process.exitcode, self.kills_before)
+        return ending(self.exit_code, self.kills_before)
+
+    def printed(self, most: int) -> str:
+        """The end of what it has printed, at most so many bytes."""
+        return end_of(self.output, most)
 
 
-def spawn(main: Callable[..., None], arguments: tuple[Any, ...]) -> ChildProcess:
-    """Start ``main(pipe, *arguments)`` in a child process; it should call ``enter`` first."""
-    context = multiprocessing.get_context("forkserver" if _has_fork_server() else "spawn")
-    pipe, child_end = context.Pipe()
-    process = context.Process(target=main, args=(child_end, *arguments), daemon=True)  # type: ignore[attr-defined]
-    with _no_main_module():
-        process.start()
-    child_end.close()
-    return ChildProcess(process, pipe)
+class Server:
+    """A process that forks children."""
+
+    def __init__(self, control: Connection, process: subprocess.Popen[bytes] | ChildProcess, output: IO[bytes]) -> None:
+        #: Ready when the server has sent a message, and when it has ended.
+        self.control = control
+        self.children: dict[int, ChildProcess] = {}
+        #: Whether it has ended.
+        self.gone = False
+        #: What it has prepared; None until it has, and where it could not.
+        self.prepared: Any = None
+        #: Why it cannot be used; "" for one that can.
+        self.broken = ""
+        self._process = process
+        self._output = output
+        self._numbers = itertools.count()
+
+    @property
+    def pid(self) -> int | None:
+        """Its process number; None until it has been forked."""
+        return self._process.pid
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has prepared what it was forked for."""
+        return not self.gone and self.prepared is not None
+
+    def fork(self, function: Callable[..., None], arguments: tuple[Any, ...] = ()) -> ChildProcess:
+        """Start ``function(pipe, *arguments)`` in a child. Returns at once, even where the server is not ready yet."""
+        pipe, end = Pipe()
+        output = _nameless_file()
+        child = ChildProcess(self, pipe, output)
+        number = next(self._numbers)
+        try:
+            folder = str(Path.cwd())
+        except OSError:
+            # It has been removed.
+            folder = "/"
+        call = pickle.dumps((function, arguments))
+        self.children[number] = child
+        with end, contextlib.suppress(OSError):
+            self.control.send(in_server.Work(number, tuple(sys.path), folder, call))
+            with socket.socket(fileno=os.dup(self.control.fileno())) as connection:
+                socket.send_fds(connection, [b"-"], [end.fileno(), output.fileno()])
+        return child
+
+    def fork_server(self, prepare: Callable[..., Any], *arguments: Any) -> Server:
+        """Fork a server that calls ``prepare(*arguments)`` first and keeps what that brings into its memory.
+
+        Its ``prepared`` is what ``prepare`` returned.
+        """
+        child = self.fork(in_server.serve_prepared, (prepare, arguments))
+        return Server(child.pipe, child, child.output)
+
+    def receive(self, timeout: float | None = None) -> None:
+        """Take note of its messages, waiting for the first one as long as that, or for ever."""
+        try:
+            while not self.gone and self.control.poll(timeout):
+                timeout = 0.0
+                match self.control.recv():
+                    case ("forked", number, pid):
+                        self.children[number].pid = pid
+                    case ("ended", number, exit_code):
+                        child = self.children.pop(number)
+                        child.ended, child.exit_code = True, exit_code
+                    case ("prepared", result):
+                        self.prepared = result
+                    case ("broken", reason):
+                        self.broken = reason
+        except (EOFError, OSError):
+            self._lost()
+
+    def why_broken(self) -> str:
+        """Why it cannot be used: what it said itself, or how it ended and what it printed last."""
+        if self.broken:
+            return self.broken
+        text = end_of(self._output, 300).strip()
+        return f"it ended as it started, {self.how_it_ended().reason}{': ' * bool(text)}{text}"
+
+    def how_it_ended(self) -> Ending:
+        """Why a server that is gone has ended."""
+        if isinstance(self._process, ChildProcess):
+            while not self._process.ended:
+                self._process.server.receive(GRACE)
+            return self._process.why_it_ended()
+        return ending(self._process.wait(), kernel_kills())
+
+    def close(self) -> None:
+        """End it and all its children."""
+        self.control.close()
+        self._lost()
+        if isinstance(self._process, ChildProcess):
+            self._process.close()
+            return
+        try:
+            self._process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._output.close()
+
+    def _lost(self) -> None:
+        self.gone = True
+        for child in self.children.values():
+            child.ended = True
+            if child.pid is not None:
+                # What the child started outlives it where the server cannot see to that.
+                in_server.kill_group(child.pid)
+        self.children.clear()
 
 
-def start_server(preload: str, environment: Mapping[str, str]) -> None:
-    """Start the server that child processes are forked from, if there is none yet. Returns at once.
+def wait_for(children: Iterable[ChildProcess], servers: Iterable[Server] = (), timeout: float | None = None) -> None:
+    """Wait until a child has sent something, a child has ended, or a server has sent something."""
+    waiting = [child for child in children if not child.ended]
+    controls = {s.control: s for s in [*servers, *(child.server for child in waiting)] if not s.gone}
+    pipes = [child.pipe for child in waiting if not child.closed]
+    if not controls and not pipes:
+        time.sleep(min(timeout or 0.0, 0.01))
+    for ready in wait([*controls, *pipes], timeout):
+        if ready in controls:
+            controls[ready].receive(0)  # type: ignore[index]
 
-    The server imports the module ``preload`` meanwhile, under these environment variables.
+
+#: Running servers that were not forked, by their environment variables and what they have imported.
+_RUNNING: dict[tuple[Any, ...], Server] = {}
+
+
+def base_server(preload: tuple[str, ...], variables: Mapping[str, str]) -> Server:
+    """The server that others are forked from: started if there is none yet, or if it has ended. Returns at once.
+
+    It imports the modules ``preload`` meanwhile, under this process's environment and these ``variables``.
     """
-    if not _has_fork_server():
-        return
-    # The server starts with "python -c", which would let a random.py in the working directory shadow Python's own.
-    settings = {**environment, "PYTHONSAFEPATH": "1"}
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        forkserver.set_forkserver_preload([preload])
-        forkserver.ensure_running()
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    key = (os.getpid(), preload, *sorted(variables.items()))
+    if key in _RUNNING:
+        _RUNNING[key].receive(0)
+        if not _RUNNING[key].gone:
+            return _RUNNING[key]
+        _RUNNING.pop(key).close()
+    return _RUNNING.setdefault(key, _start(preload, variables))
 
 
-def _has_fork_server() -> bool:
-    return "forkserver" in multiprocessing.get_all_start_methods()
+def _start(preload: tuple[str, ...], variables: Mapping[str, str]) -> Server:
+    ours, theirs = socket.socketpair()
+    output = _nameless_file()
+    with theirs:
+        program = (
+            f"import sys; sys.path[:] = {sys.path!r}; from harness.running.engines.server import main; "
+            f"main({theirs.fileno()}, {preload!r})"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            # "python -c" would let a random.py in the working folder shadow Python's own.
+            env={**os.environ, **variables, "PYTHONSAFEPATH": "1"},
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            # Ctrl-C in a terminal reaches this process alone.
+            start_new_session=True,
+        )
+    return Server(Connection(ours.detach()), process, output)
 
 
-@contextlib.contextmanager
-def _no_main_module() -> Iterator[None]:
-    """Hide the program's main module while a child process starts.
-
-    multiprocessing would import it again in the child; a script that calls the harness without a
-    ``__name__`` guard would then run itself without end.
-    """
-    real = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = real
+def end_of(file: IO[bytes], most: int) -> str:
+    """The end of a file as text, at most so many bytes."""
+    size = os.fstat(file.fileno()).st_size
+    return os.pread(file.fileno(), most, max(0, size - most)).decode(errors="replace")
 
 
-# In the child -----------------------------------------------------------------------------------------------
+def _nameless_file() -> IO[bytes]:
+    """A temporary file that is gone when the last process closes it. Several processes may append to it."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115  closed by whoever reads it
+    fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
+    return file
 
 
-def enter(output: str = os.devnull) -> int:
-    """Make this process one that its parent can kill whole; gives the descriptor of ``output``.
-
-    What it and its children write to stdout and stderr goes to the file ``output``.
-    """
-    # A group of its own, so that the parent can end it with all its children, and Ctrl-C reaches the parent alone.
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with_parent()
-    stream = os.open(output, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(stream, 1)
-    os.dup2(stream, 2)
-    # Line buffering: what is printed must be in the file even if the process is killed.
-    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-    # It may start processes of its own (a DataLoader's workers, say), which multiprocessing forbids to daemons. This
-    # one need not count as a daemon: it ends with its parent and takes along what it started.
-    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
-    return stream
-
-
-def _die_with_parent() -> None:
-    """Kill this process and its children as soon as the parent is gone, even if the parent was killed."""
-    parent = parent_process()
-    assert parent is not None
-    if sys.platform == "linux":
-        prctl = ctypes.CDLL(None).prctl
-        # PR_SET_PDEATHSIG covers the fork server's end, which follows the parent's at once.
-        prctl(1, signal.SIGKILL)
-        # PR_SET_CHILD_SUBREAPER: what a cell starts stays below this process, however often it forks.
-        prctl(36, 1)
-
-    def watch(sentinel: Any) -> None:
-        wait([sentinel])
-        os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+@atexit.register
+def end_servers() -> None:
+    """End every server that this process has started."""
+    for key, server in list(_RUNNING.items()):
+        if key[0] == os.getpid():
+            del _RUNNING[key]
+            server.close()

@@ -1,7 +1,8 @@
-"""The local engine: worker processes on this machine, one per device slot.
+"""The local engine: worker processes on this machine, one at a time on each device slot.
 
-Workers are forked from a server that has imported torch once, so that replacing one takes milliseconds, and the
-parent itself never touches torch or CUDA. Whatever happens to a worker costs the one cell that ran there.
+Every cell on the CPU runs in a fork of its own of a server that has loaded the plugins, the task with its data, and the
+method, and has run nothing else. So a cell begins as if it were the first one, whatever ran before it, and costs
+milliseconds more than a call. The parent itself never touches torch or CUDA.
 """
 
 from __future__ import annotations
@@ -10,24 +11,23 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from multiprocessing.connection import wait
 from typing import Any
 
 from harness.cell import Cell, Record
 from harness.errors import HarnessError
-from harness.records.provenance import WORKER_ENVIRONMENT
 from harness.running.engines import Settings
-from harness.running.engines.child_process import start_server
+from harness.running.engines.child_process import wait_for
 from harness.running.engines.devices import check_devices_exist
-from harness.running.engines.worker_process import WorkerProcess, spawn_worker
+from harness.running.engines.outcome import Message
+from harness.running.engines.servers import START_LIMIT, START_TRIES, Servers, warm_up
+from harness.running.engines.worker import DEVICE_IN_DOUBT, run_many, run_one
+from harness.running.engines.worker_process import WorkerProcess
 from harness.running.execute import record_of
 
-#: Seconds a worker gets to load its plugins before it counts as broken.
-START_LIMIT = 300.0
-#: How often in a row a worker may fail to start on a slot before the slot is given up.
-START_TRIES = 2
 #: Seconds between two looks at time limits, memory and output.
 LOOK_EVERY = 0.1
+#: Seconds that a worker on the CPU gets to end after it has sent what came of its cell.
+END_LIMIT = 10.0
 
 
 def prepare(devices: Sequence[str]) -> None:
@@ -36,14 +36,8 @@ def prepare(devices: Sequence[str]) -> None:
     warm_up()
 
 
-def warm_up() -> None:
-    """Start the server that workers are forked from. Returns at once; torch is imported there meanwhile."""
-    start_server("harness.running.engines.preload", WORKER_ENVIRONMENT)
-
-
 def run(cells: Sequence[Cell], settings: Settings) -> Iterator[tuple[Cell, Record]]:
     """Run the cells on this machine's slots; see ``harness.running.engines``."""
-    warm_up()
     pool = Pool(settings)
     try:
         yield from pool.serve(cells)
@@ -56,8 +50,9 @@ class Pool:
 
     def __init__(self, settings: Settings, stay: bool = False) -> None:
         self.settings = settings
-        #: Whether workers stay when there is nothing to do.
+        #: Whether workers that run several cells stay when there is nothing to do.
         self.stay = stay
+        self.servers = Servers(settings.plugins)
         self.workers: list[WorkerProcess] = []
         self.queues: dict[str, deque[Cell]] = {}
         self.attempts: Counter[str] = Counter()
@@ -67,58 +62,106 @@ class Pool:
         self.given_up: dict[str, str] = {}
         #: Records of failures that look like the device's, by slot, until its next worker shows whether they are.
         self.doubtful: dict[str, tuple[Cell, Record]] = {}
+        #: Environments of the slots' workers.
+        self.digests: dict[str, str] = {}
         self._looked = 0.0
 
     def serve(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Record]]:
-        """Yield a record for every cell that runs here, or for those that ran before the stop."""
+        """Yield a record for every cell that runs here, or for those that ran before the stop.
+
+        Raises HarnessError where no worker can start.
+        """
         for cell in cells:
             self.queues.setdefault(cell.device, deque()).append(cell)
         while True:
             if self.settings.stop():
                 self.queues.clear()
-            self._spawn_workers()
-            for worker in self.workers:
-                self._give_cell(worker)
+            if prepared := self.servers.check_root():
+                self._report_environment("cpu", prepared.digest, prepared.environment)
+                self._let_go()
+                self._start_workers()
+                yield from self._advance()
             yield from self._give_up_slots()
             if not any(self.queues.values()) and not any(w.cell for w in self.workers) and not self.doubtful:
                 return
-            handles = {h: w for w in self.workers for h in w.child.handles}
-            ready = wait(list(handles), timeout=LOOK_EVERY)
-            for worker in dict.fromkeys(handles[h] for h in ready):  # type: ignore[index]
+            wait_for([w.child for w in self.workers if w.child], self.servers.all(), LOOK_EVERY)
+            for worker in list(self.workers):
                 yield from self._receive(worker)
             yield from self._enforce_limits()
 
-    def _spawn_workers(self) -> None:
-        """Start workers where cells wait for a free slot, and let those go that have nothing to do."""
+    def close(self) -> None:
+        """End every worker and server."""
+        for worker in self.workers:
+            worker.close()
+        self.workers.clear()
+        self.servers.close()
+
+    # Starting -------------------------------------------------------------------------------------------------
+
+    def _let_go(self) -> None:
+        """Let workers go that have nothing to do."""
         for worker in [w for w in self.workers if w.ready and w.cell is None]:
             if not self.queues.get(worker.kind) and not self.stay:
                 self._remove(worker)
+
+    def _start_workers(self) -> None:
+        """Start workers where cells wait for a free slot."""
         for kind, queue in self.queues.items():
-            capacity = self._slots(kind)
+            free = self._slots(kind)
             for worker in self.workers:
-                if worker.slot in capacity:
-                    capacity.remove(worker.slot)
-            unserved = len(queue) - sum(w.cell is None and w.kind == kind for w in self.workers)
-            for slot in capacity[: max(0, unserved)]:
-                self.workers.append(spawn_worker(slot, self.settings))
-        for slot in self.doubtful:
-            if not any(w.slot == slot for w in self.workers) and slot not in self.given_up:
-                self.workers.append(spawn_worker(slot, self.settings))
+                if worker.slot in free:
+                    free.remove(worker.slot)
+            for slot in free:
+                worker = WorkerProcess(slot)
+                if worker.runs_several:
+                    if len(queue) > sum(w.cell is None and w.kind == kind for w in self.workers):
+                        self.workers.append(worker)
+                elif cell := self._next(kind):
+                    worker.cell = cell
+                    self.attempts[cell.id] += 1
+                    self.workers.append(worker)
+                    self.settings.on_start(cell)
+        busy = {worker.slot for worker in self.workers}
+        self.workers += [WorkerProcess(slot) for slot in self.doubtful if slot not in busy | self.given_up.keys()]
+
+    def _advance(self) -> Iterator[tuple[Cell, Record]]:
+        """Fork the processes of workers whose server is ready, and give cells to those that run several."""
+        for worker in list(self.workers):
+            if worker.child is not None:
+                if worker.ready and worker.cell is None:
+                    self._give_cell(worker)
+            elif worker.runs_several:
+                worker.child = self.servers.root.fork(run_many, (worker.slot, self.settings.memory))
+            elif worker.cell is not None:
+                server, ended = self.servers.for_cell(worker.cell)
+                worker.waits_for = server
+                if ended is not None:
+                    cause = f"{ended.reason} while its code and data were loaded"
+                    yield from self._kill_worker(worker, "crashed", cause, ended.from_outside)
+                elif server.ready:
+                    worker.waits_for = None
+                    worker.child = server.fork(run_one, (worker.cell, worker.slot, self.settings.memory))
+
+    def _give_cell(self, worker: WorkerProcess) -> None:
+        """Give the next cell to a worker that runs several, or replace it where the cell is of other plugins."""
+        cell = self._next(worker.kind)
+        if cell is None:
+            return
+        owners = self.servers.root.prepared.owners if self.servers.root.ready else {}
+        plugins = owners.get(("method", cell.method), ""), owners.get(("task", cell.task), "")
+        if worker.plugins not in (None, plugins):
+            self.queues[worker.kind].appendleft(cell)
+            self._remove(worker)
+            return
+        worker.plugins = plugins
+        self.attempts[cell.id] += 1
+        worker.give(cell)
+        self.settings.on_start(cell)
 
     def _slots(self, kind: str) -> list[str]:
         """The slots of a kind that have not been given up, one entry for each worker."""
         slots = [s for s in self.settings.slots if s.partition(":")[0] == kind and s not in self.given_up]
         return slots * self.settings.jobs if kind == "cpu" else slots
-
-    def _remove(self, worker: WorkerProcess) -> None:
-        self.workers.remove(worker)
-        worker.kill()
-
-    def _give_cell(self, worker: WorkerProcess) -> None:
-        if worker.ready and worker.cell is None and (cell := self._next(worker.kind)):
-            self.attempts[cell.id] += 1
-            worker.give(cell)
-            self.settings.on_start(cell)
 
     def _next(self, kind: str) -> Cell | None:
         """The next cell that nobody else runs or has run, from the front of the queue."""
@@ -143,47 +186,6 @@ class Pool:
                 while queue:
                     yield queue[0], self._lost_record(queue.popleft(), f"no {kind} device is left: {reasons}")
 
-    def _receive(self, worker: WorkerProcess) -> Iterator[tuple[Cell, Record]]:
-        """Act on one message of a worker, or on its death."""
-        match worker.child.receive():
-            case None:
-                yield from self._died(worker)
-            case ("progress", fraction) if worker.cell:
-                self.settings.on_progress(worker.cell, fraction)
-            case ("record", record, unfit) if worker.cell:
-                cell, worker.cell = worker.cell, None
-                record = replace(record, output=worker.tail(), attempts=self.attempts[cell.id])
-                if unfit == "device in doubt":
-                    self.doubtful[worker.slot] = (cell, record)
-                else:
-                    yield cell, record
-                if unfit:
-                    self._remove(worker)
-            case ("ready", digest, environment):
-                yield from self._ready(worker, digest, environment)
-            case ("broken", reason):
-                yield from self._failed_to_start(worker, reason)
-
-    def _ready(
-        self, worker: WorkerProcess, digest: str, environment: Mapping[str, Any]
-    ) -> Iterator[tuple[Cell, Record]]:
-        worker.started_up()
-        self.false_starts[worker.slot] = 0
-        if digest not in self.environments:
-            self.environments.add(digest)
-            self.settings.on_environment(digest, environment)
-        if worker.slot in self.doubtful:
-            # The device works for a new worker: the failure was the method's own.
-            yield self.doubtful.pop(worker.slot)
-
-    def _died(self, worker: WorkerProcess) -> Iterator[tuple[Cell, Record]]:
-        ending = worker.child.why_it_ended()
-        if not worker.ready:
-            reason = f"it ended as it started, {ending.reason}: {worker.tail()[-300:]}"
-            yield from self._failed_to_start(worker, reason)
-        else:
-            yield from self._kill_worker(worker, "crashed", ending.reason, ending.from_outside)
-
     def _failed_to_start(self, worker: WorkerProcess, reason: str) -> Iterator[tuple[Cell, Record]]:
         slot = worker.slot
         self._remove(worker)
@@ -195,22 +197,114 @@ class Pool:
             cell, record = self.doubtful.pop(slot)
             yield from self._retry_or_yield(cell, replace(record, status="crashed", lost=True))
 
+    # Messages -------------------------------------------------------------------------------------------------
+
+    def _receive(self, worker: WorkerProcess) -> Iterator[tuple[Cell, Record]]:
+        """Act on the messages of a worker, and on its end."""
+        if worker.child is None:
+            return
+        ended = worker.child.ended
+        for message in worker.messages():
+            yield from self._act_on(worker, message)
+        if ended and worker in self.workers:
+            yield from self._ended(worker)
+
+    def _act_on(self, worker: WorkerProcess, message: Message) -> Iterator[tuple[Cell, Record]]:
+        if message.ready is not None and worker.runs_several and not worker.ready:
+            worker.ready = True
+            self.false_starts[worker.slot] = 0
+            self.digests[worker.slot] = message.ready
+            self._report_environment(worker.slot, message.ready, message.environment)
+            if worker.slot in self.doubtful:
+                # The device works for a new worker: the failure was the method's own.
+                yield self.doubtful.pop(worker.slot)
+        elif message.broken is not None and worker.runs_several and not worker.ready:
+            yield from self._failed_to_start(worker, message.broken)
+        elif worker.cell is not None and message.progress is not None:
+            self.settings.on_progress(worker.cell, message.progress)
+        elif worker.cell is not None and message.outcome is not None:
+            worker.outcome, worker.since = message.outcome, time.monotonic()
+            if worker.runs_several:
+                cell, record = worker.cell, self._record(worker, worker.cell)
+                worker.cell = None
+                if message.unfit == DEVICE_IN_DOUBT:
+                    self.doubtful[worker.slot] = (cell, record)
+                else:
+                    yield cell, record
+                if message.unfit or worker.garbage:
+                    self._remove(worker)
+
+    def _ended(self, worker: WorkerProcess) -> Iterator[tuple[Cell, Record]]:
+        """Say what became of the cell of a worker that has ended."""
+        assert worker.child is not None
+        ending = worker.child.why_it_ended()
+        if worker.outcome is not None and worker.cell is not None:
+            cell, record = worker.cell, self._record(worker, worker.cell)
+            self._remove(worker)
+            yield cell, record
+        elif worker.runs_several and not worker.ready:
+            reason = f"it ended as it started, {ending.reason}: {worker.tail()[-300:]}"
+            yield from self._failed_to_start(worker, reason)
+        elif worker.garbage:
+            cause = f"its process sent what is no record of a cell: {worker.garbage!r}"
+            yield from self._kill_worker(worker, "failed", cause, False)
+        elif worker.child.exit_code == 0:
+            yield from self._kill_worker(worker, "crashed", "its process ended before the task returned", False)
+        else:
+            yield from self._kill_worker(worker, "crashed", ending.reason, ending.from_outside)
+
+    def _record(self, worker: WorkerProcess, cell: Cell) -> Record:
+        """The record of a cell whose worker has sent an outcome."""
+        assert worker.outcome is not None
+        outcome = worker.outcome
+        return record_of(
+            cell,
+            outcome.status,
+            outcome.cause,
+            metrics=outcome.metrics,
+            curves=outcome.curves,
+            seconds=outcome.seconds,
+            peak_bytes=outcome.peak_bytes,
+            environment=self.digests[worker.slot],
+            started=worker.started,
+            output=worker.tail(),
+            attempts=self.attempts[cell.id],
+        )
+
+    def _report_environment(self, slot: str, digest: str, environment: Mapping[str, Any]) -> None:
+        self.digests[slot] = digest
+        if digest not in self.environments:
+            self.environments.add(digest)
+            self.settings.on_environment(digest, environment)
+
+    # Limits ---------------------------------------------------------------------------------------------------
+
     def _enforce_limits(self) -> Iterator[tuple[Cell, Record]]:
         """Enforce the limits of time, memory and output, now and then."""
         if (moment := time.monotonic()) - self._looked < LOOK_EVERY:
             return
         self._looked = moment
-        time_limit, memory_limit = self.settings.timeout, self.settings.memory
         for worker in list(self.workers):
-            if not worker.ready and worker.seconds() > START_LIMIT:
-                yield from self._failed_to_start(worker, f"it did not start within {START_LIMIT:.0f} s")
-            elif worker.cell:
-                worker.limit_output()
-                if time_limit is not None and worker.seconds() > time_limit:
-                    yield from self._kill_worker(worker, "timeout", f"timed out after {time_limit:g} s", False)
-                elif memory_limit is not None and (held := worker.bytes_held()) > memory_limit:
-                    cause = f"out of memory: its processes held {held / 1e9:.3g} GB (limit {memory_limit / 1e9:.3g} GB)"
-                    yield from self._kill_worker(worker, "crashed", cause, False)
+            worker.limit_output()
+            if worker.runs_several and not worker.ready:
+                if worker.seconds() > START_LIMIT:
+                    yield from self._failed_to_start(worker, f"it did not start within {START_LIMIT:.0f} s")
+            elif worker.outcome is not None and worker.cell is not None:
+                if worker.seconds() > END_LIMIT:
+                    worker.kill()
+                    yield from self._ended(worker)
+            elif worker.cell is not None:
+                yield from self._enforce_limits_of_cell(worker)
+
+    def _enforce_limits_of_cell(self, worker: WorkerProcess) -> Iterator[tuple[Cell, Record]]:
+        time_limit, memory_limit = self.settings.timeout, self.settings.memory
+        if time_limit is not None and worker.seconds() > time_limit:
+            if worker.waits_for is not None:
+                self.servers.give_up(worker.waits_for)
+            yield from self._kill_worker(worker, "timeout", f"timed out after {time_limit:g} s", False)
+        elif memory_limit is not None and (held := worker.bytes_held()) > memory_limit:
+            cause = f"out of memory: its processes held {held / 1e9:.3g} GB (limit {memory_limit / 1e9:.3g} GB)"
+            yield from self._kill_worker(worker, "crashed", cause, False)
 
     def _kill_worker(
         self, worker: WorkerProcess, status: str, cause: str, outside: bool
@@ -223,6 +317,10 @@ class Pool:
         record = record_of(cell, status, cause, lost=outside, attempts=self.attempts[cell.id], **more)  # type: ignore[arg-type]
         yield from self._retry_or_yield(cell, record)
 
+    def _remove(self, worker: WorkerProcess) -> None:
+        self.workers.remove(worker)
+        worker.close()
+
     def _retry_or_yield(self, cell: Cell, record: Record) -> Iterator[tuple[Cell, Record]]:
         """Try a cell again that was lost through no fault of its own, or yield its record."""
         if record.lost and self.attempts[cell.id] <= self.settings.retries and not self.settings.stop():
@@ -233,9 +331,3 @@ class Pool:
 
     def _lost_record(self, cell: Cell, cause: str) -> Record:
         return record_of(cell, "crashed", cause, lost=True, attempts=self.attempts[cell.id] or 1)
-
-    def close(self) -> None:
-        """End every worker."""
-        for worker in self.workers:
-            worker.kill()
-        self.workers.clear()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import numpy  # noqa: F401  imported here so that every fork has it
 import torch  # noqa: F401
 
@@ -14,5 +12,3 @@ packages()
 cpu_name()
 # The first call imports torch's compiler, which takes a second.
 make_deterministic()
-gc.collect()
-gc.freeze()

@@ -1,69 +1,140 @@
-"""The worker process of the local engine: receives cells one at a time through a pipe and sends records back."""
+"""What runs in the local engine's processes: servers that load plugins, tasks and methods; workers that run cells.
+
+A worker on the CPU runs one cell and ends. One on another device, where a context takes seconds, runs several cells
+of the same plugins, and says after each what that cell has left behind.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import gc
+import json
 import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import Any
 
-from harness.cell import Record
+from harness.cell import Cell, Record
 from harness.records.provenance import WORKER_ENVIRONMENT, environment, environment_digest, make_deterministic
-from harness.registry import load_registry
-from harness.running.engines.child_process import enter
+from harness.registry import Registry, load_registry
+from harness.registry.datasets import load
+from harness.running.engines.leftovers import Leftovers
 from harness.running.execute import execute
-from harness.running.memory import descendants
+from harness.spec import resolve
 
 #: Seconds between two messages on how far a cell has come.
 PROGRESS_EVERY = 0.2
+#: What a server sets for itself and the processes that it forks.
+_OWN_VARIABLES = ("TMPDIR", "TORCHINDUCTOR_CACHE_DIR")
+
+#: The registry of this process, once ``load_plugins`` has been called.
+_LOADED: list[Registry] = []
 
 
-def main(
-    pipe: Connection,
-    plugins: tuple[str, ...],
-    slot: str,
-    output: str,
-    variables: Mapping[str, str],
-    memory_limit: int | None,
-) -> None:
-    """Serve cells until the pipe closes.
+@dataclass(frozen=True)
+class Prepared:
+    """What a server that has loaded plugins tells of itself."""
 
-    Messages sent: ("ready", digest, environment), ("broken", reason), ("progress", fraction) and
-    ("record", record, unfit), where ``unfit`` says why this process should serve no further cell, if it should not.
-    What the cell writes to stdout and stderr goes to the file ``output``, started anew for each cell.
+    digest: str
+    environment: Mapping[str, Any]
+    #: The plugins that bring methods and tasks: ``owners["method", "flatnce"]``.
+    owners: Mapping[tuple[str, str], str]
+
+
+# Servers ------------------------------------------------------------------------------------------------------
+
+
+def load_plugins(plugins: tuple[str, ...], variables: Mapping[str, str]) -> Prepared:
+    """Load these plugins and the installed ones, under these environment variables."""
+    own = {name: os.environ[name] for name in _OWN_VARIABLES}
+    os.environ.clear()
+    os.environ.update({**own, **variables, **WORKER_ENVIRONMENT, "TMPDIR": own["TMPDIR"]})
+    registry = load_registry(plugins)
+    _LOADED[:] = [registry]
+    make_deterministic()
+    digest, content = _environment("cpu", registry)
+    return Prepared(digest, content, dict(registry.owners))
+
+
+def load_task(name: str) -> frozenset[str]:
+    """Import a task's code and read its data. Gives the methods whose modules are then imported as well.
+
+    What cannot be imported or read here fails again, and is reported, in every cell that needs it.
     """
-    stream = enter(output)
-    os.environ.update({**variables, **WORKER_ENVIRONMENT})
+    (registry,) = _LOADED
+    task = registry.tasks[name]
+    with contextlib.suppress(Exception, SystemExit):
+        resolve(task.run)
+        for dataset in task.datasets:
+            load(registry.datasets[dataset])
+    return frozenset(
+        method.name
+        for method in registry.methods.values()
+        if not isinstance(method.build, str) or method.build.partition(":")[0] in sys.modules
+    )
+
+
+def load_method(name: str) -> bool:
+    """Import a method's code."""
+    (registry,) = _LOADED
+    with contextlib.suppress(Exception, SystemExit):
+        resolve(registry.methods[name].build)
+    return True
+
+
+def _environment(slot: str, registry: Registry) -> tuple[str, dict[str, Any]]:
+    content = environment(slot)
+    content["plugins"] = {p.name: {"version": p.version, "code": p.code} for p in registry.plugins.values()}
+    return environment_digest(content), content
+
+
+# Workers ------------------------------------------------------------------------------------------------------
+
+
+def run_one(pipe: Connection, cell: Cell, slot: str, memory_limit: int | None) -> None:
+    """Run a cell, and send how far it is and what came of it: {"progress": fraction} and {"outcome": ...}."""
     faulthandler.enable(2)
+    make_deterministic()
+    (registry,) = _LOADED
+    send = _Sender(pipe)
+    record = execute(cell, registry, slot=slot, memory_limit=memory_limit, report=send.progress)
+    send(outcome=outcome_of(record))
+
+
+def run_many(pipe: Connection, slot: str, memory_limit: int | None) -> None:
+    """Run the cells that come through the pipe, pickled, until it closes.
+
+    Sends in addition {"ready": digest, "environment": ...} or {"broken": reason} at the start, and with each outcome
+    "unfit": why this process should run no further cell, "" where it may.
+    """
+    faulthandler.enable(2)
+    (registry,) = _LOADED
+    send = _Sender(pipe)
     try:
-        registry = load_registry(plugins)
-        make_deterministic()
         check_device(slot)
-        content = environment(slot)
-        content["plugins"] = {p.name: {"version": p.version, "code": p.code} for p in registry.plugins.values()}
+        digest, content = _environment(slot, registry)
     except Exception as error:  # noqa: BLE001  the parent reports it, whatever it is
-        pipe.send(("broken", f"{type(error).__name__}: {error}"))
+        send(broken=f"{type(error).__name__}: {error}")
         return
-    digest = environment_digest(content)
-    pipe.send(("ready", digest, content))
-    report = _Reporter(pipe)
-    while True:
-        try:
+    send(ready=digest, environment=content)
+    leftovers = Leftovers()
+    with contextlib.suppress(EOFError):
+        while True:
             cell = pipe.recv()
-        except EOFError:
-            return
-        os.ftruncate(stream, 0)
-        make_deterministic()
-        # What outlives a cell is modules and caches; looking through them again for every cell costs 0.1 s.
-        gc.collect()
-        gc.freeze()
-        record = execute(cell, registry, slot=slot, environment=digest, memory_limit=memory_limit, report=report)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pipe.send(("record", record, _unfit(record)))
+            os.ftruncate(1, 0)
+            make_deterministic()
+            # What outlives a cell is modules and caches; looking through them for every cell costs 0.1 s.
+            gc.collect()
+            gc.freeze()
+            record = execute(cell, registry, slot=slot, memory_limit=memory_limit, report=send.progress)
+            with contextlib.suppress(ValueError, OSError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            send(outcome=outcome_of(record), unfit=_device_in_doubt(record) or leftovers.left())
 
 
 def check_device(slot: str) -> None:
@@ -76,24 +147,35 @@ def check_device(slot: str) -> None:
             raise RuntimeError(f"{slot} computes wrong results")
 
 
-def _unfit(record: Record) -> str:
-    """Why a worker must be replaced after this cell; "" where it can go on."""
-    # After such an error every further call of the process fails, and the device itself may be the reason.
-    if record.status == "failed" and "CUDA error" in (record.cause or ""):
-        return "device in doubt"
-    if descendants(os.getpid()):
-        return "processes left behind"
-    return ""
+def outcome_of(record: Record) -> dict[str, Any]:
+    """The part of a record that only the process which ran the cell knows."""
+    names = ("status", "cause", "metrics", "seconds", "peak_bytes", "curves")
+    return {name: getattr(record, name) for name in names}
 
 
-class _Reporter:
-    """Sends a cell's progress, not more often than a person can read."""
+#: What a worker says where the device itself may be the reason of a failure.
+DEVICE_IN_DOUBT = "device in doubt"
+
+
+def _device_in_doubt(record: Record) -> str:
+    # After such an error every further call of the process fails.
+    return DEVICE_IN_DOUBT if record.status == "failed" and "CUDA error" in (record.cause or "") else ""
+
+
+class _Sender:
+    """Sends lines of JSON to the parent."""
 
     def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
+        self._descriptor = pipe.fileno()
         self._last = 0.0
 
-    def __call__(self, fraction: float) -> None:
+    def __call__(self, **message: Any) -> None:
+        line = memoryview(json.dumps(message, allow_nan=False).encode() + b"\n")
+        while line:
+            line = line[os.write(self._descriptor, line) :]
+
+    def progress(self, fraction: float) -> None:
+        """Send how far a cell is, not more often than a person can read."""
         if (moment := time.monotonic()) - self._last >= PROGRESS_EVERY:
             self._last = moment
-            self._pipe.send(("progress", fraction))
+            self(progress=float(fraction))
