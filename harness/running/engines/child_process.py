@@ -56,7 +56,7 @@ def ending(exit_code: int | None, kills_before: int) -> Ending:
     if number == signal.SIGKILL and kernel_kills() > kills_before:
         return Ending("out of memory: the kernel killed its process (--memory sets a limit)", out_of_memory=True)
     outside = number in OUTSIDE
-    name = signal.Signals(number).name if number in iter(signal.Signals) else f"signal {number}"
+    name = signal.Signals(number).name if number in list(map(int, signal.Signals)) else f"signal {number}"
     return Ending(f"its process was killed by {name}{' from outside' if outside else ''}", outside)
 
 
@@ -231,7 +231,7 @@ def wait_for(children: Iterable[ChildProcess], servers: Iterable[Server] = (), t
         time.sleep(min(timeout or 0.0, 0.01))
     for ready in wait([*controls, *pipes], timeout):
         if ready in controls:
-            controls[ready].receive(0)  # type: ignore[index]
+            controls[ready].receive(0)
 
 
 #: Running servers that were not forked, by their environment variables and what they have imported.

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import types
 from collections.abc import Callable
@@ -28,6 +29,12 @@ class Leftovers:
 
     def left(self) -> str:
         """Why this process should run no further cell: the first state that differs; "" where none does."""
+        try:
+            return self._difference()
+        except Exception as error:  # noqa: BLE001  without its folder or open files, say, nothing can be read
+            return f"its state cannot be read: {type(error).__name__}"
+
+    def _difference(self) -> str:
         if descendants(os.getpid()):
             return "processes left behind"
         for name, read in _STATES.items():
@@ -101,7 +108,8 @@ _STATES: dict[str, Callable[[], Any]] = {
     "the number of threads": threading.active_count,
     "torch's modes": _torch_state,
     "numpy's error state": _numpy_state,
-    "the working folder": lambda: Path.cwd() if Path.cwd().exists() else None,
+    "the working folder": Path.cwd,
+    "a temporary file": lambda: sorted(os.listdir(tempfile.gettempdir())),  # noqa: PTH208
     "the environment": lambda: dict(os.environ),
     "sys.path": lambda: list(sys.path),
     "a resource limit": _limits,

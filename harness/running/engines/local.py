@@ -204,7 +204,12 @@ class Pool:
         if worker.child is None:
             return
         ended = worker.child.ended
-        for message in worker.messages():
+        messages = list(worker.messages())
+        if worker.garbage and worker.cell is not None:
+            cause = f"its process sent what is no record of a cell: {worker.garbage!r}"
+            yield from self._kill_worker(worker, "failed", cause, False)
+            return
+        for message in messages:
             yield from self._act_on(worker, message)
         if ended and worker in self.workers:
             yield from self._ended(worker)
@@ -231,7 +236,7 @@ class Pool:
                     self.doubtful[worker.slot] = (cell, record)
                 else:
                     yield cell, record
-                if message.unfit or worker.garbage:
+                if message.unfit:
                     self._remove(worker)
 
     def _ended(self, worker: WorkerProcess) -> Iterator[tuple[Cell, Record]]:
@@ -245,9 +250,6 @@ class Pool:
         elif worker.runs_several and not worker.ready:
             reason = f"it ended as it started, {ending.reason}: {worker.tail()[-300:]}"
             yield from self._failed_to_start(worker, reason)
-        elif worker.garbage:
-            cause = f"its process sent what is no record of a cell: {worker.garbage!r}"
-            yield from self._kill_worker(worker, "failed", cause, False)
         elif worker.child.exit_code == 0:
             yield from self._kill_worker(worker, "crashed", "its process ended before the task returned", False)
         else:

@@ -170,7 +170,7 @@ class _Sender:
         self._last = 0.0
 
     def __call__(self, **message: Any) -> None:
-        line = memoryview(json.dumps(message, allow_nan=False).encode() + b"\n")
+        line = memoryview(json.dumps(message).encode() + b"\n")
         while line:
             line = line[os.write(self._descriptor, line) :]
 

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 import harness
+from planted.handed_back import HANDED_BACK
+from planted.left_behind import LEFT_BEHIND, look_around
 
 
 class Speechless(Exception):
@@ -44,6 +46,10 @@ def act(fault: str, run: harness.Run) -> dict[str, float]:
     import torch
 
     here = Path(os.environ.get("PLANTED", "."))
+    if fault in HANDED_BACK:
+        return HANDED_BACK[fault](run)
+    if fault in LEFT_BEHIND:
+        LEFT_BEHIND[fault]()
     match fault:
         case "raise":
             raise ValueError("planted")
@@ -135,6 +141,12 @@ def task(method: object, run: harness.Run) -> dict[str, float]:
     return act(run.options["fault"], run)
 
 
+def probe(method: object, run: harness.Run) -> dict[str, float]:
+    """Notice what an earlier cell has left behind."""
+    del method
+    return look_around(float(run.rng.random()))
+
+
 @harness.hookimpl
 def harness_methods():
     return [harness.Method(name=name, role="planted", build=dict) for name in ("one", "other")]
@@ -149,5 +161,11 @@ def harness_tasks():
             run=task,
             metrics={"total": harness.Metric("higher"), "noise": harness.Metric()},
             options={"fault": harness.Option("none", "which fault to commit"), "seconds": 0.0},
-        )
+        ),
+        harness.Task(
+            name="planted/probe",
+            role="planted",
+            run=probe,
+            metrics={"total": harness.Metric("higher"), "noise": harness.Metric()},
+        ),
     ]
