@@ -63,7 +63,7 @@ EXPECTED = {
     "json_is_patched": ("failed", "its process sent what is no record of a cell: 'patched'"),
     "garbage_line": ("failed", "its process sent what is no record of a cell: 'garbage'"),
     "garbage_without_end": ("failed", "its process sent what is no record of a cell: "),
-    "garbage_then_good": ("failed", "its process sent what is no record of a cell: '{\"outcome\""),
+    "garbage_then_good": ("failed", 'its process sent what is no record of a cell: \'{"outcome"'),
     "deep_garbage": ("failed", "its process sent what is no record of a cell: '[[[["),
     "pipe_closed": ("crashed", "its process ended"),
     "keyboard_interrupt": ("failed", "KeyboardInterrupt (handed_back.py:"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from dataclasses import replace
@@ -13,6 +14,7 @@ from harness.cell import Cell
 from harness.errors import HarnessError
 from harness.registry import load_registry
 from harness.running.engines import Settings, local
+from harness.running.engines.servers import START_TRIES
 
 PLANTED = str(Path(__file__).parent / "planted")
 
@@ -33,20 +35,99 @@ def test_cell_that_is_always_killed_fails_after_its_retries_and_is_tried_again_b
     assert [r["attempts"] for r in planted.records()] == [2, 1]
 
 
-def test_suite_survives_the_death_of_the_fork_server(planted, processes_of):
+def kill_all(processes: list[int]) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("which", ["the first server", "the second server", "the task's server", "all of them"])
+def test_suite_survives_the_death_of_its_servers(planted, processes_of, which):
     process = planted.start(planted.suite("none", seeds=8, seconds=0.5), "--jobs", "2")
     path = planted.folder / "results" / "records.jsonl"
     planted.wait_until(lambda: path.exists() and path.stat().st_size)
-    # The descendants of the command are the fork server, its workers and the resource tracker.
-    for pid in processes_of(process.pid):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    # From the top: the server with torch, the one with the plugins, the one with the task, and the cells.
+    chain = [child for child in processes_of(process.pid) if "engines.server" in command_of(child)]
+    names = ["the first server", "the second server", "the task's server"]
+    kill_all(chain if which == "all of them" else [chain[names.index(which)]])
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
+    assert "Traceback" not in err
     assert sorted(r["seed"] for r in planted.records()) == list(range(8))
     assert {r["status"] for r in planted.records()} == {"done"}
+
+
+def command_of(process: int) -> str:
+    """The command line of a process; "" where it is gone."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def first_server(processes: list[int]) -> int | None:
+    """The server among these processes that is the parent of the others."""
+    return next((process for process in processes if "engines.server" in command_of(process)), None)
+
+
+def test_server_killed_once_as_it_starts_is_started_again(planted, processes_of):
+    process = planted.start(planted.suite("none"), "--jobs", "1")
+    planted.wait_until(lambda: first_server(processes_of(process.pid)))
+    kill_all([first_server(processes_of(process.pid))])
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+    assert [r["status"] for r in planted.records()] == ["done"]
+
+
+def test_server_killed_whenever_it_starts_ends_the_run_with_one_sentence(planted, processes_of):
+    process = planted.start(planted.suite("none"), "--jobs", "1")
+    while process.poll() is None:
+        if server := first_server(processes_of(process.pid)):
+            kill_all([server])
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 2
+    assert "no worker can start: cpu: it ended as it started, its process was " in err
+    assert "Traceback" not in err
+    assert "Aborted" not in err
+
+
+def test_task_whose_import_kills_the_process_costs_its_own_cells_alone(planted):
+    plugin = planted.folder / "deadly.py"
+    plugin.write_text(DEADLY)
+    suite = planted.folder / "deadly.toml"
+    suite.write_text(
+        'title = "deadly"\n[[cross]]\ntask = "deadly/import"\nmethods = ["one"]\nseeds = 2\n'
+        '[[cross]]\ntask = "planted/fault"\nmethods = ["one"]\nseeds = 2\n'
+    )
+    result = planted.run(str(suite), "-p", str(plugin), "--jobs", "1")
+    assert result.code == 1, result.err
+    records = planted.records()
+    assert {r["status"] for r in records if r["task"] == "planted/fault"} == {"done"}
+    deadly = {(r["status"], r["cause"]) for r in records if r["task"] == "deadly/import"}
+    assert deadly == {("crashed", "its process was killed by SIGSEGV while its code and data were loaded")}
+    assert len(records) == 4
+
+
+#: A plugin whose task is in a module that ends the process as it is imported.
+DEADLY = """
+import sys, types
+import harness
+
+class Deadly(types.ModuleType):
+    def __getattr__(self, name):
+        if name == "run":
+            import ctypes
+            ctypes.string_at(0)
+        raise AttributeError(name)
+
+sys.modules["deadly_task"] = Deadly("deadly_task")
+
+@harness.hookimpl
+def harness_tasks():
+    metrics = {"total": harness.Metric()}
+    return [harness.Task(name="deadly/import", role="planted", run="deadly_task:run", metrics=metrics)]
+"""
 
 
 def cells(device: str, *faults: str) -> list[Cell]:
@@ -103,18 +184,16 @@ def test_device_error_is_a_failure_of_the_method_if_the_device_still_works(setti
 
 
 def test_cell_with_a_device_error_is_tried_on_another_device_if_its_own_is_lost(settings, monkeypatch):
-    spawn_worker = local.spawn_worker
+    fork = local.Pool._fork
     slots: list[str] = []
 
-    def spawn_on_failing_machine(slot: str, engine_settings: Settings):
+    def fork_on_failing_machine(pool: local.Pool, slot: str):
         slots.append(slot)
         # After its first worker the slot mps:0 is a device that does not exist.
-        worker = spawn_worker("cuda:7" if slot == "mps:0" and slots.count(slot) > 1 else slot, engine_settings)
-        worker.slot = slot
-        return worker
+        return fork(pool, "cuda:7" if slot == "mps:0" and slots.count(slot) > 1 else slot)
 
-    monkeypatch.setattr(local, "spawn_worker", spawn_on_failing_machine)
+    monkeypatch.setattr(local.Pool, "_fork", fork_on_failing_machine)
     ((_, record),) = local.run(cells("mps", "device"), replace(settings, slots=("mps:0", "mps:1")))
     # It fails again on the other device, which still works: the failure is its own.
     assert (record.status, record.lost, record.attempts) == ("failed", False, 2)
-    assert slots.count("mps:0") == 3
+    assert slots.count("mps:0") == 1 + START_TRIES

@@ -131,6 +131,8 @@ class Server:
     @property
     def pid(self) -> int | None:
         """Its process number; None until it has been forked."""
+        if self._process.pid is None and isinstance(self._process, ChildProcess):
+            self._process.server.receive(0)
         return self._process.pid
 
     @property

@@ -114,7 +114,7 @@ _STATES: dict[str, Callable[[], Any]] = {
     "sys.path": lambda: list(sys.path),
     "a resource limit": _limits,
     "the processor affinity": lambda: os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None,
-    "a standard stream": lambda: (_descriptors(), sys.stdout, sys.stderr),
+    "a standard stream": lambda: (_descriptors(), [(stream, stream.closed) for stream in (sys.stdout, sys.stderr)]),
     "a signal handler": _signals,
     "a timer": lambda: [signal.getitimer(kind)[0] > 0 for kind in _TIMERS],
 }

@@ -16,7 +16,7 @@ from typing import Any
 from harness.cell import Cell, Record
 from harness.errors import HarnessError
 from harness.running.engines import Settings
-from harness.running.engines.child_process import wait_for
+from harness.running.engines.child_process import ChildProcess, wait_for
 from harness.running.engines.devices import check_devices_exist
 from harness.running.engines.outcome import Message
 from harness.running.engines.servers import START_LIMIT, START_TRIES, Servers, warm_up
@@ -131,7 +131,7 @@ class Pool:
                 if worker.ready and worker.cell is None:
                     self._give_cell(worker)
             elif worker.runs_several:
-                worker.child = self.servers.root.fork(run_many, (worker.slot, self.settings.memory))
+                worker.child = self._fork(worker.slot)
             elif worker.cell is not None:
                 server, ended = self.servers.for_cell(worker.cell)
                 worker.waits_for = server
@@ -141,6 +141,10 @@ class Pool:
                 elif server.ready:
                     worker.waits_for = None
                     worker.child = server.fork(run_one, (worker.cell, worker.slot, self.settings.memory))
+
+    def _fork(self, slot: str) -> ChildProcess:
+        """Fork the process of a worker that runs several cells on this slot."""
+        return self.servers.root.fork(run_many, (slot, self.settings.memory))
 
     def _give_cell(self, worker: WorkerProcess) -> None:
         """Give the next cell to a worker that runs several, or replace it where the cell is of other plugins."""

@@ -70,14 +70,19 @@ class Servers:
             if not server.ready or (len(key) > 1 and server is not self.root and cell.method in server.prepared):
                 break
             below = self._below.get(key)
-            if below is None or (below.gone and below.prepared is not None):
+            if below is not None and below.gone and below.prepared is not None:
+                self._below.pop(key).close()
+                below = None
+            if below is None:
                 below = self._below[key] = server.fork_server(load, name)
                 self._close_idle(key)
             if below.broken:
                 # A thread was started, say: the cell does all by itself.
                 break
             if below.gone:
-                return below, self._below.pop(key).how_it_ended()
+                ended = below.how_it_ended()
+                self._below.pop(key).close()
+                return below, ended
             server = below
         return server, None
 

@@ -71,6 +71,7 @@ def load_task(name: str) -> frozenset[str]:
         resolve(task.run)
         for dataset in task.datasets:
             load(registry.datasets[dataset])
+    make_deterministic()
     return frozenset(
         method.name
         for method in registry.methods.values()
@@ -83,6 +84,7 @@ def load_method(name: str) -> bool:
     (registry,) = _LOADED
     with contextlib.suppress(Exception, SystemExit):
         resolve(registry.methods[name].build)
+    make_deterministic()
     return True
 
 
@@ -98,7 +100,6 @@ def _environment(slot: str, registry: Registry) -> tuple[str, dict[str, Any]]:
 def run_one(pipe: Connection, cell: Cell, slot: str, memory_limit: int | None) -> None:
     """Run a cell, and send how far it is and what came of it: {"progress": fraction} and {"outcome": ...}."""
     faulthandler.enable(2)
-    make_deterministic()
     (registry,) = _LOADED
     send = _Sender(pipe)
     record = execute(cell, registry, slot=slot, memory_limit=memory_limit, report=send.progress)

@@ -109,6 +109,16 @@ def act(fault: str, run: harness.Run) -> dict[str, float]:
                 process.start()
             for process in processes:
                 process.join()
+        case "idle-forks":
+            forks = []
+            for _ in range(20):
+                if not (process := os.fork()):
+                    signal.pause()
+                forks.append(process)
+            # The limit is looked at several times meanwhile.
+            time.sleep(1.0)
+            for process in forks:
+                os.kill(process, signal.SIGKILL)
         case "flood":
             for number in range(600):
                 print(f"{number} " + "x" * 100_000)  # noqa: T201
