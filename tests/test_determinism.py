@@ -62,7 +62,7 @@ def test_key_is_the_same_on_every_machine_and_version():
 
 
 def test_libraries_that_were_loaded_with_two_threads_are_limited_to_one():
-    # Happens if another command of the same process has started the fork server of the workers.
+    # Happens with libraries that do not read the variables of WORKER_ENVIRONMENT.
     program = (
         "import json, numpy, threadpoolctl;"
         "from harness.records.provenance import make_deterministic;"

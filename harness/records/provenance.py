@@ -15,9 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-#: Set for every worker before torch is imported: one thread, because thread counts change float sums, and the
-#: workspace that deterministic cuBLAS needs.
+#: Set for every worker before torch is imported: one thread, because thread counts change float sums, the workspace
+#: that deterministic cuBLAS needs, and one order of sets of strings.
 WORKER_ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -30,8 +31,7 @@ def make_deterministic() -> None:
     import threadpoolctl
     import torch
 
-    # Some libraries may have been loaded before WORKER_ENVIRONMENT was set: a process has one fork server, and who
-    # starts it first decides what it has loaded.
+    # Not every library reads the variables of WORKER_ENVIRONMENT.
     threadpoolctl.threadpool_limits(1)
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)

@@ -39,11 +39,11 @@ class Planted:
         return str(path)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """``harness suite ...`` in a process of its own, with a fork server of its own."""
+        """``harness suite ...`` in a process of its own, with servers of its own."""
         return self.command_line.start("-p", PLANTED, "suite", *arguments, PLANTED=str(self.folder))
 
     def run(self, *arguments: str) -> Any:
-        """``harness suite ...`` in this process: the cells run in others, from a fork server that all tests share."""
+        """``harness suite ...`` in this process: the cells run in others, forked from a server that all tests share."""
         return self.command_line("-p", PLANTED, "suite", *arguments, PLANTED=str(self.folder))
 
     @staticmethod
