@@ -13,8 +13,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
@@ -127,6 +128,9 @@ class Server:
         self._process = process
         self._output = output
         self._numbers = itertools.count()
+        self._lock = threading.RLock()
+        #: Whether it has sent anything.
+        self._heard = False
 
     @property
     def pid(self) -> int | None:
@@ -151,10 +155,10 @@ class Server:
         except OSError:
             # It has been removed.
             folder = "/"
-        call = pickle.dumps((function, arguments))
-        self.children[number] = child
-        with end, contextlib.suppress(OSError):
-            self.control.send(in_server.Work(number, tuple(sys.path), folder, call))
+        work = in_server.Work(number, tuple(sys.path), folder, pickle.dumps((function, arguments)))
+        with self._talking(), end:
+            self.children[number] = child
+            self.control.send(work)
             with socket.socket(fileno=os.dup(self.control.fileno())) as connection:
                 socket.send_fds(connection, [b"-"], [end.fileno(), output.fileno()])
         return child
@@ -169,9 +173,9 @@ class Server:
 
     def receive(self, timeout: float | None = None) -> None:
         """Take note of its messages, waiting for the first one as long as that, or for ever."""
-        try:
+        with self._talking():
             while not self.gone and self.control.poll(timeout):
-                timeout = 0.0
+                timeout, self._heard = 0.0, True
                 match self.control.recv():
                     case ("forked", number, pid):
                         self.children[number].pid = pid
@@ -182,8 +186,19 @@ class Server:
                         self.prepared = result
                     case ("broken", reason):
                         self.broken = reason
-        except (EOFError, OSError):
-            self._lost()
+
+    @contextlib.contextmanager
+    def _talking(self) -> Iterator[None]:
+        """One thread at a time sends and receives; a server whose end came, or that was cut short, is lost."""
+        with self._lock:
+            try:
+                yield
+            except (EOFError, OSError):
+                self._lost()
+            except BaseException:
+                # Ctrl-C in the middle of a message: what comes next could not be read.
+                self._lost()
+                raise
 
     def why_broken(self) -> str:
         """Why it cannot be used: what it said itself, or how it ended and what it printed last."""
@@ -207,11 +222,12 @@ class Server:
         if isinstance(self._process, ChildProcess):
             self._process.close()
             return
-        try:
-            self._process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._heard:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(GRACE)
+        # One that still imports has nothing to clean up.
+        self._process.kill()
+        self._process.wait()
         self._output.close()
 
     def _lost(self) -> None:
