@@ -116,7 +116,7 @@ class CommandResult:
 class CommandLine:
     """Runs ``harness`` in a folder of its own, without MLflow.
 
-    A call runs inside this process, so that all tests share one server that workers are forked from, which has torch loaded.
+    A call runs inside this process, so that all tests share one server of workers, which has torch loaded.
     """
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, temporary: Path) -> None:

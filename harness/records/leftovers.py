@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,12 +18,10 @@ from harness.records.writing import rescued_files
 _log = logging.getLogger(__name__)
 #: Seconds after which nobody writes on a draft any more.
 _DRAFT_SECONDS = 60.0
-#: Files in the system's temporary folder that workers print into.
-_OUTPUTS = "harness-*.out"
 
 
 def remove_leftovers(folder: Path) -> bool:
-    """Remove drafts and outputs that nobody writes any more, and bring home records that did not fit into the folder.
+    """Remove drafts that nobody writes any more, and bring home records that did not fit into the folder.
 
     Says whether a record has come home.
     """
@@ -33,23 +29,9 @@ def remove_leftovers(folder: Path) -> bool:
         with suppress(OSError):
             if time.time() - path.lstat().st_mtime > _DRAFT_SECONDS:
                 path.unlink()
-    _remove_outputs(Path(tempfile.gettempdir()))
     with suppress(OSError):
         return _bring_home(folder)
     return False
-
-
-def _remove_outputs(temporary: Path) -> None:
-    outputs = {path: status for path in temporary.glob(_OUTPUTS) if (status := _own_file(path))}
-    if not outputs:
-        return
-    in_use = set(_open_files())
-    for path, status in outputs.items():
-        # Where the system does not say what is open, a day is longer than any worker takes to start.
-        old = time.time() - status.st_mtime > 86_400
-        if (status.st_dev, status.st_ino) not in in_use and (in_use or old):
-            with suppress(OSError):
-                path.unlink()
 
 
 def _bring_home(folder: Path) -> bool:
@@ -77,13 +59,3 @@ def _own_file(path: Path) -> os.stat_result | None:
         if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
             return status
     return None
-
-
-def _open_files() -> Iterator[tuple[int, int]]:
-    """Device and number of each file that a process of this user has open, where the system says so."""
-    for folder in Path("/proc").glob("[0-9]*/fd"):
-        with suppress(OSError):
-            for descriptor in folder.iterdir():
-                with suppress(OSError):
-                    status = descriptor.stat()
-                    yield status.st_dev, status.st_ino

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from pydantic_core import from_json
 
+from harness.files.reading import LARGEST_INTEGER
+
 #: Bytes that one message may have.
 MESSAGE_LIMIT = 256_000_000
 
@@ -19,8 +21,8 @@ class Outcome(BaseModel):
     status: Literal["done", "failed", "skipped"]
     cause: str | None
     metrics: dict[str, FiniteFloat]
-    seconds: Annotated[FiniteFloat, Field(ge=0)]
-    peak_bytes: Annotated[int, Field(ge=0)] | None
+    seconds: Annotated[FiniteFloat, Field(ge=0, le=1e12)]
+    peak_bytes: Annotated[int, Field(ge=0, le=LARGEST_INTEGER)] | None
     curves: dict[str, list[tuple[int, FiniteFloat]]]
 
 
