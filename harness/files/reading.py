@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,11 +15,15 @@ LARGEST_INTEGER = 2**63 - 1
 #: A file that a person writes is smaller, and less deeply nested.
 _MOST_BYTES = 4_000_000
 _DEEPEST = 32
+_MOST_PARTS = 1000
 
 
 def load_toml(path: Path) -> dict[str, Any]:
     """Read ``path`` whatever its keys are. Raises FileError with one sentence where it is not TOML."""
     text = read_text(path, _MOST_BYTES)
+    # tomllib takes a time that grows with the square of a key's parts.
+    if any(part.count(".") > _MOST_PARTS for part in re.split(r"[,=\[\]{}\"']", text)):
+        raise FileError(f"{path}: a key of more than {_MOST_PARTS} parts")
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

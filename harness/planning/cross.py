@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,8 @@ from harness.registry.datasets import locate
 from harness.spec import Method, Scalar, Task, file_digest
 
 Item = TypeVar("Item", bound=Scalar)
+#: A suite of more cells would neither be planned in the memory there is nor ever end.
+MOST_CELLS = 1_000_000
 
 
 def cells_of(
@@ -34,6 +37,9 @@ def cells_of(
     All names are checked before the first cell comes. Raises UnknownName or UsageError naming the block.
     """
     blocks = [_check_block(suite, number, block, registry) for number, block in enumerate(suite.cross)]
+    count = sum(_size(block, seeds) for block in blocks) * len(devices)
+    if count > MOST_CELLS:
+        raise UsageError(f"{suite.path}: the suite has more than {MOST_CELLS} cells; split it")
     return _walk(suite, blocks, registry, devices, seeds, digest_of or _DatasetDigests(registry))
 
 
@@ -60,6 +66,15 @@ def _check_block(suite: Suite, number: int, cross: Cross, registry: Registry) ->
     for task, method in pairs:
         _check_shared_options(task, method, options, where)
     return _Block(cross, tuple(pairs), options)
+
+
+def _size(block: _Block, seeds: int | None) -> int:
+    """How many cells a block has on one device."""
+    settings = sum(
+        math.prod(len(values) for name, values in block.options.items() if name in {**task.options, **method.options})
+        for task, method in block.pairs
+    )
+    return settings * len(_as_tuple(block.cross.dtype)) * len(_seeds(block.cross, seeds))
 
 
 def _check_values(pairs: Sequence[tuple[Task, Method]], options: Mapping[str, tuple[Scalar, ...]], where: str) -> None:

@@ -57,9 +57,10 @@ def new_plugin(
         return
     out = people()
     for path in paths:
-        out.print(f"  {path}", soft_wrap=True)
-    out.print(f"\nNext:\n  pip install -e {home}\n  harness suite {name}\n  harness check {name}", soft_wrap=True)
-    out.print(f"{home / 'README.md'} lists what to change, and in which order.", soft_wrap=True)
+        out.print(f"  {path}", markup=False, soft_wrap=True)
+    commands = f"\nNext:\n  pip install -e {home}\n  harness suite {name}\n  harness check {name}"
+    out.print(commands, markup=False, soft_wrap=True)
+    out.print(f"{home / 'README.md'} lists what to change, and in which order.", markup=False, soft_wrap=True)
 
 
 def check(
@@ -85,7 +86,8 @@ def check(
         outcomes = run_checks(subject, only or ())
         print_json({"plugin": plugin_name, "checks": [_as_json(outcome) for outcome in outcomes]})
     else:
-        people().print(f"[bold]{plugin_name}[/] {subject.plugin.version} from {subject.plugin.origin}", soft_wrap=True)
+        head = f"{plugin_name} {subject.plugin.version} from {subject.plugin.origin}"
+        people().print(head, markup=False, soft_wrap=True)
         outcomes = run_checks(subject, only or (), _print)
         people().print(_summary(outcomes))
     if any(outcome.problems for outcome in outcomes):

@@ -57,7 +57,7 @@ def _fetch(dataset: Dataset, as_json: bool) -> None:
     if as_json:
         print_json({"name": dataset.name, "folder": str(folder)})
     else:
-        people().print(f"{dataset.name} is in {folder}; its licence: {dataset.licence}")
+        people().print(f"{dataset.name} is in {folder}; its licence: {dataset.licence}", markup=False)
 
 
 def _row(dataset: Dataset, verify: bool) -> dict[str, Any]:

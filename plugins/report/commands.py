@@ -66,4 +66,4 @@ def report(
     if as_json:
         print_json({"report": str(output), "bytes": size})
     else:
-        people().print(f"{output} ({size / 1000:.0f} kB)", soft_wrap=True)
+        people().print(f"{output} ({size / 1000:.0f} kB)", markup=False, soft_wrap=True)

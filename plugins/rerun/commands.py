@@ -106,7 +106,7 @@ def rerun(
         _print_outcomes(outcomes, verdicts)
         tally = ", ".join(f"{count} {word}" for word in _COLOURS if (count := counts[word]))
         head = "interrupted; " if interrupted else ""
-        people().print(f"\n{head}{tally}; the second runs are in {reruns}", soft_wrap=True)
+        people().print(f"\n{head}{tally}; the second runs are in {reruns}", markup=False, soft_wrap=True)
     raise typer.Exit(_exit_code(counts, interrupted))
 
 

@@ -192,4 +192,4 @@ def _deliver(
         print_json(content)
         return
     show(people(), points, machines)
-    people().print(f"picture: {picture}\nall figures: {text}", soft_wrap=True)
+    people().print(f"picture: {picture}\nall figures: {text}", markup=False, soft_wrap=True)

@@ -29,7 +29,7 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         print_json({"suite": plan.suite.name, "cells": cells, **left})
         return
     for warning in plan.warnings:
-        errors().print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
+        errors().print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
     _print_rows(plan.cells, states)
     for reason, count in skipped(plan.cells).items():
         errors().print(f"[yellow]skip[/] {plural(count, 'cell')}: {escape(reason)}", soft_wrap=True)

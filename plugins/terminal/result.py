@@ -30,11 +30,11 @@ def print_result(result: SuiteResult, tables: bool = False) -> None:
 
     plan = result.plan
     for warning in plan.warnings:
-        errors().print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
+        errors().print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
     if tables:
         print_tables(result)
     _print_failures(result)
-    what_ran = f"{_what_ran(result)}; records in {plan.results / 'records.jsonl'}"
+    what_ran = escape(f"{_what_ran(result)}; records in {plan.results / 'records.jsonl'}")
     complete = not result.interrupted and all(cell.id in result.records for cell in plan.cells)
     if complete:
         people().print(what_ran, soft_wrap=True)

@@ -34,7 +34,7 @@ def _print_estimates(rows: Sequence[Summary], result: SuiteResult) -> None:
     axes = [a for a in ("device", "dtype") if len({getattr(s, a) for s in rows}) > 1]
     metrics = result.plan.suite.shown_metrics(task)
     keys = {"method": [escape(row.method) for row in rows]}
-    keys |= {name: [str(row.options.get(name, "")) for row in rows] for name in names}
+    keys |= {name: [escape(str(row.options.get(name, ""))) for row in rows] for name in names}
     keys |= {name: [getattr(row, name) for row in rows] for name in axes}
     numbers = {name: [_estimate(row.estimates.get(name)) for row in rows] for name in metrics}
     numbers["seconds"] = ["" if row.seconds is None else f"{row.seconds:.2f}" for row in rows]

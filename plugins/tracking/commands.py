@@ -48,7 +48,7 @@ def publish(
     else:
         for name, counts in published.items():
             changes = ", ".join(f"{count} {change}" for change, count in asdict(counts).items() if count)
-            people().print(f"{name}: {changes or 'no runs'}")
+            people().print(f"{name}: {changes or 'no runs'}", markup=False)
             if note := seeds_note(len(results_of[name].plan.scope)):
                 people().print(f"  {note}", soft_wrap=True)
     if not suites:

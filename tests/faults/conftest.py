@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 PLANTED = str(Path(__file__).parent / "planted")
 SUITE = """
@@ -95,3 +96,12 @@ def processes_of() -> Callable[[int], list[int]]:
         return [p for p in below if p != os.getpid()]
 
     return descendants
+
+
+@pytest.fixture
+def fuzz() -> Callable[[int], settings]:
+    """A function that gives the settings of a fuzz test with so many examples, the same ones in every run."""
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+    return lambda examples: settings(
+        max_examples=examples, deadline=None, database=None, derandomize=True, suppress_health_check=slow
+    )
