@@ -22,12 +22,12 @@ _NAME, _STATUS = "attributes.`Run Name`", "runDateAndNestInfo"
 _WIDTHS = {
     _NAME: 270,
     _STATUS: 130,
-    "verdict": 120,
+    "verdict": 115,
     "verdicts": 260,
     "questions": 260,
-    "interval": 260,
-    "needs": 190,
-    "says": 640,
+    "interval": 235,
+    "needs": 185,
+    "says": 700,
     "sentence": 520,
     "source": 200,
     "cause": 420,
@@ -35,7 +35,7 @@ _WIDTHS = {
 #: Width of any other column, and what each letter of a heading needs.
 _LEAST_WIDTH, _LETTER_WIDTH = 90, 9
 #: Of the column of names: what stands before a name, what each letter needs, and the most.
-_NAME_ROOM, _NAME_LETTER, _MOST_WIDTH = 90, 7, 620
+_NAME_ROOM, _NAME_LETTER, _MOST_WIDTH = 95, 6, 760
 
 
 def experiment_tags(run: SuiteRun) -> dict[str, str]:
@@ -54,7 +54,7 @@ def experiment_tags(run: SuiteRun) -> dict[str, str]:
         *_columns("tags", "cause"),
     ]
     claims = [
-        *_columns("tags", "says", "needs", "verdict", "interval"),
+        *_columns("tags", "verdict", "interval", "needs", "says"),
         *_columns("metrics", "n", "p_holm"),
         *_columns("tags", "sentence", "origin", "primary", "source", "fidelity"),
     ]
