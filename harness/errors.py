@@ -17,8 +17,8 @@ import difflib
 from collections.abc import Iterable
 from enum import IntEnum
 
-#: Names shown in an error; of more than these, the ones most like the wrong name.
-SHOWN = 12
+#: Names shown in an error where there are no more; of more, so many of those that are like the wrong name.
+SHOWN, ALIKE = 12, 3
 
 
 class ExitCode(IntEnum):
@@ -55,11 +55,13 @@ class UnknownName(UsageError):
     harness.errors.UnknownName: unknown method 'flatnse'; did you mean 'flatnce'? Known: flatnce, infonce
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "", hint: str = "") -> None:
         known = sorted(known)
         self.nearest = nearest(name, known)
         place = f"{where}: " if where else ""
-        super().__init__(f"{place}unknown {kind} {name!r}{suggestion(name, known)}")
+        # A name that is like a known one is a typo.
+        advice = f" ({hint})" if hint and not self.nearest else ""
+        super().__init__(f"{place}unknown {kind} {name!r}{suggestion(name, known)}{advice}")
 
 
 class ArgumentError(UsageError):
@@ -122,10 +124,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about a wrong name: the nearest valid one, then all, or those most like it.
+    """The end of a sentence about a wrong name: the nearest valid one, then all, or a few that are like it.
 
     >>> suggestion("axis", ["seed", "task"])
     '. Known: seed, task'
+    >>> suggestion("name13", [f"name{i}" for i in range(13)])
+    "; did you mean 'name3'? 13 are known, also name1, name12"
     """
     known = sorted(known)
     if not known:
@@ -134,5 +138,5 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     hint = f"; did you mean {close!r}?" if close else "."
     if len(known) <= SHOWN:
         return f"{hint} Known: {', '.join(known)}"
-    alike = difflib.get_close_matches(name, known, n=SHOWN, cutoff=0.0)
-    return f"{hint} {len(known)} are known, such as {', '.join(alike)}"
+    alike = [other for other in difflib.get_close_matches(name.lower(), known, n=ALIKE, cutoff=0.5) if other != close]
+    return f"{hint} {len(known)} are known{', also ' + ', '.join(alike) if alike else ''}"

@@ -1,4 +1,4 @@
-"""The README's example runs as printed, its commands exist, and the page on design names what there is."""
+"""The README's examples run as printed, its commands exist, and the page on design names what there is."""
 
 from __future__ import annotations
 
@@ -8,21 +8,67 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PLUGINS = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 DESIGN = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
 
 
-def test_plugin_of_the_readme_runs_as_printed(harness_cli):
-    files = dict(re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", README, flags=re.DOTALL))
-    assert set(files) == {"spread.py", "spread-claims.toml", "spread.toml"}
+def write_files(harness_cli, page: str) -> set[str]:
+    """Write the files that a page shows, each after a comment with its name."""
+    files = dict(re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", page, flags=re.DOTALL))
     for name, text in files.items():
         harness_cli.write(name, text)
-    assert "harness -p spread.py suite spread.toml" in README
+    return set(files)
+
+
+def test_the_plugin_in_one_file_runs_as_printed(harness_cli):
+    assert {"spread.py", "spread-claims.toml", "spread.toml"} <= write_files(harness_cli, PLUGINS)
+    assert "harness -p spread.py suite spread.toml" in PLUGINS
     result = harness_cli("-p", "spread.py", "suite", "spread.toml", "--json")
     assert result.code == 0, result.err
     assert [v["verdict"] for v in result.document["verdicts"]] == ["reproduced"]
+
+
+def test_a_librarys_module_is_a_method_as_the_readme_says(harness_cli):
+    assert write_files(harness_cli, README) == {"library.py", "mine.toml"}
+    (command,) = re.findall(r"^harness (-p library.py .*)$", README, flags=re.MULTILINE)
+    result = harness_cli(*command.split(), "--only", "seed=0")
+    assert result.code == 0, result.err
+    assert "hardswish" in result.out
+    from harness.registry import load_registry
+
+    loss = load_registry((str(harness_cli.folder / "library.py"),)).methods["torch-ce"].create(label_smoothing=0.2)
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+    expected = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1]), label_smoothing=0.2)
+    assert torch.equal(loss(logits, torch.tensor([0, 1])), expected)
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs(harness_cli, monkeypatch, capsys):
+    (example,) = re.findall(r"<!-- run -->\n```python\n(.*?)```", README, flags=re.DOTALL)
+    monkeypatch.chdir(harness_cli.folder)
+    exec(compile(example, "README.md", "exec"), {})
+    assert "flatnce/fn6-softmax-form-loses-the-positive reproduced" in capsys.readouterr().out
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere():
+    assert len(README.splitlines()) <= 150
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_block_of_the_readme_is_run_or_printed():
+    """Shell blocks are commands of ours; the others are files, code that a test runs, or what a command printed."""
+    blocks = re.findall(r"(<!-- [^\n]* -->\n)?```(\w*)\n(.*?)```", README, flags=re.DOTALL)
+    for mark, language, text in blocks:
+        assert mark or language in ("sh", ""), text
+    printed = [text for _, language, text in blocks if not language]
+    assert len(printed) == 1
+    assert printed[0].startswith("$ harness suite contrastive\n")
+    assert max(map(len, printed[0].splitlines())) <= 80
 
 
 def test_every_command_and_option_in_the_readme_exists(harness_cli):

@@ -72,6 +72,37 @@ def complete_claims(context: typer.Context, incomplete: str) -> list[str]:
     return _beginning({**registry.suites, **claims_of(registry).by_id}, incomplete)
 
 
+def complete_records(context: typer.Context, incomplete: str) -> list[str]:
+    """Ids of the records of the results folder for the shell."""
+    from harness.planning.request import results_folder
+    from harness.records import RecordsFile
+
+    folder = context.params.get("results")
+    return _beginning(RecordsFile(results_folder(folder and Path(folder))).load().by_id, incomplete)
+
+
+def complete_only(context: typer.Context, incomplete: str) -> list[str]:
+    """The axes of a suite's cells for the shell, and behind "AXIS=" its values."""
+    from harness.errors import HarnessError
+    from harness.files.suite import read_suite
+    from harness.planning.cross import cells_of
+    from harness.spec import AXES
+
+    registry = load(all_plugins(context, None))
+    try:
+        cells = cells_of(read_suite(context.params.get("name") or "", registry), registry)
+    except HarnessError:
+        return []
+    values: dict[str, set[str]] = {}
+    for cell in cells:
+        for axis in (*AXES, *cell.options):
+            values.setdefault(axis, set()).add(str(cell.value(axis)))
+    axis, equals, _ = incomplete.partition("=")
+    if not equals:
+        return _beginning([f"{axis}=" for axis in values], incomplete)
+    return _beginning([f"{axis}={value}" for value in values.get(axis, ())], incomplete)
+
+
 def complete_all(context: typer.Context, incomplete: str) -> list[str]:
     """Names of whatever can be shown, for the shell."""
     from harness.files.claims import claims_of

@@ -15,6 +15,7 @@ from harness.errors import FileError, UnknownName, UsageError
 from harness.files.claims import Check, Claim, checks_of, claims_of
 from harness.files.toml import StrictScalar, read_toml
 from harness.registry import Registry
+from harness.registry.registry import NOT_INSTALLED
 from harness.spec import Task
 
 Dtype = Literal["float64", "float32", "float16", "bfloat16"]
@@ -112,8 +113,9 @@ def read_suite(name_or_file: str, registry: Registry) -> Suite:
             if registered.problems:
                 problems = "; ".join(registered.problems)
                 raise FileError(f"{problems}; and {path} names a claim {pattern!r}, which no other file has")
-            error = UnknownName("claim", pattern, registered.by_id, where=f"{path}: claims")
-            raise FileError(f"{error} (a plugin that is not installed is named with -p)")
+            raise FileError(
+                str(UnknownName("claim", pattern, registered.by_id, where=f"{path}: claims", hint=NOT_INSTALLED))
+            )
         claims.update({i: registered.by_id[i] for i in matching})
     if unknown := [name for name in content.answer if name not in claims]:
         raise FileError(str(UnknownName("claim of the suite", unknown[0], claims, where=f"{path}: answer")))

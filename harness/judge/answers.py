@@ -172,7 +172,7 @@ def _tuned(claim: Claim, groups: Sequence[Group], result: SuiteResult) -> str:
     methods = list(dict.fromkeys(cell.method for cell in cells))
     if not methods or all(side.method == methods[0] for side in sides(tested(claim))[1:]):
         return ""
-    who = {1: f"{methods[0]} was not tuned", 2: "neither was tuned"}.get(len(methods), "none was tuned")
+    who = {1: f"{methods[0]} was not tuned here", 2: "neither was tuned here"}.get(len(methods), "none was tuned here")
     own = {method: _own_settings(method, cells, result) for method in methods}
     # What the suite sets alike for all of them is no advantage of one.
     apart = {

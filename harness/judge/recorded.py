@@ -18,6 +18,7 @@ from harness.planning.request import Request
 from harness.planning.setting import address_of, cell_of
 from harness.records import Loaded, RecordsFile
 from harness.registry import Registry
+from harness.registry.registry import NOT_INSTALLED
 
 _log = logging.getLogger(__name__)
 _OTHER_CODE = "%s of %s come from other code or data than are here now; 'harness suite %s' would run these cells again"
@@ -59,7 +60,7 @@ def _check_patterns(patterns: Sequence[str], registry: Registry) -> None:
     claims = claims_of(registry).by_id
     for pattern in patterns:
         if not fnmatch.filter(claims, pattern):
-            raise UnknownName("suite or claim", pattern, [*registry.suites, *claims])
+            raise UnknownName("suite or claim", pattern, [*registry.suites, *claims], hint=NOT_INSTALLED)
 
 
 def _restricted(result: SuiteResult, patterns: Sequence[str]) -> SuiteResult:

@@ -141,6 +141,10 @@ class Registry:
         return Sources({top: root for top, root in roots.items() if top != "harness"}, frozenset(packages))
 
 
+#: What to do where a name is not known.
+NOT_INSTALLED = "a plugin that is not installed is named with -p"
+
+
 class Names(dict[str, Item]):
     """A mapping by name. Looking up an unknown name raises an error that names the nearest known one."""
 
@@ -150,7 +154,7 @@ class Names(dict[str, Item]):
         self._plugins = {} if plugins is None else plugins
 
     def __missing__(self, name: str) -> Item:
-        error = UnknownName(self._kind, name, self)
+        error = UnknownName(self._kind, name, self, hint=NOT_INSTALLED)
         broken = [plugin.name for plugin in self._plugins.values() if plugin.broken]
         if broken and not error.nearest:
             raise UsageError(f"{error} (broken plugins: {', '.join(broken)}; see 'harness list plugins')")

@@ -58,8 +58,9 @@ def new_plugin(
     out = people()
     for path in paths:
         out.print(f"  {path}", markup=False, soft_wrap=True)
-    commands = f"\nNext:\n  pip install -e {home}\n  harness suite {name}\n  harness check {name}"
-    out.print(commands, markup=False, soft_wrap=True)
+    # The brackets name an extra.
+    steps = (f"pip install -e '{home}[test]'", f"harness suite {name}", f"harness check {name}")
+    out.print("\nNext:", *(f"  {step}" for step in steps), sep="\n", soft_wrap=True, markup=False)
     out.print(f"{home / 'README.md'} lists what to change, and in which order.", markup=False, soft_wrap=True)
 
 

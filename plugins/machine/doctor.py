@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import typer
 
 from harness.cli.arguments import Json, Plugins, registry
@@ -42,7 +44,22 @@ def doctor(context: typer.Context, as_json: Json = False, plugin: Plugins = None
     people().print(f"cuda      {', '.join(cuda) or 'none; cells run on the CPU'}")
     people().print(f"packages  {', '.join(f'{k} {v}' for k, v in versions.items() if v)}")
     people().print(f"plugins   {', '.join(plugins.plugins)}")
-    _print_findings(findings, problems)
+    _print_findings(findings, problems, _missing(plugins))
+
+
+def _missing(plugins: Registry) -> set[str]:
+    """What is said of each data set that is not here."""
+    from harness.registry.datasets import locate
+
+    messages = set()
+    for dataset in plugins.datasets.values():
+        try:
+            locate(dataset)
+        except DatasetMissing as error:
+            messages.add(str(error))
+        except DatasetError:
+            pass
+    return messages
 
 
 def _problems(plugins: Registry) -> list[str]:
@@ -62,16 +79,20 @@ def _problems(plugins: Registry) -> list[str]:
     return problems
 
 
-def _print_findings(findings: list[Finding], problems: list[str]) -> None:
+def _print_findings(findings: list[Finding], problems: list[str], missing: Collection[str]) -> None:
     from rich.markup import escape
 
     ok, warning = "[green]ok[/]       ", "[yellow]warning[/]  "
-    for finding in findings:
+    # What is wrong comes first, and before all a busy machine: it makes every time on it wrong.
+    for finding in sorted(findings, key=lambda finding: (finding.ok, finding.name != "busy machine")):
         message = escape(f"{finding.name}: {finding.message}")
         people().print(f"{ok if finding.ok else warning} {message}", soft_wrap=True)
         if not finding.ok and finding.advice:
             people().print(f"          [dim]to do:[/] {escape(finding.advice)}", soft_wrap=True)
-    for problem in problems:
+    for problem in [p for p in problems if p not in missing]:
         people().print(f"{warning} {escape(problem)}", soft_wrap=True)
+    if missing:
+        text = f"{plural(len(missing), 'data set')} not on this machine; 'harness data' lists them and how to get each"
+        people().print(f"{warning} {text}", soft_wrap=True)
     if not problems and all(finding.ok for finding in findings):
         people().print("[green]no problems found[/]")

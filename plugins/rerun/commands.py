@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,8 @@ from harness.cli.arguments import (
     Retries,
     Timeout,
     all_plugins,
+    complete_claims,
+    complete_records,
     registry,
     seconds,
     size,
@@ -53,13 +56,22 @@ def add_to(app: typer.Typer) -> None:
 def rerun(
     context: typer.Context,
     records: Annotated[
-        list[str] | None, typer.Argument(metavar="RECORD", help="Records, by id or its first 6 digits or more.")
+        list[str] | None,
+        typer.Argument(
+            metavar="RECORD", help="Records, by id or its first 6 digits or more.", autocompletion=complete_records
+        ),
     ] = None,
     sample: Annotated[
         int | None, typer.Option("--sample", metavar="N", min=1, help="N good records at random.")
     ] = None,
     claim: Annotated[
-        list[str] | None, typer.Option("--claim", metavar="ID", help="All records a claim rests on; globs are allowed.")
+        list[str] | None,
+        typer.Option(
+            "--claim",
+            metavar="ID",
+            help="All records a claim rests on; globs are allowed.",
+            autocompletion=complete_claims,
+        ),
     ] = None,
     jobs: Jobs = None,
     timeout: Timeout = None,
@@ -71,6 +83,8 @@ def rerun(
 ) -> None:
     """Run recorded cells again: bit-equal, within tolerance, or different. Exits with 3 if a cell is different."""
     from harness.planning.request import Request
+    from harness.planning.setting import varying_by_task
+    from harness.records import RecordsFile
     from harness.running.interrupt import interruptible
     from harness_plugins.rerun.second_runs import RERUNS, plan, run_again
 
@@ -93,8 +107,9 @@ def rerun(
         chosen = _chosen_records(records or (), sample, request.folder)
     planned = plan(chosen, request.folder, plugins)
     _print_plan(planned)
+    varying = varying_by_task(RecordsFile(request.folder).load().by_id.values())
     with interruptible() as stop:
-        outcomes = run_again(planned, request, plugins, stop, _print_progress)
+        outcomes = run_again(planned, request, plugins, stop, partial(_print_progress, varying))
         interrupted = stop()
     verdicts = [verdict for result, claims in judged for verdict in _verdicts(result, claims, outcomes)]
     counts = Counter(outcome.word for outcome in outcomes)
@@ -103,7 +118,7 @@ def rerun(
         document = {"results": str(request.folder), "reruns": str(reruns), "counts": dict(counts)}
         print_json({**document, "outcomes": [o.to_json() for o in outcomes], "verdicts": verdicts})
     else:
-        _print_outcomes(outcomes, verdicts)
+        _print_outcomes(outcomes, verdicts, varying)
         tally = ", ".join(f"{count} {word}" for word in _COLOURS if (count := counts[word]))
         head = "interrupted; " if interrupted else ""
         people().print(f"\n{head}{tally}; the second runs are in {reruns}", markup=False, soft_wrap=True)
@@ -183,11 +198,19 @@ def _print_plan(planned: Sequence[Planned]) -> None:
     errors().print(f"running {plural(cells, 'cell')} again")
 
 
-def _print_progress(finished: Finished) -> None:
+def _cell_text(record: Record, varying: Mapping[str, Sequence[str]]) -> str:
+    """Method, task, the options that tell the folder's records of the task apart, and seed."""
+    from harness.planning.setting import label
+
+    setting = f" {label(record.options, varying.get(record.task, ()))}".rstrip()
+    return f"{record.method} on {record.task}{setting} seed={record.seed}"
+
+
+def _print_progress(varying: Mapping[str, Sequence[str]], finished: Finished) -> None:
     from rich.markup import escape
 
     record = finished.record
-    cell = f"{record.method} on {record.task} seed={record.seed}"
+    cell = _cell_text(record, varying)
     where = "" if finished.here else ", by another process"
     message = f"{record.status} {escape(cell)} in {duration(record.seconds)}{where}"
     errors().print(f"[dim]{message}[/]", soft_wrap=True)
@@ -217,14 +240,13 @@ def _verdicts(result: SuiteResult, names: Container[str], outcomes: Sequence[Out
     ]
 
 
-def _print_outcomes(outcomes: Sequence[Outcome], verdicts: Sequence[dict[str, Any]]) -> None:
+def _print_outcomes(
+    outcomes: Sequence[Outcome], verdicts: Sequence[dict[str, Any]], varying: Mapping[str, Sequence[str]]
+) -> None:
     from rich.markup import escape
 
-    from harness.planning.setting import varying
-
-    names = varying(o.record.options for o in outcomes)
     for outcome in outcomes:
-        _print_outcome(outcome, names)
+        _print_outcome(outcome, varying)
     for verdict in verdicts:
         same = verdict["before"] == verdict["after"]
         colour, head = ("green", "the same verdict") if same else ("red", "another verdict")
@@ -233,16 +255,13 @@ def _print_outcomes(outcomes: Sequence[Outcome], verdicts: Sequence[dict[str, An
         people().print(f"    [dim]again [/] {escape(verdict['sentence_after'])}", soft_wrap=True)
 
 
-def _print_outcome(outcome: Outcome, names: Sequence[str]) -> None:
-    """One cell in a line, and below it what differs and why. ``names`` are the options that vary."""
+def _print_outcome(outcome: Outcome, varying: Mapping[str, Sequence[str]]) -> None:
+    """One cell in a line, and below it what differs and why. ``varying`` are the options that vary, by task."""
     from rich.markup import escape
 
-    from harness.planning.setting import label
-
     record = outcome.record
-    setting = f" {label(record.options, names)}".rstrip()
     head = f"[{_COLOURS[outcome.word]}]{outcome.word:<16}[/] {record.id[:10]}"
-    cell = f"{record.method} on {record.task}{setting} seed={record.seed}"
+    cell = _cell_text(record, varying)
     people().print(f"{head} {escape(cell)}", soft_wrap=True)
     if outcome.cause and outcome.word != "bit-equal":
         people().print(f"    {escape(outcome.cause)}", soft_wrap=True)

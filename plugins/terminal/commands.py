@@ -18,6 +18,7 @@ from harness.cli.arguments import (
     Timeout,
     all_plugins,
     complete_claims,
+    complete_only,
     complete_suites,
     registry,
     seconds,
@@ -41,7 +42,12 @@ def suite(
     seeds: Annotated[int | None, typer.Option("--seeds", metavar="N", help="Seeds instead of the suite's.")] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="AXIS=VALUE", help="Only these cells; globs and commas, any number of times."),
+        typer.Option(
+            "--only",
+            metavar="AXIS=VALUE",
+            help="Only these cells; globs and commas, any number of times.",
+            autocompletion=complete_only,
+        ),
     ] = None,
     jobs: Jobs = None,
     timeout: Timeout = None,

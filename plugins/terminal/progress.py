@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
     from harness.cell import Cell, Record, SuiteRun
 
+#: Running cells that are named when a run is stopped.
+_NAMED = 4
+#: Says that Ctrl-C was pressed.
+_INTERRUPT = logging.getLogger("harness.running.interrupt")
 #: Seconds between two plain lines about cells that ended well; one that did not is told of at once.
 PLAIN_EVERY = 1.0
 #: Seconds between two estimates of the time left.
@@ -30,6 +35,7 @@ class ProgressWatcher:
         #: By cell id: what has not ended, and how far those that run have come.
         self._left: dict[str, Cell] = {}
         self._running: dict[str, float] = {}
+        self._cells: dict[str, Cell] = {}
         self._past = PastSeconds()
         self._varying: dict[str, list[str]] = {}
         self._total = self._troubled = 0
@@ -40,6 +46,7 @@ class ProgressWatcher:
     def harness_suite_started(self, run: SuiteRun) -> None:
         """Announce what will run, and what has a record already."""
         self._left = {cell.id: cell for cell in run.todo}
+        _INTERRUPT.addFilter(self._add_running)
         self._total = len(run.todo)
         self._past = PastSeconds(run.records.values())
         self._varying = varying_by_task(run.todo)
@@ -53,6 +60,7 @@ class ProgressWatcher:
     @hookimpl
     def harness_cell_started(self, cell: Cell) -> None:
         """Count it among the running ones."""
+        self._cells[cell.id] = cell
         self._running[cell.id] = 0.0
 
     @hookimpl
@@ -80,17 +88,28 @@ class ProgressWatcher:
     @hookimpl
     def harness_suite_finished(self) -> None:
         """Take the bar away."""
+        _INTERRUPT.removeFilter(self._add_running)
         self._close_bar()
+
+    def _add_running(self, record: logging.LogRecord) -> bool:
+        """Add to the message of the first Ctrl-C which cells it waits for."""
+        running = [self._setting(self._cells[i]) for i in self._running if i in self._cells]
+        if running:
+            more = f" and {len(running) - _NAMED} more" if len(running) > _NAMED else ""
+            record.msg = f"{record.msg}; waiting for {', '.join(running[:_NAMED])}{more}"
+        return True
+
+    def _setting(self, cell: Cell) -> str:
+        what = label(cell.options, self._varying.get(cell.task, ()))
+        return f"{cell.method} on {cell.task} {what}{' ' * bool(what)}seed={cell.seed}"
 
     def _say(self, cell: Cell, record: Record) -> None:
         from rich.markup import escape
 
         status = "done" if record.good else f"[red]{record.status}[/]"
         cause = f": {escape(record.cause)}" if record.cause else ""
-        what = label(cell.options, self._varying.get(cell.task, ()))
-        what += " " if what else ""
         count = escape(f"[{self._total - len(self._left)}/{self._total}]")
-        setting = escape(f"{cell.method} on {cell.task} {what}seed={cell.seed}")
+        setting = escape(self._setting(cell))
         note = f", {self._time_left()}" if self._bar is None and self._left and self._time_left() else ""
         self._console.print(f"{count} {status} {setting} {record.seconds:.1f} s{note}{cause}", soft_wrap=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+import harness
+from harness import hookspecs
 from harness.files.claims import ClaimFile
 from harness.files.toml import read_toml
 
@@ -27,7 +30,7 @@ def test_the_tutorial_comes_to_the_verdicts_that_it_shows(harness_cli):
     typed = "".join(commands).splitlines()
     assert typed == [
         "harness new plugin label_smoothing",
-        "pip install -e label_smoothing",
+        'pip install -e "label_smoothing[test]"',
         "harness suite label_smoothing",
         "harness suite label_smoothing",
         "harness check label_smoothing",
@@ -46,7 +49,6 @@ def test_the_tutorial_comes_to_the_verdicts_that_it_shows(harness_cli):
     assert checked.code == 0, checked.out
     sys.path.insert(0, str(harness_cli.folder / "label_smoothing"))
     try:
-        import harness
         from harness.registry import load_registry
 
         registry = load_registry([plugin])
@@ -83,6 +85,23 @@ def test_the_workflow_runs_commands_that_work(harness_cli):
         assert ended.code == code, (run, ended.err)
     broken = harness_cli("claims", "flatnce/fn4-infonce-below-xi", "--require", "contradicted")
     assert broken.code == 3, "this is what fails a build"
+
+
+def first_paragraph(item: object) -> str:
+    """The beginning of a docstring as Markdown."""
+    text = (inspect.getdoc(item) or "").split("\n\n")[0].replace("\n", " ")
+    return re.sub(r"``([^`]*)``", r"`\1`", text).replace("|", "\\|")
+
+
+def test_the_pages_on_hooks_and_python_can_be_read_without_the_site():
+    """Each hook and each public name has a row with the first sentence of its docstring."""
+    hooks, api = ((DOCS / name).read_text("utf-8") for name in ("hooks.md", "api.md"))
+    for name in hookspecs.hook_names():
+        hook = getattr(hookspecs, name)
+        arguments = ", ".join(f"`{argument}`" for argument in inspect.signature(hook).parameters)
+        assert f"| `{name}` | {arguments} | {first_paragraph(hook)} |" in hooks
+    for name in set(harness.__all__) - {"hookimpl"}:
+        assert f"| `harness.{name}` | {first_paragraph(getattr(harness, name))} |" in api
 
 
 def test_every_command_that_the_documentation_names_exists(harness_cli):

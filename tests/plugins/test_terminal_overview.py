@@ -67,7 +67,7 @@ def test_the_answer_stands_last_and_has_the_words_of_every_face(result):
         assert text.index(f"{answer.word.upper()}: {answer.claim.says}") > title
         for fact in (answer.measured, answer.why, answer.possible, answer.cost):
             assert fact[1:] in text[title:]
-    assert text.endswith("Neither was tuned: all ran at the suite's settings. The intervals are over seeds.")
+    assert text.endswith("Neither was tuned here: all ran at the suite's settings. The intervals are over seeds.")
 
 
 def test_decided_claims_stand_before_open_ones_and_questions_and_unmet_checks_apart(result):
