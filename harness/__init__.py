@@ -5,13 +5,29 @@ Everything public stands here. Names are imported when they are first used, so t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+import os
+import sys
 
-import lazy_loader
+
+def _handle_signals() -> None:
+    """In the process of the command, ``harness`` or ``python -m harness``, let a signal cause no traceback."""
+    name = os.path.basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119  pathlib would be loaded before
+    if name == "harness" or (name == "-m" and "harness" in sys.orig_argv):
+        from harness.running.signals import install
+
+        install(stays=True)
+
+
+_handle_signals()
+
+from typing import TYPE_CHECKING  # noqa: E402  what comes from here on may be interrupted
+
+import lazy_loader  # noqa: E402
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from harness.cell import Cell, Record, SuiteRun
     from harness.errors import ExitCode, HarnessError, UsageError
     from harness.files.claims import Claim

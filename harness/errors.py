@@ -26,14 +26,18 @@ class ExitCode(IntEnum):
 
     #: Every cell has a good record (skipped cells are allowed), or there was nothing to run.
     OK = 0
-    #: At least one cell failed, crashed or timed out.
+    #: At least one cell failed, crashed or timed out; or a record or the output could not be written; or a defect.
     CELLS_FAILED = 1
     #: Wrong usage or input; nothing was run.
     USAGE = 2
     #: A required verdict does not hold, or a re-run differs.
     NOT_HELD = 3
-    #: Interrupted; what had finished is recorded.
+    #: The end of the login (SIGHUP) stopped it; what had finished is recorded, as in the two below.
+    HUNG_UP = 129
+    #: Ctrl-C (SIGINT) stopped it.
     INTERRUPTED = 130
+    #: SIGTERM stopped it, as schedulers, containers and service managers send it.
+    TERMINATED = 143
 
 
 class HarnessError(Exception):

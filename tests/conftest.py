@@ -147,7 +147,7 @@ class CommandLine:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """``harness`` in a process of its own."""
-        command = [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
+        command = [sys.executable, "-m", "harness", *arguments]
         variables = {**os.environ, "TMPDIR": str(self.temporary), **environment}
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=self.folder, env=variables, text=True, stdout=pipe, stderr=pipe)

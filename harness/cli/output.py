@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import codecs
-import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
+from harness.cli.streams import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-#: Columns where output does not go to a terminal: nothing is wrapped for a screen that is not there.
+#: Columns where output goes neither to a terminal nor to a program that says $COLUMNS: nothing is wrapped.
 PLAIN_WIDTH = 200
-
-
-#: What stands for a character where the terminal's encoding lacks it, as long as the character itself where columns
-#: depend on it.
-_PLAIN = str.maketrans(
-    dict(zip("−·│┼├┤─░●■◆▲×╶╴━–…", "-*||[]-.o#?!x--=-.", strict=True))
-    | dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-", strict=True))
-    | {"±": "+-", "µ": "u"}
-)
-
-
-def _plain(error: UnicodeError) -> tuple[str, int]:
-    """Write plain characters for those that an encoding lacks, "?" for any other."""
-    assert isinstance(error, UnicodeEncodeError)
-    text = error.object[error.start : error.end].translate(_PLAIN)
-    return "".join(c if c.isascii() else "?" for c in text), error.end
-
-
-codecs.register_error("harness-plain", _plain)
 
 
 @cache
@@ -53,25 +35,32 @@ def errors() -> Console:
 
 def _console(stream: TextIO, stderr: bool = False) -> Console:
     from rich.console import Console
+    from rich.text import Text
 
-    terminal = stream.isatty()
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="harness-plain")
+    class PrintableConsole(Console):
+        """Lays out the characters that its stream prints: where "±" becomes "+/-", a table's columns stay straight."""
 
-    class PipeConsole(Console):
-        """Lets ``main`` handle a closed pipe: rich itself would exit with 1."""
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(printable(text, self.encoding), **options)
 
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError
+    fits_screen = stream.isatty() or _columns_given()
+    width = None if fits_screen else PLAIN_WIDTH
+    return PrintableConsole(stderr=stderr, highlight=False, emoji=False, width=width, soft_wrap=not fits_screen)
 
-    return PipeConsole(
-        stderr=stderr, highlight=False, emoji=False, width=None if terminal else PLAIN_WIDTH, soft_wrap=not terminal
-    )
+
+def _columns_given() -> bool:
+    columns = os.environ.get("COLUMNS", "")
+    return columns.isdecimal() and int(columns) > 0
 
 
 def print_json(document: Any) -> None:
     """The one JSON document of a command."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(document, indent=2, allow_nan=False)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 

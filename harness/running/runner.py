@@ -26,7 +26,7 @@ from harness.records.writing import append, retry_writing
 from harness.registry import Registry, load_registry
 from harness.running.engines import EngineFunction, Settings
 from harness.running.execute import now, record_of
-from harness.running.interrupt import interruptible
+from harness.running.interrupt import held_back, interruptible
 from harness.running.watchers import Watchers
 from harness.spec import resolve
 
@@ -86,8 +86,8 @@ def run_suite(request: Request | str, registry: Registry | None = None, console:
             ran += [cell.id for cell in plan.todo]
             seconds = time.monotonic() - begin
             result = replace(judge_plan(plan, records), interrupted=stop(), seconds=seconds, ran=count)
-        assert result is not None
-        watchers.call("harness_suite_finished", run=result.plan.run, result=result)
+    assert result is not None
+    watchers.call("harness_suite_finished", run=result.plan.run, result=result)
     return result
 
 
@@ -127,7 +127,9 @@ def run_cells(
             on_environment=lambda digest, content: retry_writing(file, file.add_environment, digest, content),
         )
         for cell, record in run(cells, settings):
-            if append(file, record):
+            with held_back():
+                appended = append(file, record)
+            if appended:
                 running.release(cell.id)
                 yield Finished(cell, record)
             else:

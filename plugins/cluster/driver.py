@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
+import signal
 import socket
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +39,10 @@ def run(cells: Sequence[Cell], settings: Settings) -> Iterator[tuple[Cell, Recor
     See ``harness.running.engines``. Raises UsageError where Ray is not installed, the cluster cannot be reached, or a
     node has other code.
     """
-    ray = _import_ray()
-    _connect(ray, settings)
+    ray = _import_ray(alone=settings.address is None)
     try:
+        with _own_signals():
+            _connect(ray, settings)
         _check_nodes(ray, cells, settings)
         yield from _Driver(ray, settings).serve(cells)
     finally:
@@ -164,9 +169,15 @@ class _Driver:
                 self.settings.on_progress(cells[cell], fraction)
 
 
-def _import_ray() -> ModuleType:
-    """Import ray, quiet and without usage reports. Raises UsageError where it is not installed."""
+def _import_ray(alone: bool) -> ModuleType:
+    """Import ray, quiet and without usage reports; ``alone`` for a Ray of this machine, which others cannot reach.
+
+    Raises UsageError where it is not installed.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if alone:
+        # As on macOS and Windows: all that Ray starts then listens on the loopback address.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     logging.getLogger("ray").setLevel(logging.ERROR)
     # Ray hides all GPUs from a process that asks for none, and warns about it.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -183,6 +194,7 @@ def _connect(ray: ModuleType, settings: Settings) -> None:
     if settings.address is None:
         gpus = sum(not slot.startswith("cpu") for slot in settings.slots)
         ray.init(address="local", num_cpus=settings.jobs, num_gpus=gpus, include_dashboard=False, **quiet)
+        _check_loopback(ray.nodes())
         return
     _check_address(settings.address)
     try:
@@ -190,6 +202,36 @@ def _connect(ray: ModuleType, settings: Settings) -> None:
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"--address {settings.address}: no Ray cluster can be reached there: {reason}") from None
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Restore the handler of SIGTERM, which Ray replaces by one that raises SystemExit."""
+    before = signal.getsignal(signal.SIGTERM)
+    stopped = False
+    try:
+        yield
+    except SystemExit as error:
+        stopped = error.code == signal.SIGTERM
+        if not stopped:
+            raise
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+    if stopped:
+        signal.raise_signal(signal.SIGTERM)
+
+
+def _check_loopback(nodes: Sequence[dict[str, Any]]) -> None:
+    """Raise UsageError where the Ray that was started on this machine listens to others.
+
+    Anybody who reaches its ports could run code here.
+    """
+    for node in nodes:
+        address = node["NodeManagerAddress"]
+        if not ipaddress.ip_address(address).is_loopback:
+            advice = "start a cluster with 'ray start --head' where only you reach it, and name it with --address"
+            raise UsageError(f"--engine ray: Ray would listen on {address}, which other machines may reach; {advice}")
 
 
 def _check_address(address: str) -> None:

@@ -151,7 +151,7 @@ def _progress(bench: Bench) -> Iterator[Progress]:
         task = bars.add_task("the machine's own rates", total=bench.sizes)
 
         def started(conditions: Conditions) -> None:
-            if not errors().is_terminal:
+            if not errors().is_interactive:
                 size = label(conditions.dimensions, conditions.dimensions)
                 after = duration(time.monotonic() - begin)
                 errors().print(f"{conditions.workload} {size} ({conditions.device}) after {after}", soft_wrap=True)

@@ -102,12 +102,7 @@ def suite(
         return
     # Before anything else that takes time is imported: the workers' server starts meanwhile.
     prepare_engine(request, plugins)
-
-    try:
-        result = run_suite(request, plugins, errors())
-    except KeyboardInterrupt:
-        errors().print("stopped at once; what had finished is recorded, and the same command goes on from there")
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    result = run_suite(request, plugins, errors())
     if as_json:
         print_json(document(result))
     else:

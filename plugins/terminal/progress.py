@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -54,7 +55,8 @@ class ProgressWatcher:
         note = f", {recorded} recorded before" if recorded else ""
         noun = "cell" if self._total == 1 else "cells"
         self._console.print(f"{run.suite}: {self._total} {noun} to run{note}")
-        if (self._console.is_terminal or self._console.is_jupyter) and self._total:
+        # A dumb terminal, which cannot move its cursor, is not interactive.
+        if (self._console.is_interactive or self._console.is_jupyter) and self._total:
             self._open_bar()
 
     @hookimpl
@@ -142,6 +144,8 @@ class ProgressWatcher:
         )
         self._bar.add_task("", total=self._total, left="", what="")
         self._bar.start()
+        # A run that is stopped at once does not get to its end. The bar hides the cursor.
+        atexit.register(self._close_bar)
 
     def _refresh(self, cell: Cell) -> None:
         if self._bar is None:
@@ -154,3 +158,4 @@ class ProgressWatcher:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+            atexit.unregister(self._close_bar)

@@ -109,15 +109,16 @@ def _last_error(log: IO[str]) -> str:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt as Ctrl-C does, so that the server ends too. Only the main thread handles it."""
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt, so that the server ends too. Only the main thread handles them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {n: signal.signal(n, signal.default_int_handler) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _check_store(results: Path) -> None:

@@ -27,6 +27,8 @@ options = {{ fault = {faults}, seconds = {seconds} }}
 class Planted:
     """Runs suites of the planted plugin in one folder."""
 
+    plugin = PLANTED
+
     def __init__(self, command_line: Any, suites: Path) -> None:
         self.command_line = command_line
         self.folder: Path = command_line.folder

@@ -1,4 +1,4 @@
-"""Whatever stands in a suite, a file of claims, a table of scores or a command line, no command ends with a traceback."""
+"""Whatever stands in a suite, a claim file, a table of scores or a command line, no command ends with a traceback."""
 
 from __future__ import annotations
 

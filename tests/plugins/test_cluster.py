@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import ipaddress
 import json
 import subprocess
 import sys
@@ -77,6 +78,33 @@ def test_embedded_ray_gives_the_records_that_the_local_engine_gives(suite, harne
     for cell, record in by_local.items():
         assert {k: by_ray[cell][k] for k in fields} == {k: record[k] for k in fields}
     assert by_ray.keys() == by_local.keys()
+
+
+@pytest.mark.slow
+def test_ray_on_this_machine_listens_to_this_machine_alone(suite, harness_cli):
+    psutil = pytest.importorskip("psutil")
+    process = suite("--engine", "ray", "--jobs", "2", faults=("until-released",))
+    while not (nodes := list(harness_cli.folder.glob("waiting-*"))):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    command = psutil.Process(process.pid)
+    started = [command, *command.children(recursive=True)]
+    names = " ".join(" ".join(one.cmdline()) for one in started)
+    sockets = [connection for one in started for connection in one.net_connections("inet")]
+    # Connections have a peer.
+    addresses = {socket.laddr.ip for socket in sockets if not socket.raddr}
+    (harness_cli.folder / nodes[0].name.replace("waiting", "released")).touch()
+    code, err = ended(process)
+    assert code == 0, err
+    assert all(part in names for part in ("gcs_server", "raylet", "ray::"))
+    assert addresses
+    assert all(ipaddress.ip_address(a.removeprefix("::ffff:")).is_loopback for a in addresses), addresses
+
+
+def test_ray_on_this_machine_is_refused_where_others_could_reach_it():
+    driver._check_loopback([{"NodeManagerAddress": "127.0.0.1"}])
+    with pytest.raises(UsageError, match=r"--engine ray: Ray would listen on 192\.0\.2\.2, which other machines may"):
+        driver._check_loopback([{"NodeManagerAddress": "192.0.2.2"}])
 
 
 @contextlib.contextmanager

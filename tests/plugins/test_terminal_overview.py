@@ -13,6 +13,7 @@ from kinds_results import kinds_result
 from rich.console import Console
 
 from harness.cli import output
+from harness.cli.streams import PLAIN
 from harness.judge import CHECKED, SuiteResult, Verdict, answers_of, sentence, shown
 from harness_plugins.terminal import result as result_module
 from harness_plugins.terminal.overview import overview
@@ -105,15 +106,15 @@ def test_the_drawing_shows_the_border_the_region_and_the_interval():
 
 def test_a_terminal_without_these_characters_gets_plain_ones(monkeypatch, result):
     raw = io.BytesIO()
-    monkeypatch.setattr(output.sys, "stdout", io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+    monkeypatch.setattr(output.sys, "stdout", io.TextIOWrapper(raw, "ascii", PLAIN, write_through=True))
     output.people.cache_clear()
     for line in overview(result, 110):
         output.people().print(line, soft_wrap=True)
     output.people().print("0.93 ± 0.01, −3·10⁻⁷, ü")
     output.people.cache_clear()
     plain = raw.getvalue().decode("ascii")
-    expected = screen(result, 110).translate(str.maketrans("│┼├┤─░●■◆▲×", "||[]-.o#?!x"))
-    assert plain == f"{expected}0.93 +- 0.01, -3*10-7, ?\n"
+    expected = screen(result, 110).translate(str.maketrans("│┼├┤─░●■◆▲×", "|+[]-.o#?!x"))
+    assert plain == f"{expected}0.93 +/- 0.01, -3*10^-7, u\n"
 
 
 def test_a_busy_machine_is_named_where_cells_ran_in_it(harness_cli, monkeypatch):
