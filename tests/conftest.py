@@ -169,7 +169,8 @@ def command_line() -> type[CommandLine]:
 
 @pytest.fixture
 def harness_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
-    for name in ("HARNESS_DATA", "HARNESS_RESULTS"):
+    # pytest-xdist sets COLUMNS.
+    for name in ("HARNESS_DATA", "HARNESS_RESULTS", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("HARNESS_TRACKING", "off")

@@ -29,6 +29,7 @@ _SUBSTITUTES = {
     "≈": "~",
     "µ": "u",
     "•": "*",
+    "⁄": "/",
     # Of forest plots.
     "├": "[",
     "┤": "]",
@@ -58,7 +59,9 @@ def _substitute(character: str) -> str:
         return _SUBSTITUTES[character]
     name = unicodedata.name(character, "")
     if name.startswith("BOX DRAWINGS"):
-        return "-" if name.endswith("HORIZONTAL") else "|" if name.endswith("VERTICAL") else "+"
+        if " AND " in name:
+            return "+"
+        return "-" if name.endswith(("HORIZONTAL", "LEFT", "RIGHT")) else "|"
     if "BLOCK" in name:
         return "#"
     parts = unicodedata.normalize("NFKD", character)
