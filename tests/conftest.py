@@ -28,6 +28,9 @@ from harness.spec import Dataset
 # threads, and tests that train take up to five times the processor time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# pytest-xdist sets it; tests have no width of their own.
+os.environ.pop("COLUMNS", None)
+
 TOY = Path(__file__).parent / "toy"
 
 #: Name of a property of a test's report: a data set that the test read.
@@ -169,8 +172,7 @@ def command_line() -> type[CommandLine]:
 
 @pytest.fixture
 def harness_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
-    # pytest-xdist sets COLUMNS.
-    for name in ("HARNESS_DATA", "HARNESS_RESULTS", "COLUMNS"):
+    for name in ("HARNESS_DATA", "HARNESS_RESULTS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("HARNESS_TRACKING", "off")

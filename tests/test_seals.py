@@ -209,7 +209,10 @@ def test_a_changed_margin_is_said_by_claims_and_suite_and_changed_wording_is_not
     assert "lifted wins clearly" in out
     assert "test changed" not in out
     rewrite(CLAIMS.replace("by = 0.5", "by = 0.25"))
-    assert harness_cli(*plugins, "claims", "s.toml").out.count("test changed after 4 records") == 1
+    out = harness_cli(*plugins, "claims", "s.toml").out
+    assert out.count("test changed after 4 records") == 2, "of the claim, and in the answer"
+        "of the claim, and in the answer"
+    )
     # Sealed anew by the next run, which cannot undo that records were there before.
     again = harness_cli(*plugins, "suite", "s.toml", "--seeds", "3", "--jobs", "1", "--json").document["verdicts"]
     assert {v["claim"]: v["changed"] for v in again} == {
@@ -220,7 +223,7 @@ def test_a_changed_margin_is_said_by_claims_and_suite_and_changed_wording_is_not
 
 
 def test_merged_folders_keep_their_seals(tmp_path):
-    from harness_plugins.upkeep.folders import merge
+    from harness_plugins.upkeep.merging import merge
 
     source, into = tmp_path / "a", tmp_path / "b"
     source.mkdir()

@@ -83,6 +83,10 @@ class OpenFile:
         weakref.finalize(self, os.close, self._descriptor)
         self._warned = False
 
+    def __deepcopy__(self, memo: object) -> OpenFile:
+        """Itself: a copy would go on with a descriptor that closes with this one."""
+        return self
+
     def curves(self, start: int, length: int) -> dict[str, Curve]:
         """The curves that stand there; none, with a warning, where they are damaged."""
         try:

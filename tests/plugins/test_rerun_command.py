@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.arguments import load
+from harness.records.provenance import environment_digest
 
 TOY = str(Path(__file__).parent.parent / "toy")
 
@@ -82,7 +83,7 @@ def two_threads(cells, settings):
     """Cells in this process on two threads, as a careless engine would run them."""
     import torch
     from harness.running.execute import execute
-    from harness.records.provenance import environment, environment_digest, make_deterministic
+    from harness.records.provenance import environment, make_deterministic
     from harness.registry import load_registry
 
     registry = load_registry(settings.plugins)
@@ -296,7 +297,10 @@ def test_records_of_another_machine_are_run_in_their_own_folder(harness_cli, rec
     content = json.loads(environment.read_text())
     content["cpu"] = "Another Processor"
     content["packages"]["torch"] = "2.0.0"
-    environment.write_text(json.dumps(content))
+    digest = environment_digest(content)
+    records = elsewhere / "records.jsonl"
+    records.write_text(records.read_text().replace(environment.stem, digest))
+    environment.with_name(f"{digest}.json").write_text(json.dumps(content))
     ended, document = rerun(harness_cli, "--sample", "1", "--results", "theirs")
     assert ended.code == 0, ended.err
     (outcome,) = document["outcomes"]
