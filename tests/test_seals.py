@@ -211,8 +211,6 @@ def test_a_changed_margin_is_said_by_claims_and_suite_and_changed_wording_is_not
     rewrite(CLAIMS.replace("by = 0.5", "by = 0.25"))
     out = harness_cli(*plugins, "claims", "s.toml").out
     assert out.count("test changed after 4 records") == 2, "of the claim, and in the answer"
-        "of the claim, and in the answer"
-    )
     # Sealed anew by the next run, which cannot undo that records were there before.
     again = harness_cli(*plugins, "suite", "s.toml", "--seeds", "3", "--jobs", "1", "--json").document["verdicts"]
     assert {v["claim"]: v["changed"] for v in again} == {

@@ -83,7 +83,7 @@ def two_threads(cells, settings):
     """Cells in this process on two threads, as a careless engine would run them."""
     import torch
     from harness.running.execute import execute
-    from harness.records.provenance import environment, make_deterministic
+    from harness.records.provenance import environment, environment_digest, make_deterministic
     from harness.registry import load_registry
 
     registry = load_registry(settings.plugins)
