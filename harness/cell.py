@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from harness.spec import AXES, Dataset, Scalar, Task
 
@@ -44,18 +45,31 @@ class Cell:
     @cached_property
     def id(self) -> str:
         """The key's digest, 20 hexadecimal digits."""
-        key = (
-            PROTOCOL,
-            self.method,
-            self.task,
-            dict(self.options),
-            self.device,
-            self.dtype,
-            self.seed,
-            self.code,
-        )
-        text = json.dumps([*key, dict(self.data)], sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:20]
+        return self._id(self.seed)
+
+    def _id(self, seed: int) -> str:
+        before, after = self._around_seed
+        return hashlib.sha256(f"{before},{seed},{after}".encode()).hexdigest()[:20]
+
+    @cached_property
+    def _around_seed(self) -> tuple[str, str]:
+        """The key as a list in JSON, before and after the seed: the same for all seeds of a setting."""
+        before = (PROTOCOL, self.method, self.task, dict(self.options), self.device, self.dtype)
+        after = (self.code, dict(self.data))
+        written = [json.dumps(part, sort_keys=True, separators=(",", ":")) for part in (before, after)]
+        return written[0][:-1], written[1][1:]
+
+    @cached_property
+    def setting(self) -> str:
+        """The key of its setting: see ``setting_key``."""
+        return setting_key(self)
+
+    def with_seed(self, seed: int) -> Cell:
+        """The same cell under another seed."""
+        other = object.__new__(Cell)
+        # A suite may have many seeds: what they have in common is worked out once.
+        vars(other).update(vars(self), setting=self.setting, seed=seed, id=self._id(seed))
+        return other
 
     @property
     def random_seed(self) -> int:
@@ -128,6 +142,11 @@ class Record:
         """Whether the cell ended with all its metrics."""
         return self.status == "done"
 
+    @cached_property
+    def setting(self) -> str:
+        """The key of its setting: see ``setting_key``."""
+        return setting_key(self)
+
     def as_dict(self) -> dict[str, Any]:
         """The record as plain JSON types, curves read."""
         return asdict(replace(self, curves={})) | {"curves": dict(self.curves)}
@@ -135,6 +154,32 @@ class Record:
     def to_line(self) -> str:
         """The record as one line of JSON, without the newline."""
         return json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+class HasSetting(Protocol):
+    """What has a setting: a cell, a record, a summary of records."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def task(self) -> str: ...
+    @property
+    def options(self) -> Mapping[str, Any]: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def dtype(self) -> str: ...
+
+
+def setting_key(item: HasSetting) -> str:
+    """The same text for the same setting, whatever order its options stand in; 1 and true differ.
+
+    >>> setting_key(Cell("s", "relu", "toy/mean", {"b": 1.0}, "cpu", "float32", 0, "code"))
+    'relu toy/mean {"b": 1.0} cpu float32'
+    """
+    options = json.dumps(dict(item.options), sort_keys=True)
+    # One string for all cells and records of the setting.
+    return sys.intern(f"{item.method} {item.task} {options} {item.device} {item.dtype}")
 
 
 @dataclass(frozen=True, kw_only=True)

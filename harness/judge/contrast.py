@@ -56,12 +56,18 @@ class Contrast:
 
 
 def contrast(
-    claim: Statement, cells: Iterable[Cell], records: Mapping[str, Record], sign: int, device: str, apart: bool = False
+    claim: Statement,
+    cells: Iterable[Cell],
+    records: Mapping[str, Record],
+    sign: int,
+    device: str,
+    apart: bool = False,
+    most: int | None = None,
 ) -> Contrast:
     """Per-seed values d_s = o (A_s - B_s) of a claim's comparison, with o = ``sign``, or why there are none.
 
     The series end before the first seed of which a cell has no good result: seeds are looked at in their order, and
-    one that failed is not passed over.
+    one that failed is not passed over. They have at most so many seeds as ``most`` says.
 
     For a printed number B_s is that number; for `Ratio` d_s = o log(A_s / B_s); for a difference of
     differences d_s = o ((A_s - B_s) - (A'_s - B'_s)). Cells of one side that differ only in what the other
@@ -76,7 +82,7 @@ def contrast(
     cause = lacking(groups, records, test.metric)
     rows_of: dict[Condition, list[tuple[float, ...]]] = {condition: [] for condition in groups[0]}
     seeds: list[int] = []
-    for seed in next(iter(groups[0].values())):
+    for seed in list(next(iter(groups[0].values())))[:most]:
         rows, problem = _rows(test, groups, seed, records)
         cause = cause or problem
         if problem:
@@ -103,19 +109,37 @@ def _rows(
     rows: dict[Condition, tuple[float, ...]] = {}
     for condition in groups[0]:
         of_sides = [group[condition][seed] for group in groups]
-        if cause := lacking([{condition: {seed: cells}} for cells in of_sides], records, test.metric):
-            return {}, cause
-        row = tuple(mean(records[c.id].metrics[test.metric] for c in cells) for cells in of_sides)
+        values = [_values(cells, records, test.metric) for cells in of_sides]
+        if None in values:
+            return {}, lacking([{condition: {seed: cells}} for cells in of_sides], records, test.metric)
+        row = tuple(_mean(own) for own in values if own)
         if cause := _unfit(test, row, [cells[0] for cells in of_sides]):
             return {}, cause
         rows[condition] = row
     return rows, ""
 
 
+def _values(cells: Sequence[Cell], records: Mapping[str, Record], metric: str) -> list[float] | None:
+    """The metric of each cell; None where one has no good result for it."""
+    values = []
+    for cell in cells:
+        record = records.get(cell.id)
+        if record is None or record.status != "done" or (value := record.metrics.get(metric)) is None:
+            return None
+        values.append(value)
+    return values
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean, rounded once; of a single value without the fractions that take ten times as long."""
+    return values[0] + 0.0 if len(values) == 1 else mean(values)
+
+
 def _unfit(test: AnyTest, row: Sequence[float], cells: Sequence[Cell]) -> str:
     """Why the numbers of the sides under one seed cannot be compared; "" where they can."""
+    ratio = isinstance(test, Ratio)
     for number, cell in zip(row, cells, strict=True):
-        not_positive = isinstance(test, Ratio) and number <= 0
+        not_positive = ratio and number <= 0
         if not_positive or abs(number) > _LARGEST:
             why = "a ratio needs positive values" if not_positive else "a number is too large to be judged"
             return f"{why}: {test.metric} is {number:g} for {cell}"
@@ -160,9 +184,9 @@ def _series(test: AnyTest, label: str, seeds: tuple[int, ...], rows: Sequence[tu
 
 def _average(series: Sequence[Series]) -> Series:
     """The mean over settings of each seed's values."""
-    values = tuple(mean(of_seed) for of_seed in zip(*(s.values for s in series), strict=True))
+    values = tuple(_mean(of_seed) for of_seed in zip(*(s.values for s in series), strict=True))
     sides = tuple(
-        tuple(mean(of_side) for of_side in zip(*of_seed, strict=True))
+        tuple(_mean(of_side) for of_side in zip(*of_seed, strict=True))
         for of_seed in zip(*(s.sides for s in series), strict=True)
     )
     return Series("", series[0].seeds, values, sides, max(s.scale for s in series))

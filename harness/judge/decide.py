@@ -65,17 +65,25 @@ def judge_each(
 
     The one before the first decision where there is none. The parts are those of `judge`.
     """
-    cells = list(cells)
+    by_method: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        by_method.setdefault((cell.task, cell.method), []).append(cell)
+    # Which tasks and devices there are can be seen from one cell of each setting.
+    examples = list({cell.setting: cell for own in by_method.values() for cell in own}.values())
     judged: list[tuple[Verdict, ...]] = []
     for statement in statements.values():
         if statement.test is None:
             continue
-        for device in device_kinds(statement, cells):
-            case = _case(statement, device, cells, tasks, looks)
+        wanted = {(task, method) for task in statement.test.tasks for method in statement.test.names}
+        own = [cell for key, of_method in by_method.items() if key in wanted for cell in of_method]
+        for device in device_kinds(statement, examples):
+            case = _case(statement, device, examples, tasks, looks)
             if isinstance(statement.test, Holds):
-                judged.append((_count_violations(case, cells, records),))
+                judged.append((_count_violations(case, own, records),))
             else:
-                sides = contrast(statement, cells, records, case.metric.sign, device, apart=case.deterministic)
+                # Seeds after the last look decide nothing, unless every single value must be as claimed.
+                most = None if case.deterministic else case.looks[-1].seeds
+                sides = contrast(statement, own, records, case.metric.sign, device, case.deterministic, most)
                 judged.append(_compare(case, sides))
     return judged
 

@@ -64,8 +64,8 @@ def sides(test: AnyTest) -> tuple[Side, ...]:
 def device_kinds(claim: Statement, cells: Iterable[Cell]) -> list[str]:
     """The device kinds to judge a claim on: those of its task's cells that it allows, or [""] for none."""
     test = tested(claim)
-    cells = list(cells)
-    kinds = dict.fromkeys(c.device for c in cells if c.task in test.tasks) or dict.fromkeys(c.device for c in cells)
+    tasks, cells = test.tasks, list(cells)
+    kinds = dict.fromkeys(c.device for c in cells if c.task in tasks) or dict.fromkeys(c.device for c in cells)
     limits = [_values(side.where["device"]) for side in sides(test) if "device" in side.where]
     return [kind for kind in kinds if all(typed(kind) in allowed for allowed in limits)] or [""]
 
@@ -93,24 +93,26 @@ def pair(claim: Statement, cells: Iterable[Cell], device: str, apart: bool = Fal
     """
     test = tested(claim)
     every = sides(test)
-    on_task = [cell for cell in cells if cell.task in test.tasks and cell.device == device]
-    if {side.method for side in every} <= {cell.method for cell in on_task}:
-        _check_keys(claim, every, on_task)
-    by_side = [[cell for cell in on_task if side.allows(cell)] for side in every]
+    tasks = test.tasks
+    on_task = [s for s in _settings(cells, every) if s[0].task in tasks and s[0].device == device]
+    if {side.method for side in every} <= {setting[0].method for setting in on_task}:
+        _check_keys(claim, every, [setting[0] for setting in on_task])
+    by_side = [[setting for setting in on_task if side.allows(setting[0])] for side in every]
     for side, own in zip(every, by_side, strict=True):
-        if lacking := set(test.tasks) - {cell.task for cell in own}:
+        if lacking := set(tasks) - {setting[0].task for setting in own}:
             return [], f"the suite has no cell for it: needs method {side} on task {min(lacking)}"
     if isinstance(test, Holds):
-        return [_group(own, ("task", "dtype", *own[0].options)) for own in by_side], ""
-    names = _compared_options(every, by_side)
-    if len(test.tasks) > 1:
+        return [_group(own, ("task", "dtype", *own[0][0].options)) for own in by_side], ""
+    first_cells = [[setting[0] for setting in own] for own in by_side]
+    names = _compared_options(every, first_cells)
+    if len(tasks) > 1:
         names = ["task", *names]
     groups = [_group(own, names) for own in by_side]
     shared = [condition for condition in groups[0] if all(condition in group for group in groups)]
     if not shared:
-        return [], _nothing_shared(every, by_side, names)
+        return [], _nothing_shared(every, first_cells, names)
     groups = [{condition: group[condition] for condition in shared} for group in groups]
-    if lacking := set(test.tasks) - {cell.task for cell in members(groups)}:
+    if lacking := set(tasks) - {cell.task for cell in members(groups)}:
         return [], f"no setting of the task {min(lacking)} is shared by: {'; '.join(map(str, every))}"
     if apart or getattr(test, "each", False):
         groups = _separate(groups, every)
@@ -154,11 +156,22 @@ def tested(claim: Statement) -> AnyTest:
     return claim.test
 
 
-def _group(cells: Iterable[Cell], names: Sequence[str]) -> Group:
-    group: Group = {}
+def _settings(cells: Iterable[Cell], every: Sequence[Side]) -> list[list[Cell]]:
+    """The cells that the sides tell apart only by their seed, together: what holds for the first holds for all."""
+    by_seed = any("seed" in side.where for side in every)
+    settings: dict[tuple[str, int], list[Cell]] = {}
     for cell in {cell.id: cell for cell in cells}.values():
-        condition = tuple((name, value) for name in names if (value := cell.value(name)) is not None)
-        group.setdefault(condition, {}).setdefault(cell.seed, []).append(cell)
+        settings.setdefault((cell.setting, cell.seed if by_seed else 0), []).append(cell)
+    return list(settings.values())
+
+
+def _group(settings: Iterable[Sequence[Cell]], names: Sequence[str]) -> Group:
+    group: Group = {}
+    for cells in settings:
+        condition = tuple((name, value) for name in names if (value := cells[0].value(name)) is not None)
+        of_seed = group.setdefault(condition, {})
+        for cell in cells:
+            of_seed.setdefault(cell.seed, []).append(cell)
     return group
 
 
@@ -170,7 +183,7 @@ def _separate(groups: Sequence[Group], every: Sequence[Side]) -> list[Group]:
     separate: list[Group] = [{} for _ in groups]
     for condition in groups[0]:
         parts = [
-            _group((cell for cells in group[condition].values() for cell in cells), names)
+            _group(_settings((cell for cells in group[condition].values() for cell in cells), ()), names)
             for group, names in zip(groups, own, strict=True)
         ]
         for combination in product(*parts):

@@ -79,9 +79,10 @@ def _recorded_plan(name: str, records: Sequence[Record], registry: Registry, req
     return _as_recorded(make_plan(replace(request, suite=name, devices=devices), registry, loaded=loaded), records)
 
 
-def warn_of_unregistered(registry: Registry, request: Request) -> None:
-    """Say which suites have records but are known only by their file."""
-    suites = {record.suite for record in RecordsFile(request.folder).load().by_id.values()}
+def warn_of_unregistered(registry: Registry, request: Request, judged: Sequence[SuiteResult] = ()) -> None:
+    """Say which suites have records but are known only by their file. Each plan has read the whole folder."""
+    records = judged[0].plan.records if judged else RecordsFile(request.folder).load().by_id
+    suites = {record.suite for record in records.values()}
     if unknown := sorted(suites - registry.suites.keys()):
         _log.info("not registered, so name the file (and the plugin with -p): %s", ", ".join(unknown))
     if not suites:
@@ -95,10 +96,13 @@ def _as_recorded(plan: Plan, own: Sequence[Record]) -> Plan:
     the plugin; they are judged all the same, and a note says how many.
     """
     registry = plan.registry
+    ids = {cell.id for cell in plan.scope}
     latest: dict[str, Record] = {}
-    for record in sorted(own, key=lambda r: (r.good, r.finished)):
+    for record in sorted((r for r in own if r.id not in ids), key=lambda r: (r.good, r.finished)):
         if record.method in registry.methods and record.task in registry.tasks:
             latest[address_of(record)] = record
+    if not latest:
+        return replace(plan, cells=plan.scope)
     scope = [cell if cell.id in plan.records else latest.pop(address_of(cell), cell) for cell in plan.scope]
     if other := sum(isinstance(item, Record) for item in scope):
         _log.info(_OTHER_CODE, plural(other, "record"), plan.suite.name, plan.suite.name)

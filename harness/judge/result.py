@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 from harness.cell import Cell, Record
 from harness.errors import ExitCode
@@ -28,7 +28,6 @@ class SuiteResult:
     plan: Plan
     #: By cell id, for every cell in the plan's scope that has one.
     records: Mapping[str, Record]
-    summaries: tuple[Summary, ...]
     verdicts: tuple[Verdict, ...]
     #: Of the checks that its claims rest on.
     checks: tuple[Verdict, ...] = ()
@@ -38,6 +37,11 @@ class SuiteResult:
     #: Wall time, and the cells that were run in it.
     seconds: float = 0.0
     ran: int = 0
+
+    @cached_property
+    def summaries(self) -> tuple[Summary, ...]:
+        """What each method measured under each setting of the cells that were judged; worked out when asked for."""
+        return summarise(self.cells, self.records)
 
     @property
     def scope(self) -> list[Cell]:
@@ -88,7 +92,6 @@ def judge_plan(plan: Plan, records: Mapping[str, Record]) -> SuiteResult:
     return SuiteResult(
         plan=plan,
         records=own,
-        summaries=summarise(cells, own),
         verdicts=verdicts,
         checks=checks,
         cells=tuple(cells),
@@ -106,13 +109,18 @@ def _changed(verdict: Verdict, plan: Plan, cells: Sequence[Cell], records: Mappi
 
 def _further_seeds(plan: Plan, records: Mapping[str, Record]) -> list[Cell]:
     """Cells of more seeds than were planned that have a record: whoever asks judges all seeds there are."""
+    ids = {cell.id for cell in plan.scope}
+    pairs = {(cell.method, cell.task) for cell in plan.scope}
+    others = [r for i, r in records.items() if i not in ids and (r.method, r.task) in pairs and not r.lost]
+    if not others:
+        return []
     templates = {key_of(cell): cell for cell in plan.scope}
     planned = {address_of(cell) for cell in plan.scope}
     further = [
         cell
-        for record in records.values()
-        if not record.lost and (template := templates.get(key_of(record))) and address_of(record) not in planned
-        for cell in [replace(template, seed=record.seed)]
+        for record in others
+        if (template := templates.get(key_of(record))) and address_of(record) not in planned
+        for cell in [template.with_seed(record.seed)]
         if cell.id == record.id
     ]
     return sorted(further, key=lambda cell: cell.seed)

@@ -145,13 +145,18 @@ def _walk(
             combinations = _combinations(block.options, task, method)
             code_of = _codes(method, task, combinations, registry)
             settings = [(o, code_of(o), {**datasets, **option_files(o, task, method)}) for o in combinations]
-            for (options, code, data), device, dtype, seed in itertools.product(
-                settings, devices, _as_tuple(block.cross.dtype), _seeds(block.cross, seeds)
+            numbers = _seeds(block.cross, seeds)
+            for (options, code, data), device, dtype in itertools.product(
+                settings, devices, _as_tuple(block.cross.dtype)
             ):
-                cell = Cell(suite.name, method.name, task.name, options, device, dtype, seed, code, data, skip, own)
-                if cell.id not in seen:
-                    seen.add(cell.id)
-                    yield cell
+                first = Cell(
+                    suite.name, method.name, task.name, options, device, dtype, numbers[0], code, data, skip, own
+                )
+                for seed in numbers:
+                    cell = first.with_seed(seed)
+                    if cell.id not in seen:
+                        seen.add(cell.id)
+                        yield cell
 
 
 def _codes(

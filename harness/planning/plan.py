@@ -54,7 +54,7 @@ class Plan:
 
     def estimate(self, jobs: int) -> float | None:
         """Seconds the cells to run will take, from past records of similar ones; None where there are none."""
-        total = PastSeconds(self.records.values()).total(self.todo)
+        total = PastSeconds(self.records.values()).total(self.todo) if self.todo else None
         return None if total is None else total / jobs
 
     @property

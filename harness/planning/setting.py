@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from harness.cell import Cell, Record
+from harness.cell import Cell, HasSetting, Record, setting_key
 from harness.registry import Registry
 from harness.spec import Scalar
-
-
-class HasSetting(Protocol):
-    """What has a setting: a cell, a record, a summary of records."""
-
-    @property
-    def method(self) -> str: ...
-    @property
-    def task(self) -> str: ...
-    @property
-    def options(self) -> Mapping[str, Any]: ...
-    @property
-    def device(self) -> str: ...
-    @property
-    def dtype(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -48,9 +32,8 @@ class Setting:
 
     @property
     def key(self) -> str:
-        """The same text for the same setting, whatever order its options stand in; 1 and true differ."""
-        options = json.dumps(dict(self.options), sort_keys=True)
-        return f"{self.method} {self.task} {options} {self.device} {self.dtype}"
+        """The same text for the same setting; see ``setting_key``."""
+        return setting_key(self)
 
     @property
     def axes(self) -> dict[str, Any]:
@@ -64,7 +47,7 @@ class Setting:
 
 def key_of(item: HasSetting) -> str:
     """The key of the setting of a cell, of a record, or of a summary."""
-    return Setting.of(item).key
+    return item.setting if isinstance(item, (Cell, Record)) else setting_key(item)
 
 
 def address_of(item: Cell | Record) -> str:

@@ -126,8 +126,8 @@ def late_test(seals: Sequence[Seal], suite: Suite, claim: str, records: Iterable
     if not own:
         return ""
     digest = test_digest(suite, claim)
-    times = [s.sealed for s in own if s.claim == claim and s.digest == digest]
-    before = sum(not times or record.finished < min(times) for record in records)
+    sealed = min((s.sealed for s in own if s.claim == claim and s.digest == digest), default=None)
+    before = sum(sealed is None or record.finished < sealed for record in records)
     if not before:
         return ""
     changed = any(s.claim == claim and s.digest != digest for s in own)

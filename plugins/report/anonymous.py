@@ -28,7 +28,6 @@ def anonymous(result: SuiteResult, anonymiser: Anonymiser) -> SuiteResult:
         records={i: anonymiser.record(record) for i, record in result.records.items()},
         verdicts=tuple(replace(v, cause=text(v.cause)) if v.cause else v for v in result.verdicts),
         checks=tuple(replace(v, cause=text(v.cause)) if v.cause else v for v in result.checks),
-        summaries=tuple(replace(s, cause=text(s.cause)) if s.cause else s for s in result.summaries),
     )
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from harness.cell import Cell, Record
+from harness.cell import Cell, HasSetting, Record
 from harness.judge import SuiteResult, Summary, summarise
 from harness.numbers import duration, memory, number, with_half, with_interval
-from harness.planning.setting import HasSetting, Setting, label, varying_axes
+from harness.planning.setting import Setting, label, varying_axes
 from harness.spec import Metric
 from harness_plugins.report import charts, svg
 from harness_plugins.report.elements import Picture, Table

@@ -150,7 +150,7 @@ def claims(
         for result in judged:
             print_claims(result)
         if not names:
-            warn_of_unregistered(plugins, request)
+            warn_of_unregistered(plugins, request, judged)
     verdicts = [v for r in judged for v in r.verdicts]
     if not verdicts and (judged or names):
         _log.info("nothing to judge: no suite with records in %s names such a claim under 'claims'", request.folder)

@@ -73,12 +73,14 @@ def _print_rows(cells: Iterable[Cell], states: Iterable[str]) -> None:
     from rich.markup import escape
 
     planned = list(zip(cells, states, strict=True))
-    varying = varying_by_task(cell for cell, _ in planned)
+    settings = {cell.setting: cell for cell, _ in planned}
+    varying = varying_by_task(settings.values())
+    labels = {setting: label(cell.options, varying[cell.task]) for setting, cell in settings.items()}
     rows = table("task", "method", "options that vary", "device", "dtype", "seeds", "state")
 
     def row(item: tuple[Cell, str]) -> tuple[str, ...]:
         cell, state = item
-        return cell.task, cell.method, label(cell.options, varying[cell.task]), cell.device, cell.dtype, state
+        return cell.task, cell.method, labels[cell.setting], cell.device, cell.dtype, state
 
     for (task, method, options, device, dtype, state), group in groupby(planned, row):
         seeds = ranges([cell.seed for cell, _ in group])

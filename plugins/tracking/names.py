@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.planning.setting import HasSetting, Setting, label, varying_axes
+from harness.cell import HasSetting
+from harness.planning.setting import Setting, label, varying_axes
 
 if TYPE_CHECKING:
     from harness.cell import Cell, Record

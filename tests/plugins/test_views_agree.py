@@ -96,7 +96,7 @@ def views_of(
             return str(ended.out)
 
         # The runs of hundreds of cells take minutes, and show no verdict.
-        publish(result if name == "kinds" else replace(result, records={}, summaries=()))
+        publish(result if name == "kinds" else replace(result, records={}))
         return Views(
             result=result,
             printed=(printed("claims"), printed(*suite)),
