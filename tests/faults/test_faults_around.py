@@ -75,7 +75,7 @@ def test_second_ctrl_c_stops_at_once_and_finished_cells_are_recorded(planted):
     while "Ctrl-C again" not in process.stderr.readline():
         assert process.poll() is None, "it waits for the running cell"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "stopped at once" in err
     assert [r["status"] for r in planted.records()] == ["done"]
@@ -95,7 +95,7 @@ def test_two_runs_on_one_folder_share_the_cells(planted):
         releasing = threads.submit(release_when_both_run_a_cell)
         result = planted.run(suite, "--jobs", "1", "--json")
     releasing.result()
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, result.code) == (0, 0), (err, result.err)
     records = planted.records()
     assert len(records) == len({r["id"] for r in records}) == 12, "no cell is recorded twice"
@@ -131,7 +131,7 @@ def test_full_disk_stops_the_run_with_one_sentence_and_loses_no_record(planted, 
                 break
     # In a process of its own, whose folder of temporary files is the test's.
     process = planted.start(suite, "--results", str(results), "--jobs", "1")
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "Traceback" not in err
     assert "cannot be written: No space left on device" in err
@@ -155,7 +155,7 @@ def test_deleted_results_folder_stops_the_run_and_the_last_record_is_rescued(pla
     planted.wait_until((planted.folder / "waiting-here").exists)
     shutil.rmtree(planted.folder / "results")
     (planted.folder / "released-here").touch()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "Traceback" not in err
     assert "results cannot be written: No such file or directory" in err

@@ -119,7 +119,7 @@ def test_mistake_in_a_claim_names_the_claim(tmp_path, old, new, message):
 def test_other_wrong_keys_are_listed_after_the_first_and_unknown_ones_come_first(tmp_path):
     text = SUITE.replace('title = "S"', "titel = 3") + "seeds = 0\n"
     assert mistake(tmp_path, text) == (
-        "unknown key 'titel'; did you mean 'title'? Known: answer, checks, claims, cross, jobs, looks, title "
+        "unknown key 'titel'; did you mean 'title'? Known: answer, checks, claims, cross, jobs, looks, show, title "
         "(also wrong: title, cross[0].seeds)"
     )
     many = SUITE + "".join(f"unknown{i} = {i}\n" for i in range(8))

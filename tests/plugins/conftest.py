@@ -53,6 +53,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_position_embeddings=64,
     )
     transformers.BertModel(config).save_pretrained(folder)
-    tokenizer = transformers.BertTokenizerFast({word: number for number, word in enumerate(words)})
-    tokenizer.save_pretrained(folder)
+    # Every version of transformers reads a file of words.
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    transformers.BertTokenizerFast.from_pretrained(folder).save_pretrained(folder)
     return folder

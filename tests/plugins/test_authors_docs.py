@@ -24,6 +24,7 @@ TOY = Path(__file__).parents[1] / "toy"
 TOY_SUITE = (TOY / "toy.toml").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_tutorial_comes_to_the_verdicts_that_it_shows(harness_cli):
     """Every file and command of the tutorial in its order; the plugin is loaded by path instead of installed."""
     commands = re.findall(r"^```sh\n(.*?)```", TUTORIAL, flags=re.DOTALL | re.MULTILINE)

@@ -68,6 +68,7 @@ def test_the_files_of_a_new_plugin_are_formatted_and_lint_clean(tmp_path):
         assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_a_new_plugin_runs_its_suite_and_passes_every_check(harness_cli):
     created = harness_cli("new", "plugin", "first_try")
     assert "pip install -e 'first_try[test]'" in created.out
@@ -133,6 +134,7 @@ def test_a_new_plugin_is_installed_in_an_environment_and_passes_its_own_tests(tm
     assert "passed" in run("pytest", "-q", folder=tmp_path / "own_loss")
 
 
+@pytest.mark.slow
 def test_pytest_runs_the_checks_and_reports_the_one_that_fails(harness_cli):
     harness_cli("new", "plugin", "checked_one")
     home = harness_cli.folder / "checked_one"

@@ -27,9 +27,19 @@ def errors(kind: str, content: object) -> list[str]:
     return [error.message for error in validator.iter_errors(content)]
 
 
+def without_repeats(schema: object) -> object:
+    """The schema without ``enum`` beside ``const``: pydantic before 2.10 writes the one value of a Literal twice."""
+    if isinstance(schema, list):
+        return [without_repeats(part) for part in schema]
+    if isinstance(schema, dict):
+        return {k: without_repeats(part) for k, part in schema.items() if k != "enum" or "const" not in schema}
+    return schema
+
+
 @pytest.mark.parametrize("kind", ["suite", "claim"])
 def test_the_shipped_schema_is_current_and_is_printed(harness_cli, kind):
-    assert shipped(kind) == generated(kind), "run python -m harness_plugins.authors.schema"
+    current = without_repeats(json.loads(generated(kind)))
+    assert without_repeats(SCHEMAS[kind]) == current, "run python -m harness_plugins.authors.schema"
     ended = harness_cli("schema", kind)
     assert ended.out == shipped(kind)
     assert f"#:schema ./{kind}.schema.json" in ended.err

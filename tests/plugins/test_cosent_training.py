@@ -95,6 +95,8 @@ def test_same_run_gives_the_same_result_bit_for_bit(make):
 )
 def test_every_method_learns_synonyms(method, make):
     options = {"encoder": "char-transformer", "epochs": 12} if "interaction" in method else {"epochs": 8}
+    # Versions of torch draw other masks of dropout; without it, the bounds below hold under each of them.
+    options["dropout"] = 0.0
     before = train(make(**options), "untrained")
     after = train(make(**options), method)
     assert set(after) == set(TASKS["matching/lcqmc"].metrics)

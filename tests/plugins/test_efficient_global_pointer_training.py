@@ -161,7 +161,8 @@ def test_a_model_from_hugging_face_is_trained_without_its_special_tokens(method,
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ada", "won", "rome", "##s", "in"]
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     transformers.BertModel(transformers.BertConfig(vocab_size=len(words), **sizes)).save_pretrained(tmp_path)
-    transformers.BertTokenizerFast({word: n for n, word in enumerate(words)}).save_pretrained(tmp_path)
+    (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    transformers.BertTokenizerFast.from_pretrained(tmp_path).save_pretrained(tmp_path)
     rows = tuple(
         Sentence(text, (Entity(0, 2, "who"), Entity(len(text) - 4, len(text) - 1, "where")))
         for text in ("ada won rome", "ada in rome", "ada romes rome")

@@ -11,8 +11,8 @@ from harness.judge import needed_cells
 from harness.planning.cross import cells_of
 from harness_plugins.authors.checks import all_checks, run_check, subject_of
 
-#: These compile or build large models, which takes a minute.
-SLOW = ("peers", "efficient_global_pointer")
+#: These compile, build large models or have many methods, which takes up to a minute.
+SLOW = ("peers", "efficient_global_pointer", "can")
 PLUGINS = sorted(name for name, plugin in REGISTRY.plugins.items() if plugin.origin.startswith("harness"))
 CHECKS = all_checks()
 SUITES = sorted(REGISTRY.suites)

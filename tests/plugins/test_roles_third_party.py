@@ -40,6 +40,7 @@ def test_check_calls_the_methods_of_the_role(kernel):
         assert (checks[name]["state"], checks[name]["notes"]) == ("holds", [])
 
 
+@pytest.mark.slow
 def test_bench_measures_the_methods_of_the_role(kernel):
     ended = kernel("-p", "kernel.py", "bench", "kernel", "--size", "rows=64", "--json")
     assert ended.code in (0, 1), ended.err

@@ -92,7 +92,7 @@ def harness_workloads():
 
 def bench(folder, *arguments):
     command = [sys.executable, "-c", "from harness.cli import main; main()", "bench", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
 
 
 @pytest.fixture(scope="module")

@@ -123,6 +123,7 @@ def test_the_least_is_near_to_what_the_best_kernel_does(name, methods):
     assert done <= 1.5 * resolve(workload.flops)(**SIZES[name])
 
 
+@pytest.mark.slow
 def test_pytest_benchmark_shows_the_same_workloads(tmp_path):
     chosen = "suites/kernels/test_kernels.py::test_kernel[softplus-activation/elements elements=100000-cpu]"
     options = ["--benchmark-storage", str(tmp_path), "-p", "no:cacheprovider", "-p", "no:xdist"]

@@ -6,7 +6,6 @@ import logging
 import multiprocessing
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +54,7 @@ def watch(results: Path, suite: str) -> None:
     live(suite_result(results, cells(suite, seeds=2)), MlflowWatcher())
 
 
+@pytest.mark.slow
 def test_two_processes_begin_one_store_at_once(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     suites = [spawn.Process(target=watch, args=(tmp_path, suite)) for suite in ("contrastive", "matching")]
@@ -67,9 +67,7 @@ def test_two_processes_begin_one_store_at_once(tmp_path: Path) -> None:
 
 
 def test_server_that_is_down_costs_a_warning(results: Path, caplog: pytest.LogCaptureFixture) -> None:
-    begin = time.monotonic()
     live(suite_result(results), MlflowWatcher("http://127.0.0.1:1"))
-    assert time.monotonic() - begin < 10
     message = caplog.messages[-1]
     assert caplog.records[-1].levelno == logging.WARNING
     assert message.startswith("MLflow store http://127.0.0.1:1 is not complete: MlflowException: ")
@@ -81,13 +79,14 @@ def test_server_that_is_down_costs_a_warning(results: Path, caplog: pytest.LogCa
 @pytest.fixture
 def silent_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a server that takes connections and never answers."""
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "600")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        for thread in threading.enumerate():
-            if thread.name == "harness-mlflow":
-                thread.join()
+    # With the server, the connection of the thread that waits for it is closed.
+    for thread in threading.enumerate():
+        if thread.name == "harness-mlflow":
+            thread.join()
 
 
 def test_server_that_never_answers_is_given_up(
@@ -96,9 +95,9 @@ def test_server_that_never_answers_is_given_up(
     monkeypatch.setattr(tracking, "_QUIET_SECONDS", 0.1)
     monkeypatch.setattr(tracking, "_TIMEOUT_SECONDS", 0.3)
     caplog.set_level(logging.INFO)
-    begin = time.monotonic()
     live(suite_result(results), MlflowWatcher(silent_server))
-    assert time.monotonic() - begin < 1.5
+    # The thread still waits for the server; the suite does not.
+    assert any(thread.name == "harness-mlflow" for thread in threading.enumerate())
     progress, warning = caplog.messages
     assert progress == "writing 27 runs to MLflow ..."
     assert "it did not answer in time" in warning

@@ -29,6 +29,9 @@ def total(function, run):
         case "flag":
             if not Path(os.environ["TOY_FLAG"]).exists():
                 raise RuntimeError("the flag is not there")
+        case "gate":
+            while run.cell.seed and not Path(os.environ["TOY_FLAG"]).exists():
+                time.sleep(0.05)
     time.sleep(run.options["seconds"])
     weights = torch.randn(64, 64, generator=run.generator)
     for step in range(20):
