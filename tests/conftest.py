@@ -28,6 +28,9 @@ from harness.spec import Dataset
 # threads, and tests that train take up to five times the processor time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A busy machine takes long to import a plugin.
+os.environ.setdefault("HARNESS_IMPORT_SECONDS", "300")
+
 # pytest-xdist sets it; tests have no width of their own.
 os.environ.pop("COLUMNS", None)
 

@@ -74,8 +74,8 @@ def judge_each(
     for statement in statements.values():
         if statement.test is None:
             continue
-        wanted = {(task, method) for task in statement.test.tasks for method in statement.test.names}
-        own = [cell for key, of_method in by_method.items() if key in wanted for cell in of_method]
+        compared = {(task, method) for task in statement.test.tasks for method in statement.test.names}
+        own = [cell for key, of_method in by_method.items() if key in compared for cell in of_method]
         for device in device_kinds(statement, examples):
             case = _case(statement, device, examples, tasks, looks)
             if isinstance(statement.test, Holds):

@@ -24,6 +24,8 @@ from harness.numbers import plural
 
 Pairs = Literal["mean", "split"]
 
+#: The largest size of a score; one over it is the smallest of one that is not 0.
+LARGEST = 1e100
 #: The ways to write a missing score, in lower case.
 MISSING = ("", "-", "nan", "n/a", "na")
 
@@ -191,8 +193,11 @@ def _number(part: str, cell: str, where: str) -> float:
         return math.nan
     if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", part):
         number = float(part)
-        if not math.isfinite(number):
-            raise DatasetError(f"{where}: {cell!r} is too large")
+        # Beyond, sums, products and reciprocals of scores are no numbers any more.
+        if number and not 1 / LARGEST <= abs(number) <= LARGEST:
+            kind = "large" if abs(number) > 1 else "small"
+            sizes = f"0 and sizes from {1 / LARGEST:g} to {LARGEST:g} are allowed"
+            raise DatasetError(f"{where}: {cell!r} is too {kind}; {sizes}")
         return number
     if re.fullmatch(r"[+-]?\d+,\d+", part):
         raise DatasetError(f"{where}: {cell!r} has a decimal comma; write {cell.replace(',', '.')}")

@@ -67,7 +67,7 @@ def test_blocks_are_crossed_in_the_order_of_the_file():
         "dtype": ["float64", "float32"],
         "options": {"size": [3, 2], "rate": 1},
     }
-    found = cells(block, devices=("cpu", "cuda"))
+    planned = cells(block, devices=("cpu", "cuda"))
     expected = [
         (t, m, size, device, dtype, seed)
         for t in ("u", "t")
@@ -77,9 +77,9 @@ def test_blocks_are_crossed_in_the_order_of_the_file():
         for dtype in ("float64", "float32")
         for seed in range(2)
     ]
-    assert [(c.task, c.method, c.options.get("size"), c.device, c.dtype, c.seed) for c in found] == expected
-    assert {c.suite for c in found} == {"s"}
-    first = found[-1]
+    assert [(c.task, c.method, c.options.get("size"), c.device, c.dtype, c.seed) for c in planned] == expected
+    assert {c.suite for c in planned} == {"s"}
+    first = planned[-1]
     assert (first.method, first.options, first.own) == ("a", {"size": 2, "steps": 10}, ())
 
 
@@ -94,9 +94,9 @@ def test_options_not_named_have_their_defaults_and_whole_numbers_become_floats()
 
 def test_cell_of_two_blocks_comes_once_in_the_place_of_the_first():
     first, second = {**BLOCK, "seeds": 2}, {**BLOCK, "methods": ["b", "a", "a"], "seeds": 3}
-    found = cells(first, second)
-    assert [(c.method, c.seed) for c in found] == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 2), ("a", 2)]
-    assert len({c.id for c in found}) == len(found)
+    planned = cells(first, second)
+    assert [(c.method, c.seed) for c in planned] == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 2), ("a", 2)]
+    assert len({c.id for c in planned}) == len(planned)
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,8 @@ def test_option_of_task_and_method_is_one_axis_that_must_agree():
 
 def test_code_of_a_cell_is_that_of_the_methods_that_its_options_name():
     racing = task("t", options={"rival": Option("", names="method"), "steps": 10})
-    found = cells({**BLOCK, "options": {"rival": ["b", "ab"], "steps": [1, 2]}}, of=registry(tasks=(racing,)))
-    assert [c.code for c in found] == ["a t b", "a t b", "a t ab", "a t ab"]
+    planned = cells({**BLOCK, "options": {"rival": ["b", "ab"], "steps": [1, 2]}}, of=registry(tasks=(racing,)))
+    assert [c.code for c in planned] == ["a t b", "a t b", "a t ab", "a t ab"]
 
 
 def test_cell_has_the_digests_of_its_data_sets_and_is_skipped_where_one_is_missing():
@@ -185,11 +185,11 @@ def test_data_sets_are_looked_up_on_this_machine_once_for_a_plan(tmp_path, monke
     monkeypatch.setattr("harness.planning.cross.locate", lambda d: lookups.append(d.name) or located(d))
     datasets = [Dataset(name=n, licence="CC0-1.0", load=dict, files={"a.csv": ()}) for n in ("here", "gone")]
     tasks = [task(n, datasets=("here", "gone")) for n in ("t", "u")]
-    found = cells({"task": ["t", "u"], "methods": ["a", "b"]}, of=registry(tasks=tasks, datasets=datasets))
+    planned = cells({"task": ["t", "u"], "methods": ["a", "b"]}, of=registry(tasks=tasks, datasets=datasets))
     assert sorted(lookups) == ["gone", "here"]
-    assert len({c.data["here"] for c in found}) == 1
-    assert {c.data["gone"] for c in found} == {None}
-    assert all("data set gone is not on this machine" in c.skip for c in found)
+    assert len({c.data["here"] for c in planned}) == 1
+    assert {c.data["gone"] for c in planned} == {None}
+    assert all("data set gone is not on this machine" in c.skip for c in planned)
 
 
 def located(dataset):

@@ -65,6 +65,12 @@ def records(folder: Path, results: str) -> dict[str, dict[str, Any]]:
     return {record["id"]: record for record in map(json.loads, lines)}
 
 
+def environments(folder: Path, results: str) -> list[dict[str, Any]]:
+    """What the cells ran in, but for the state of the checkout, in which other tests may just have a file."""
+    contents = [json.loads(path.read_text()) for path in (folder / results / "environments").glob("*.json")]
+    return [{name: value for name, value in content.items() if name != "source"} for content in contents]
+
+
 @pytest.mark.slow
 def test_embedded_ray_gives_the_records_that_the_local_engine_gives(suite, harness_cli):
     faults = ("none", "raise", "segfault", "hang", "killed-once")
@@ -74,10 +80,12 @@ def test_embedded_ray_gives_the_records_that_the_local_engine_gives(suite, harne
         flag.unlink()
     ended(suite("--jobs", "2", "--timeout", "5s", "--results", "local", faults=faults))
     by_ray, by_local = records(harness_cli.folder, "ray"), records(harness_cli.folder, "local")
-    fields = ("status", "cause", "metrics", "attempts", "lost", "options", "seed", "environment")
+    fields = ("status", "cause", "metrics", "attempts", "lost", "options", "seed")
     for cell, record in by_local.items():
         assert {k: by_ray[cell][k] for k in fields} == {k: record[k] for k in fields}
     assert by_ray.keys() == by_local.keys()
+    (by_ray_alone,), (by_local_alone,) = (environments(harness_cli.folder, name) for name in ("ray", "local"))
+    assert by_ray_alone == by_local_alone
 
 
 @pytest.mark.slow

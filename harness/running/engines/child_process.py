@@ -271,25 +271,25 @@ def base_server(preload: tuple[str, ...], variables: Mapping[str, str]) -> Serve
 
 
 def _start(preload: tuple[str, ...], variables: Mapping[str, str]) -> Server:
-    ours, theirs = socket.socketpair()
+    end, server_end = socket.socketpair()
     output = _nameless_file()
-    with theirs:
+    with server_end:
         program = (
             f"import sys; sys.path[:] = {sys.path!r}; from harness.running.engines.server import main; "
-            f"main({theirs.fileno()}, {preload!r})"
+            f"main({server_end.fileno()}, {preload!r})"
         )
         process = subprocess.Popen(
             [sys.executable, "-c", program],
             # "python -c" would let a random.py in the working folder shadow Python's own.
             env={**os.environ, **variables, "PYTHONSAFEPATH": "1"},
-            pass_fds=[theirs.fileno()],
+            pass_fds=[server_end.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             # Ctrl-C in a terminal reaches this process alone.
             start_new_session=True,
         )
-    return Server(Connection(ours.detach()), process, output)
+    return Server(Connection(end.detach()), process, output)
 
 
 def end_of(file: IO[bytes], most: int) -> str:

@@ -90,14 +90,14 @@ def _limits() -> list[tuple[int, int]]:
 
 def _descriptors() -> list[tuple[int, int] | None]:
     """Which files the first three descriptors are."""
-    found: list[tuple[int, int] | None] = []
+    files: list[tuple[int, int] | None] = []
     for descriptor in range(3):
         try:
             status = os.fstat(descriptor)
-            found.append((status.st_dev, status.st_ino))
+            files.append((status.st_dev, status.st_ino))
         except OSError:
-            found.append(None)
-    return found
+            files.append(None)
+    return files
 
 
 def _signals() -> list[Any]:

@@ -32,6 +32,8 @@ FOLDERS = "harness-cells-"
 _LOCK = "lock"
 #: Bound before a plugin can put anything in its place: a child that does not end would go on as a server.
 _exit = os._exit
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
@@ -126,17 +128,13 @@ def serve_prepared(control: Connection, prepare: Callable[..., Any], arguments: 
         control.send(("broken", f"{type(error).__name__}: {error}"))
         return
     if threads > 1:
-        control.send(("broken", f"{threads - 1} threads are left running"))
+        what = "a thread is" if threads == 2 else f"{threads - 1} threads are"
+        advice = "no fork copies a thread, so a module must start none when it is imported"
+        control.send(("broken", f"{what} left running by what was imported; {advice}"))
         return
     use_huge_pages()
     control.send(("prepared", result))
     serve(control)
-
-
-def import_modules(*modules: str) -> None:
-    """A way to prepare a server."""
-    for module in modules:
-        importlib.import_module(module)
 
 
 def _reap(children: dict[int, int]) -> list[tuple[int, int]]:
@@ -149,7 +147,7 @@ def _reap(children: dict[int, int]) -> list[tuple[int, int]]:
                 if process in children:
                     ended.append((children.pop(process), os.waitstatus_to_exitcode(status)))
                     kill_group(process)
-                    shutil.rmtree(_temporary_folder(process), ignore_errors=True)
+                    _remove_folder(_temporary_folder(process))
                 continue
         # What a child started belongs to this process once that child has ended, however often it forked.
         orphans = [process for process in _children() if process not in children]
@@ -240,18 +238,16 @@ def _use_for_output(output: int) -> None:
 
 def _die_with(server: int) -> None:
     """Let the kernel kill this process when its server ends, even if that was killed."""
-    if sys.platform == "linux":
-        # PR_SET_PDEATHSIG
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != server:
-            os._exit(1)
+            _exit(1)
 
 
 def _subreaper() -> None:
     """Make this process the parent of what its children leave behind."""
-    if sys.platform == "linux":
-        # PR_SET_CHILD_SUBREAPER
-        ctypes.CDLL(None).prctl(36, 1)
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 # Temporary files ----------------------------------------------------------------------------------------------
@@ -264,6 +260,14 @@ def _temporary_folder(process: int) -> str:
 
 #: The folder that holds those of all children.
 _TOP: list[str] = []
+
+
+def _remove_folder(folder: str) -> None:
+    try:
+        # Most are empty; looking takes ten times as long.
+        os.rmdir(folder)  # noqa: PTH106
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _use_for_temporary_files(folder: str) -> None:
