@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A busy machine takes long to import a plugin.
 os.environ.setdefault("HARNESS_IMPORT_SECONDS", "300")
+
+# A job in the background of a shell, or one of nohup, ignores them, and so would every process that tests start.
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 # pytest-xdist sets it; tests have no width of their own.
 os.environ.pop("COLUMNS", None)

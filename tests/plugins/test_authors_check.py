@@ -128,7 +128,7 @@ def parameters(fault):
     return pytest.param(*fault, marks=pytest.mark.slow if runs_tasks else ())
 
 
-@pytest.mark.parametrize(("check", "file", "old", "new", "message"), map(parameters, FAULTS))
+@pytest.mark.parametrize(("check", "file", "old", "new", "message"), list(map(parameters, FAULTS)))
 def test_a_planted_fault_is_reported_with_advice(planted, monkeypatch, check, file, old, new, message):
     if message == TIMEOUT:
         monkeypatch.setattr(running, "LIMIT", 2.0)
