@@ -104,12 +104,12 @@ def processes_of() -> Callable[[int], list[int]]:
 def fuzz() -> Callable[[int], settings]:
     """A function that gives the settings of a fuzz test with so many examples, the same ones in every run.
 
-    Of more than 100 examples only a tenth runs, unless $HARNESS_FUZZ says "all": these take an hour.
+    Of more than 100 examples only a twentieth runs, unless $HARNESS_FUZZ says "all": these take an hour.
     """
     every = os.environ.get("HARNESS_FUZZ") == "all"
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     return lambda examples: settings(
-        max_examples=examples if every or examples <= 100 else examples // 10,
+        max_examples=examples if every or examples <= 100 else examples // 20,
         deadline=None,
         database=None,
         derandomize=True,
