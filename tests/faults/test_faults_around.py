@@ -52,7 +52,7 @@ def count_records(planted, results):
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [10, pytest.param(40, marks=pytest.mark.slow)])
 def test_suite_killed_many_times_gives_the_same_records(planted, kills):
     # Few cells end between two kills, so there are enough cells for all kills.
     suite = planted.suite("none", methods=("one", "other"), seeds=kills, seconds=0.02)
