@@ -216,24 +216,29 @@ def answer_lines(result: SuiteResult, width: int) -> list[Text]:
         heading[0].stylize(f"bold {COLOURS[answer.verdict.verdict]}", 0, len(answer.word) + 1)
         lines += [*heading, layout.line(rows[id(answer.verdict)])]
         lines += _wrapped(sentences(answer, shared), width, "", indent=2)
-    closing = [*tuned, *(f"the intervals are over {text}" for text in covers if "covers" in shared)]
-    return [*lines, *_wrapped(" ".join(map(_sentence, closing)) if len(tuned) <= 1 else "", width, "")]
+    closing = list(tuned) if len(tuned) == 1 else []
+    closing += [f"the intervals are over {text}" for text in covers if "covers" in shared]
+    names = {name for answer in answers for name in _names(answer)}
+    return [*lines, *_wrapped(" ".join(_sentence(text, names) for text in closing), width, "")]
 
 
 def sentences(answer: Answer, without: Sequence[str] = ()) -> str:
     """What must be known with an answer's word, in a paragraph."""
-    lead = {"possible": "still possible: "}
-    return " ".join(_sentence(lead.get(name, "") + text) for name, text in answer.facts.items() if name not in without)
+    texts = {name: text for name, text in answer.facts.items() if name not in without}
+    if "possible" in texts:
+        texts["possible"] = f"still possible: {texts['possible']}"
+    return " ".join(_sentence(text, _names(answer)) for text in texts.values())
 
 
-def _sentence(text: str) -> str:
-    """Names begin as they are spelled; everything else with a capital."""
-    first = text.partition(" ")[0]
-    return (text[:1].upper() + text[1:] if first.isalpha() and first in _WORDS else text) + "."
+def _names(answer: Answer) -> set[str]:
+    """What a sentence of an answer may begin with and is spelled as it is: its methods and its metric."""
+    test = answer.claim.test
+    return {*test.names, test.metric} if test is not None else set()
 
 
-#: First words of sentences that are no names.
-_WORDS = {"still", "the", "neither", "none", "nothing", "all", "no", "part", "too", "would"}
+def _sentence(text: str, names: Iterable[str]) -> str:
+    """A sentence with a capital, unless a name is first."""
+    return (text if text.partition(" ")[0] in names else text[:1].upper() + text[1:]) + "."
 
 
 def _wrapped(text: str, width: int, style: str, indent: int = 0) -> list[Text]:
