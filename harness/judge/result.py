@@ -11,6 +11,7 @@ from harness.errors import ExitCode
 from harness.judge.decide import judge_each
 from harness.judge.family import holm_corrected, informative
 from harness.judge.pairing import Statement, needed_cells
+from harness.judge.power import with_smallest
 from harness.judge.summary import Summary, summarise
 from harness.judge.verdicts import Verdict
 from harness.planning.plan import Plan
@@ -87,7 +88,9 @@ def judge_plan(plan: Plan, records: Mapping[str, Record]) -> SuiteResult:
     own = {cell.id: records[cell.id] for cell in cells if cell.id in records}
     judged = judge_each(suite.claims, cells, own, tasks, suite.looks)
     checks = tuple(looks[0] for looks in judge_each(suite.checks, cells, own, tasks, suite.looks))
+    checks = with_smallest(checks, suite.checks, suite.looks)
     verdicts = informative(holm_corrected(judged, suite.claims), checks, suite.rests_on)
+    verdicts = with_smallest(verdicts, suite.claims, suite.looks)
     verdicts = tuple(replace(v, changed=_changed(v, plan, cells, own)) for v in verdicts)
     return SuiteResult(
         plan=plan,
