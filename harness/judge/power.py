@@ -166,9 +166,9 @@ def chance_of_decision(verdict: Verdict, statement: Statement, look: Look) -> fl
 
     It is the predictive probability under a flat prior (Spiegelhalter, Freedman and Blackburn 1986, Controlled
     Clinical Trials 7, 8-17): the mean of all seeds at that look is distributed around the mean so far as Student's t
-    with n - 1 degrees of freedom, times s sqrt((N - n) / (n N)). The spread counts as known from then on, the level
-    is what Holm leaves now, and of settings that must each hold only the weakest is looked at: each of these makes the
-    probability larger, so that fewer claims are given up.
+    with n - 1 degrees of freedom, times s sqrt((N - n) / (n N)). The level is what Holm leaves now, and of settings
+    that must each hold only the weakest is looked at, so that fewer claims are given up. The spread counts as known
+    from now on; after five seeds that may be wrong by a tenth.
     """
     from scipy.special import stdtr, stdtrit
 

@@ -20,8 +20,9 @@ from harness.planning.plan import Plan, with_settings
 from harness.planning.setting import key_of
 
 #: A claim gets no more seeds if all looks that fit decide it with a lower probability than this. Of the claims that
-#: would be decided in the end it gives up at most 3 %, wherever the truth lies (docs/verdicts.md).
-FUTILE = 0.1
+#: would be decided in the end fewer than 5 % are lost, wherever the truth lies and at the thirtieth part of the level
+#: that Holm may leave too (tests/judge/test_judge_budget.py).
+FUTILE = 0.075
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def suite(
     ] = None,
     pilot: Annotated[
         Path | None,
-        typer.Option("--pilot", metavar="DIR", help="Records that --plan takes the spread of the seeds from."),
+        typer.Option("--pilot", metavar="FOLDER", help="Records that --plan takes the spread of the seeds from."),
     ] = None,
     tables: Annotated[bool, typer.Option("--tables", help="Print the estimates and costs of each task too.")] = False,
     results: Results = None,

@@ -130,10 +130,12 @@ def chance_of_decision(draws: Array, kind: Kind, n: int, look: int, level: float
 
 
 #: A claim gets no further seeds if no look that the budget reaches decides it with at least this probability.
-FUTILE = 0.1
+FUTILE = 0.075
 
 
-def within_budget(draws: Array, kind: Kind, budget: float = math.inf, futile: float = FUTILE) -> tuple[Array, Array]:
+def within_budget(
+    draws: Array, kind: Kind, budget: float = math.inf, levels: Sequence[float] = LEVELS
+) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
     """Words, and seeds run, of suites of claims until decided within a budget: arrays of suites, claims.
 
     ``draws`` are suites, claims, seeds; ``budget`` is in seeds of a claim, for all claims of a suite together, those of
@@ -141,19 +143,19 @@ def within_budget(draws: Array, kind: Kind, budget: float = math.inf, futile: fl
     """
     suites, claims, _ = draws.shape
     flat = draws.reshape(suites * claims, -1)
-    word = words(flat[:, : LOOKS[0]], kind, LEVELS[0]).reshape(suites, claims)
+    word = words(flat[:, : LOOKS[0]], kind, levels[0]).reshape(suites, claims)
     ran = np.full((suites, claims), LOOKS[0])
     left = np.full(suites, budget - LOOKS[0] * claims)
     for index, look in enumerate(LOOKS[1:], start=1):
         best, near = np.zeros((suites, claims)), np.zeros((suites, claims))
         for n in LOOKS[:index]:
             at = ran == n
-            for later, level in zip(LOOKS[index:], LEVELS[index:], strict=True):
+            for later, level in zip(LOOKS[index:], levels[index:], strict=True):
                 chance = chance_of_decision(flat, kind, n, later, level).reshape(suites, claims)
                 best = np.where(at & (later - ran <= left[:, None]), np.maximum(best, chance), best)
                 near = np.where(at, chance, near) if later == look else near
         near[:, 0] += 2.0
-        near[(word != 0) | (best < futile)] = -1.0
+        near[(word != 0) | (best < FUTILE)] = -1.0
         for place in np.argsort(-near, axis=1, kind="stable").T:
             rows = np.arange(suites)
             cost = look - ran[rows, place]
@@ -161,5 +163,5 @@ def within_budget(draws: Array, kind: Kind, budget: float = math.inf, futile: fl
             left = left - np.where(go, cost, 0)
             ran[rows[go], place[go]] = look
         at = (ran == look) & (word == 0)
-        word = np.where(at, words(flat[:, :look], kind, LEVELS[index]).reshape(suites, claims), word)
+        word = np.where(at, words(flat[:, :look], kind, levels[index]).reshape(suites, claims), word)
     return word, ran
