@@ -45,17 +45,18 @@ def print_plan(plan: Plan, powers: Sequence[Power], as_json: bool) -> None:
 
 
 def _print_powers(powers: Sequence[Power]) -> None:
-    """A line for each claim; what does not fit beside its name stands below it."""
+    """A line for each claim, in columns where there is room; what does not fit beside its name stands below it."""
     from rich.text import Text
 
     if not powers:
         return
     people().print("Each claim shows with a probability of 80 % a difference from its border of")
     names = [_claim_name(power, powers) for power in powers]
-    beside = max(map(len, names)) + 2
+    column = max(map(len, names))
     for name, power in zip(names, powers, strict=True):
-        fits = 2 + beside + len(power.text) <= people().width
-        lead = f"  {name:<{beside}}" if fits else f"  {name}\n    "
+        leads = (f"  {name:<{column}}  ", f"  {name}  ", f"  {name}\n    ")
+        room = people().width - len(power.text)
+        lead = next((lead for lead in leads[:2] if len(lead) <= room), leads[2])
         people().print(Text(f"{lead}{power.text}"), soft_wrap=True)
     people().print(_POWER_NOTE, style="dim")
 
