@@ -40,7 +40,7 @@ def upper_sd(sd: float, n: int) -> float:
     power than they were promised.
 
     >>> round(upper_sd(1.0, 5), 3), round(upper_sd(1.0, 40), 3)
-    (1.558, 1.105)
+    (1.558, 1.114)
     """
     from scipy.special import chdtri
 
@@ -67,10 +67,10 @@ def smallest_shown(
     ``spreads`` are the standard deviations of the seeds' differences, one for each setting that must hold; settings
     count as independent, which is the worst case. ``width`` is the distance between the two bounds of a region,
     ``runs`` that of `t_interval`. Infinite where no truth between two bounds is shown so often. A contradiction at an
-    earlier look is left out: at this power it is rarer than one in a thousand.
+    earlier look is left out: at this power fewer than one in a hundred claims have one.
 
-    >>> round(smallest_shown([1.0], [Look(10, 0.05)]), 1)
-    0.9
+    >>> round(smallest_shown([1.0], [Look(5, 0.05)]), 1)
+    1.4
     """
     import numpy as np
     from scipy.special import stdtrit
