@@ -91,6 +91,15 @@ class ConflictingArguments(ArgumentError):
         self.as_flag = text.format(_flag(first), _flag(second), reason)
 
 
+class MissingArgument(ArgumentError):
+    """An argument that says nothing without another one."""
+
+    def __init__(self, argument: str, other: str, reason: str) -> None:
+        text = "{} needs {}: {}"
+        UsageError.__init__(self, text.format(argument, other, reason))
+        self.as_flag = text.format(_flag(argument), _flag(other), reason)
+
+
 def _flag(argument: str) -> str:
     return f"--{argument.replace('_', '-')}"
 

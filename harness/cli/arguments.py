@@ -117,8 +117,8 @@ def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
     return sorted(name for name in names if name.startswith(incomplete))
 
 
-def seconds(duration: str | None) -> float | None:
-    """A length of time in seconds.
+def seconds(duration: str | None, flag: str = "--timeout") -> float | None:
+    """A length of time in seconds; an error names the flag.
 
     >>> seconds("10m"), seconds("1.5h"), seconds("45")
     (600.0, 5400.0, 45.0)
@@ -127,7 +127,7 @@ def seconds(duration: str | None) -> float | None:
         return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", duration.strip())
     if not found or float(found[1]) == 0:
-        raise UsageError(f"--timeout {duration}: a length of time is needed, such as 90s, 10m or 2h")
+        raise UsageError(f"{flag} {duration}: a length of time is needed, such as 90s, 10m or 2h")
     return float(found[1]) * _UNITS[found[2]]
 
 

@@ -14,11 +14,12 @@ from harness.judge.intervals import (
 )
 from harness.judge.looks import ALPHA, Look, planned
 from harness.judge.pairing import needed_cells
+from harness.judge.planned_power import Power, power_of
 from harness.judge.recorded import judged_suites, warn_of_unregistered
 from harness.judge.result import SuiteResult, check_claims, judge_plan
 from harness.judge.strip import strip_places
 from harness.judge.summary import Estimate, Summary, summarise
-from harness.judge.verdicts import Verdict, Word, needed, numbers_of, sentence, shown
+from harness.judge.verdicts import Verdict, Word, needed, numbers_of, seen_text, sentence, shown
 
 __all__ = [
     "ALPHA",
@@ -29,6 +30,7 @@ __all__ = [
     "Interval",
     "Look",
     "PlainWord",
+    "Power",
     "Region",
     "SuiteResult",
     "Summary",
@@ -52,6 +54,8 @@ __all__ = [
     "p_values",
     "planned",
     "position",
+    "power_of",
+    "seen_text",
     "sentence",
     "shown",
     "strip_places",

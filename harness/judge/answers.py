@@ -14,7 +14,7 @@ from harness.cell import Cell, Record
 from harness.files.claims import Claim, Reaches
 from harness.judge.pairing import Group, members, pair, sides, tested
 from harness.judge.result import SuiteResult
-from harness.judge.verdicts import Verdict, interval_form, needed, numbers_of, side_names, would_take_text
+from harness.judge.verdicts import Verdict, interval_form, needed, numbers_of, seen_text, side_names, would_take_text
 from harness.numbers import duration, memory
 from harness.planning.setting import typed
 
@@ -100,7 +100,9 @@ def _why(verdict: Verdict) -> str:
             "reproduced": f"the whole interval is {needed(verdict)}",
             "contradicted": f"no part of the interval is {needed(verdict)}",
         }.get(verdict.verdict, f"part of the interval is {needed(verdict)}, part is not")
-    return "; ".join(filter(None, (reason, would_take_text(verdict), verdict.outlier, verdict.changed)))
+    return "; ".join(
+        filter(None, (reason, would_take_text(verdict), seen_text(verdict), verdict.outlier, verdict.changed))
+    )
 
 
 def _possible(verdict: Verdict, claim: Claim) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from harness.cell import Cell, Record
 from harness.errors import UnknownName, UsageError
-from harness.files.claims import Claim, Holds, Reaches, has_chance
+from harness.files.claims import Claim, Holds, has_chance
 from harness.files.suite import LOOKS
 from harness.judge.contrast import Contrast, Series, contrast, lacking
 from harness.judge.family import corrected_like, holm_corrected
@@ -28,7 +27,7 @@ from harness.judge.intervals import (
 from harness.judge.looks import ALPHA, Look, planned, seeds_that_would_do
 from harness.judge.outlier import far_from_the_others
 from harness.judge.pairing import Statement, device_kinds, members, pair, tested
-from harness.judge.scales import Scale, scale_of
+from harness.judge.scales import Scale, printed_runs, scale_of
 from harness.judge.verdicts import Verdict, Word
 from harness.numbers import plural
 from harness.spec import Metric, Task
@@ -139,9 +138,8 @@ class _Case:
 
     @property
     def runs(self) -> float:
-        """Of how many runs the printed number is the mean; infinite where there is none, or none of chance."""
-        test = tested(self.statement)
-        return test.value_runs if isinstance(test, Reaches) and test.value_runs != "exact" else math.inf
+        """Of how many runs the printed number is the mean."""
+        return printed_runs(tested(self.statement))
 
     def verdict(self, word: Word, cause: str = "", n: int = 0) -> Verdict:
         """A verdict before its numbers."""
@@ -252,7 +250,13 @@ def _of_series(case: _Case, sides: Contrast, series: Series, look: Look) -> Verd
     if word == "inconclusive":
         later = [other for other in case.looks if other.seeds > look.seeds]
         verdict = replace(verdict, would_take=seeds_that_would_do(interval, case.region, later, case.runs))
-    return _with_numbers(case, sides, series, interval, verdict)
+    spreads = tuple(_spread(other.first(look.seeds)) for other in sides.series)
+    return _with_numbers(case, sides, series, interval, replace(verdict, spreads=spreads))
+
+
+def _spread(series: Series) -> float:
+    """The standard deviation of the values of a series."""
+    return t_interval(series.values, scale=series.scale).sd
 
 
 def _word(case: _Case, interval: Interval, comparisons: int, level: float) -> tuple[Word, float, float]:

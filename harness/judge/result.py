@@ -11,6 +11,7 @@ from harness.errors import ExitCode
 from harness.judge.decide import judge_each
 from harness.judge.family import holm_corrected, informative
 from harness.judge.pairing import Statement, needed_cells
+from harness.judge.power import with_smallest
 from harness.judge.summary import Summary, summarise
 from harness.judge.verdicts import Verdict
 from harness.planning.plan import Plan
@@ -19,6 +20,16 @@ from harness.records.seals import late_test
 
 #: Up to so many claims are all the answer of a suite that names none.
 FEW = 3
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A claim or check that is undecided and got no further seeds, though there are looks left."""
+
+    claim: str
+    device: str
+    #: "20 seeds would take about 14 min 0 s, 3 min 0 s are left".
+    why: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +48,8 @@ class SuiteResult:
     #: Wall time, and the cells that were run in it.
     seconds: float = 0.0
     ran: int = 0
+    #: What a budget left out.
+    left_out: tuple[LeftOut, ...] = ()
 
     @cached_property
     def summaries(self) -> tuple[Summary, ...]:
@@ -87,7 +100,9 @@ def judge_plan(plan: Plan, records: Mapping[str, Record]) -> SuiteResult:
     own = {cell.id: records[cell.id] for cell in cells if cell.id in records}
     judged = judge_each(suite.claims, cells, own, tasks, suite.looks)
     checks = tuple(looks[0] for looks in judge_each(suite.checks, cells, own, tasks, suite.looks))
+    checks = with_smallest(checks, suite.checks, suite.looks)
     verdicts = informative(holm_corrected(judged, suite.claims), checks, suite.rests_on)
+    verdicts = with_smallest(verdicts, suite.claims, suite.looks)
     verdicts = tuple(replace(v, changed=_changed(v, plan, cells, own)) for v in verdicts)
     return SuiteResult(
         plan=plan,
@@ -142,17 +157,21 @@ def check_claims(plan: Plan) -> Plan:
 
 
 def undecided_cells(result: SuiteResult) -> set[str]:
-    """Ids of the cells that undecided claims, and the undecided checks of claims, rest on, on the device concerned.
+    """Ids of the cells that undecided claims, and the undecided checks of claims, rest on, on the device concerned."""
+    return {cell for _, cells in undecided_statements(result) for cell in cells}
+
+
+def undecided_statements(result: SuiteResult) -> list[tuple[Verdict, set[str]]]:
+    """Verdicts on undecided claims and on undecided checks of claims, with the ids of the planned cells they rest on.
 
     Without those of counts of violations: where chance has a part, no number of seeds shows that there are none.
     """
     suite, scope = result.plan.suite, result.plan.scope
     statements: dict[str, Statement] = {**suite.claims, **suite.checks}
-    return {
-        cell.id
-        for verdict in (*result.verdicts, *result.checks)
-        if verdict.verdict == "inconclusive" and verdict.scale != "count"
-        for needed in [needed_cells(statements[verdict.claim], scope)]
-        for cell in scope
-        if cell.id in needed and cell.device == verdict.device
-    }
+    undecided = []
+    for verdict in (*result.verdicts, *result.checks):
+        if verdict.verdict == "inconclusive" and verdict.scale != "count":
+            needed = needed_cells(statements[verdict.claim], scope)
+            own = {cell.id for cell in scope if cell.id in needed and cell.device == verdict.device}
+            undecided.append((verdict, own))
+    return undecided

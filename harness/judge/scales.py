@@ -25,6 +25,8 @@ class Scale:
     region: Region
     #: Among those that are shown.
     shown: Callable[[float], float]
+    #: The other way round: from a number that is shown to the one that is judged.
+    judged: Callable[[float], float] = float
     #: Whether a larger judged number is shown as a smaller one.
     falls: bool = False
 
@@ -40,14 +42,25 @@ def scale_of(test: AnyTest, sign: int) -> Scale:
     if isinstance(test, Holds):
         return Scale("count", (0.0, 0.0), float)
     if isinstance(test, Ratio):
-        return Scale("times", (math.log(test.by), math.inf), _exp)
+        return Scale("times", (math.log(test.by), math.inf), _exp, _log)
     if isinstance(test, Equal):
         return Scale("difference", (-test.tol, test.tol), float)
     region = (-test.tol, test.tol) if isinstance(test, Reaches) else (test.by, math.inf)
     if printed is not None:
-        return Scale("value", region, lambda judged: printed + sign * judged, falls=sign < 0)
+        value: float = printed
+        return Scale("value", region, lambda judged: value + sign * judged, lambda x: sign * (x - value), sign < 0)
     gap = isinstance(test, Greater) and test.gap_than_where is not None
     return Scale("gap" if gap else "difference", region, float)
+
+
+def printed_runs(test: AnyTest) -> float:
+    """Of how many runs the printed number is the mean; infinite where there is none, or none of chance."""
+    return test.value_runs if isinstance(test, Reaches) and test.value_runs != "exact" else math.inf
+
+
+def _log(shown: float) -> float:
+    """The logarithm; minus infinity of 0, to which a small quotient is rounded."""
+    return math.log(shown) if shown > 0 else -math.inf
 
 
 def _exp(judged: float) -> float:

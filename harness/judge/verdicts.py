@@ -10,7 +10,7 @@ from harness.files.claims import Holds, Reaches, Where
 from harness.judge.intervals import Region
 from harness.judge.pairing import AnyTest, Side, Statement, sides, tested
 from harness.judge.scales import Kind
-from harness.numbers import plural
+from harness.numbers import number, plural
 
 Word = Literal["reproduced", "contradicted", "inconclusive", "not-informative", "not-run"]
 
@@ -67,6 +67,12 @@ class Verdict:
     #: The same after Holm's correction, and over how many claims that was.
     p_holm: float | None = None
     family: int = 0
+    #: Standard deviation of the per-seed values; of a claim that must hold in each setting that of every one. Of a
+    #: ratio it is that of the logarithms. Empty where no look was reached, or nothing depends on chance.
+    spreads: tuple[float, ...] = ()
+    #: How far from the border, in the claim's unit, the truth must lie for these seeds to show it with a probability of
+    #: 80 %, after Holm; infinite where none between two borders is. None where the claim is decided.
+    could_have_seen: float | None = None
     #: About how many seeds would decide with a probability of 80 %, in words; "" where it is decided.
     would_take: str = ""
     #: One seed far from the others, and the word without it; "" where there is none.
@@ -99,7 +105,7 @@ def sentence(verdict: Verdict, claim: Statement) -> str:
     parts = [numbers_of(verdict, claim)]
     if verdict.cause:
         parts.insert(0 if verdict.verdict in ("not-run", "not-informative") else 1, verdict.cause)
-    parts += [would_take_text(verdict), verdict.outlier, verdict.changed]
+    parts += [would_take_text(verdict), seen_text(verdict), verdict.outlier, verdict.changed]
     return f"{verdict.verdict.replace('-', ' ')}: {'; '.join(part for part in parts if part)}"
 
 
@@ -107,6 +113,27 @@ def would_take_text(verdict: Verdict) -> str:
     """How many seeds would decide: "would take about 20 seeds", "too near the border to be worth more seeds"."""
     text = verdict.would_take
     return f"would take {text}" if text.startswith(("about", "more")) else text
+
+
+def seen_text(verdict: Verdict) -> str:
+    """What an inconclusive verdict's seeds could have shown: "could have seen 0.009"; "" where it does not apply."""
+    distance = verdict.could_have_seen
+    if distance is None:
+        return ""
+    if math.isinf(distance):
+        return "could have seen none, wherever between its borders the truth lies"
+    return f"could have seen {distance_text(distance, verdict)}"
+
+
+def distance_text(distance: float, verdict: Verdict) -> str:
+    """A distance from the border of the verdict's region: "0.009", "0.009 beyond +0.5", "0.2 inside its borders"."""
+    text = number(distance, significant=2) + _unit(verdict)
+    low, high = verdict.region
+    if all(map(math.isfinite, verdict.region)):
+        return f"{text} inside its borders"
+    border = low if math.isfinite(low) else high
+    sign = "+" if verdict.scale in _SIGNED else ""
+    return f"{text} beyond {border:{sign}.12g}" if border else text
 
 
 def numbers_of(verdict: Verdict, claim: Statement) -> str:

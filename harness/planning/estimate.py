@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from heapq import heapreplace
 from statistics import median
 
 from harness.cell import Cell, Record
@@ -40,6 +41,24 @@ class PastSeconds:
             return None
         mean = sum(count * seconds for count, seconds in known) / sum(count for count, _ in known)
         return mean * sum(counts.values())
+
+    def wall(self, cells: Sequence[Cell], workers: Mapping[str, int], more: float = 0.0) -> float | None:
+        """Seconds until all these cells have ended, each taken by the first free worker of its device kind.
+
+        ``workers`` are by device kind; each cell takes so many seconds ``more`` than a record of it says. None where
+        nothing is known of any.
+        """
+        total = self.total(cells)
+        if total is None:
+            return None if cells else 0.0
+        free = {kind: [0.0] * count for kind, count in workers.items()}
+        known: dict[object, float | None] = {}
+        for cell in cells:
+            kind = next(iter(self._keys(cell)))
+            seconds = known[kind] if kind in known else known.setdefault(kind, self.of(cell))
+            ends = (total / len(cells) if seconds is None else seconds) + more + free[cell.device][0]
+            heapreplace(free[cell.device], ends)
+        return max(max(ends) for ends in free.values())
 
     @staticmethod
     def _keys(item: Cell | Record) -> Iterator[object]:

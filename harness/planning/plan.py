@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,6 +52,12 @@ class Plan:
     def worker_count(self) -> int:
         """Worker processes for the CPU: as requested or one a core, and no more than the suite allows."""
         return min(self.request.worker_count, self.suite.jobs or self.request.worker_count)
+
+    @property
+    def workers(self) -> dict[str, int]:
+        """How many cells run at once on each device kind: a GPU has one worker."""
+        devices = Counter(device.partition(":")[0] for device in self.request.devices)
+        return {kind: self.worker_count if kind == "cpu" else count for kind, count in devices.items()}
 
     def estimate(self, jobs: int) -> float | None:
         """Seconds the cells to run will take, from past records of similar ones; None where there are none."""
@@ -113,10 +120,14 @@ def with_more_seeds(plan: Plan, seeds: int, undecided: Collection[str], ran: Col
     Settings that are left out keep the cells that have a record. ``ran`` are cells that do not run once more.
     """
     more = make_plan(plan.request, plan.registry, seeds)
-    settings = {key_of(cell) for cell in more.scope if cell.id in undecided}
-    cells = tuple(cell for cell in more.cells if key_of(cell) in settings or cell.id in more.records)
-    more = replace(more, cells=cells)
-    return replace(more, todo=_todo(more, ran))
+    return with_settings(more, {key_of(cell) for cell in more.scope if cell.id in undecided}, ran)
+
+
+def with_settings(plan: Plan, settings: Collection[str], ran: Collection[str]) -> Plan:
+    """The plan with the cells of these settings, by their keys, and those that have a record."""
+    cells = tuple(cell for cell in plan.cells if key_of(cell) in settings or cell.id in plan.records)
+    plan = replace(plan, cells=cells)
+    return replace(plan, todo=_todo(plan, ran))
 
 
 def _todo(plan: Plan, ran: Collection[str] = ()) -> tuple[Cell, ...]:

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.errors import ArgumentError, ConflictingArguments, UnknownName
+from harness.errors import ArgumentError, ConflictingArguments, MissingArgument, UnknownName
 from harness.records.provenance import usable_cores
 from harness.spec import DEVICE_KINDS
 
@@ -31,6 +31,8 @@ class Request:
     fresh: bool = False
     retry_failed: bool = False
     until_decided: bool = False
+    #: Seconds of wall time that ``until_decided`` may spend; None for as many as it takes.
+    budget: float | None = None
     results: Path | None = None
     plugins: tuple[str, ...] = ()
     #: Plugin objects with life-cycle hooks beside the registered ones.
@@ -43,6 +45,8 @@ class Request:
             raise ConflictingArguments("fresh", "retry_failed", "fresh runs every cell again")
         if self.until_decided and self.seeds is not None:
             raise ConflictingArguments("until_decided", "seeds", "the looks of the suite say how many")
+        if self.budget is not None and not self.until_decided:
+            raise MissingArgument("budget", "until_decided", "it limits the seeds that are added")
         if self.jobs is not None and self.jobs < 1:
             raise ArgumentError("jobs", self.jobs, "at least 1 is needed")
         if self.retries < 0:

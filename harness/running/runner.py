@@ -24,6 +24,7 @@ from harness.records.leftovers import remove_leftovers
 from harness.records.seals import seal
 from harness.records.writing import append, retry_writing
 from harness.registry import Registry, load_registry
+from harness.running.budget import Budget
 from harness.running.engines import EngineFunction, Settings
 from harness.running.execute import now, record_of
 from harness.running.interrupt import held_back, interruptible
@@ -55,10 +56,12 @@ def run_suite(request: Request | str, registry: Registry | None = None, console:
     twice at once; the result then says ``interrupted``. What has finished is recorded either way.
     """
     request = Request(suite=request) if isinstance(request, str) else request
+    budget = Budget(request.budget)
     registry = registry or load_registry(request.plugins)
     prepare_engine(request, registry)
     looks = read_suite(request.suite, registry).looks if request.until_decided else (None,)
     plan = check_claims(make_plan(request, registry, looks[0]))
+    budget.check_first_look(plan)
     RecordsFile(request.folder).prepare()
     if remove_leftovers(request.folder):
         plan = make_plan(request, registry, looks[0])
@@ -74,19 +77,21 @@ def run_suite(request: Request | str, registry: Registry | None = None, console:
                 undecided = undecided_cells(result)
                 if not undecided or stop():
                     break
-                plan = with_more_seeds(plan, look, undecided, ran)
+                plan = budget.within(with_more_seeds(plan, look, undecided, ran), result, look, ran)
             if plan.todo:
                 plan = replace(plan, seals=seal(request.folder, plan.suite, now()))
-            run = plan.run
-            watchers.call("harness_suite_started", run=run)
+            watchers.call("harness_suite_started", run=plan.run)
             records = dict(plan.records)
+            look_begin = time.monotonic()
             for finished in _run_plan(plan, file, watchers, stop):
                 records[finished.record.id] = finished.record
                 count += finished.here
+            budget.learn(plan, records, time.monotonic() - look_begin)
             ran += [cell.id for cell in plan.todo]
             seconds = time.monotonic() - begin
             result = replace(judge_plan(plan, records), interrupted=stop(), seconds=seconds, ran=count)
     assert result is not None
+    result = replace(result, left_out=budget.left_out(result))
     watchers.call("harness_suite_finished", run=result.plan.run, result=result)
     return result
 

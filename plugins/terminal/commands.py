@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,7 +27,10 @@ from harness.cli.arguments import (
     size,
 )
 from harness.cli.output import errors, print_json
-from harness.errors import ExitCode, UnknownName
+from harness.errors import ArgumentError, ExitCode, MissingArgument, UnknownName
+
+if TYPE_CHECKING:
+    from harness.cell import Record
 
 _log = logging.getLogger(__name__)
 
@@ -59,11 +64,21 @@ def suite(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run cells again that have a record.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Print the cells and run none.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print the cells and what the claims can show; run none.")
+    ] = False,
     until_decided: Annotated[
         bool,
         typer.Option("--until-decided", help="Add seeds, 5, 10, 20, then 40, until each claim is decided."),
     ] = False,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", metavar="TIME", help="Wall time for --until-decided, such as 10m; the answer first."),
+    ] = None,
+    pilot: Annotated[
+        Path | None,
+        typer.Option("--pilot", metavar="FOLDER", help="Records that --plan takes the spread of the seeds from."),
+    ] = None,
     tables: Annotated[bool, typer.Option("--tables", help="Print the estimates and costs of each task too.")] = False,
     results: Results = None,
     as_json: Json = False,
@@ -71,13 +86,15 @@ def suite(
 ) -> None:
     """Run a suite: cells that have no good record yet, then its claims and its answer."""
     from harness.files.suite import read_suite
-    from harness.judge import check_claims
+    from harness.judge import check_claims, power_of
     from harness.planning.plan import make_plan
     from harness.planning.request import Request
     from harness.running.runner import prepare_engine, run_suite
     from harness_plugins.terminal.plan import print_plan
     from harness_plugins.terminal.result import document, print_result
 
+    if pilot is not None and not plan:
+        raise MissingArgument("pilot", "plan", "a run takes the spread from its own seeds")
     request = Request(
         suite=name,
         devices=tuple(dict.fromkeys(device or ("cpu",))),
@@ -92,13 +109,15 @@ def suite(
         fresh=fresh,
         retry_failed=retry_failed,
         until_decided=until_decided,
+        budget=seconds(budget, "--budget"),
         results=results,
         plugins=all_plugins(context, plugin),
     )
     plugins = registry(context, plugin)
     if plan:
         first_look = read_suite(name, plugins).looks[0] if until_decided else seeds
-        print_plan(check_claims(make_plan(request, plugins, first_look)), as_json)
+        made = check_claims(make_plan(request, plugins, first_look))
+        print_plan(made, power_of(made, None if pilot is None else _pilot_records(pilot)), as_json)
         return
     # Before anything else that takes time is imported: the workers' server starts meanwhile.
     prepare_engine(request, plugins)
@@ -108,6 +127,18 @@ def suite(
     else:
         print_result(result, tables)
     raise typer.Exit(result.exit_code)
+
+
+def _pilot_records(folder: Path) -> Mapping[str, Record]:
+    """The records of a pilot by cell id. Raises UsageError where there are none."""
+    from harness.records import RecordsFile
+
+    loaded = RecordsFile(folder).load()
+    for warning in loaded.warnings:
+        _log.warning("%s", warning)
+    if not loaded.by_id:
+        raise ArgumentError("pilot", folder, "there are no records in this folder")
+    return loaded.by_id
 
 
 def claims(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,12 @@ from harness.planning.setting import label, varying_by_task
 
 if TYPE_CHECKING:
     from harness.cell import Cell, Record
+    from harness.judge import Power
     from harness.planning.plan import Plan
 
 
-def print_plan(plan: Plan, as_json: bool) -> None:
-    """The plan and how long it will probably take."""
+def print_plan(plan: Plan, powers: Sequence[Power], as_json: bool) -> None:
+    """The plan, the smallest difference that each claim will show, and how long it will probably take."""
     from rich.markup import escape
 
     workers = plan.worker_count
@@ -26,13 +27,14 @@ def print_plan(plan: Plan, as_json: bool) -> None:
     if as_json:
         cells = [_document(cell, state) for cell, state in zip(plan.cells, states, strict=True)]
         left = {"to_run": len(plan.todo), "estimated_seconds": estimate}
-        print_json({"suite": plan.suite.name, "cells": cells, **left})
+        print_json({"suite": plan.suite.name, "cells": cells, "power": [p.to_json() for p in powers], **left})
         return
     for warning in plan.warnings:
         errors().print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
     _print_rows(plan.cells, states)
     for reason, count in skipped(plan.cells).items():
         errors().print(f"[yellow]skip[/] {plural(count, 'cell')}: {escape(reason)}", soft_wrap=True)
+    _print_powers(powers)
     if not plan.todo:
         duration_left = "nothing is left to do"
     elif estimate is None:
@@ -40,6 +42,39 @@ def print_plan(plan: Plan, as_json: bool) -> None:
     else:
         duration_left = f"about {duration(estimate)} on {plural(workers, 'worker')}, by past records"
     people().print(f"{plural(len(plan.cells), 'cell')}, {len(plan.todo)} to run; {duration_left}")
+
+
+def _print_powers(powers: Sequence[Power]) -> None:
+    """A line for each claim, in columns where there is room; what does not fit beside its name stands below it."""
+    from rich.text import Text
+
+    if not powers:
+        return
+    people().print("Each claim shows with a probability of 80 % a difference from its border of")
+    names = [_claim_name(power, powers) for power in powers]
+    column = max(map(len, names))
+    for name, power in zip(names, powers, strict=True):
+        leads = (f"  {name:<{column}}  ", f"  {name}  ", f"  {name}\n    ")
+        room = people().width - len(power.text)
+        lead = next((lead for lead in leads[:2] if len(lead) <= room), leads[2])
+        people().print(Text(f"{lead}{power.text}"), soft_wrap=True)
+    people().print(_POWER_NOTE, style="dim")
+
+
+_POWER_NOTE = (
+    "After Holm: at the strictest level that its family can impose; alone: if it were the only claim. The spread is "
+    "taken at the upper end of its 80 % interval. By one side alone: as of two independent runs; a pair under one seed "
+    "mostly differs less."
+)
+
+
+def _claim_name(power: Power, powers: Sequence[Power]) -> str:
+    """The claim, without its plugin where all are of one; and the device where there are several."""
+    verdict = power.verdict
+    plugin, _, short = verdict.claim.partition("/")
+    name = short if {other.verdict.claim.partition("/")[0] for other in powers} == {plugin} else verdict.claim
+    several = len({other.verdict.device for other in powers} - {""}) > 1
+    return f"{name} on {verdict.device}" if several and verdict.device else name
 
 
 def ranges(numbers: list[int]) -> str:

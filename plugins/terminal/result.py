@@ -38,6 +38,8 @@ def print_result(result: SuiteResult, tables: bool = False) -> None:
     complete = not result.interrupted and all(cell.id in result.records for cell in plan.cells)
     if complete:
         people().print(what_ran, soft_wrap=True)
+    for out in result.left_out:
+        people().print(f"no more seeds for {escape(out.claim)}: {escape(out.why)}", soft_wrap=True)
     if busy := _busy(result):
         errors().print(f"[yellow]busy machine:[/] {busy}", soft_wrap=True)
     lines = overview(result, people().width)
@@ -183,6 +185,7 @@ def document(result: SuiteResult) -> dict[str, Any]:
                 for status in ("done", "failed", "timeout", "crashed", "skipped")
             },
         },
+        "left_out": [asdict(out) for out in result.left_out],
         "records": [r.as_dict() for r in cells],
         "summaries": [asdict(s) for s in result.summaries],
         "verdicts": verdict_documents(result),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.judge import CHECKED, needed, sentence, shown
+from harness.judge import CHECKED, needed, seen_text, sentence, shown
 from harness.records.anonymous import without_paths
 from harness_plugins.tracking.runs import COLOUR, COLOURS, DesiredRun, Point, param_text, split_finite, without_empty
 
@@ -91,6 +91,7 @@ def _verdict_tags(statement: Statement, verdict: Verdict) -> dict[str, str]:
         "scale": verdict.scale,
         "cause": without_paths(verdict.cause),
         "would_take": verdict.would_take,
+        "could_have_seen": seen_text(verdict),
         "outlier": verdict.outlier,
         "averaged": ", ".join(verdict.averaged),
         "changed": verdict.changed,

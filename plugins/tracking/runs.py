@@ -28,6 +28,7 @@ TRANSIENT = (
     "covers",
     "cause",
     "would_take",
+    "could_have_seen",
     "outlier",
     "averaged",
     "changed",

@@ -110,3 +110,58 @@ def would_take(mean: Array, sd: Array, n: int) -> NDArray[np.int64]:
         power = stats.nct.sf(stats.t.ppf(1 - level, seeds - 1), seeds - 1, noncentrality)
         result[power >= 0.8] = seeds
     return result
+
+
+def chance_of_decision(draws: Array, kind: Kind, n: int, look: int, level: float) -> Array:
+    """The predictive probability under a flat prior that a later look decides, given the first n seeds of each row."""
+    mean, sd = draws[:, :n].mean(axis=1), draws[:, :n].std(axis=1, ddof=1)
+    two = math.isfinite(kind.high)
+    moves = sd * math.sqrt(1 / n - 1 / look)
+    critical = [
+        stats.t.ppf(1 - x, look - 1) * sd * math.sqrt(1 / look + 1 / kind.runs) for x in (level, level / (1 + two))
+    ]
+
+    def below(border: Array) -> Array:
+        return np.asarray(special.stdtr(n - 1, (border - mean) / moves))
+
+    inside = below(kind.high - critical[0]) - below(kind.low + critical[0])
+    outside = below(kind.low - critical[1]) + 1 - below(kind.high + critical[1])
+    return np.maximum(inside, 0.0) + outside
+
+
+#: A claim gets no further seeds if no look that the budget reaches decides it with at least this probability.
+FUTILE = 0.075
+
+
+def within_budget(
+    draws: Array, kind: Kind, budget: float = math.inf, levels: Sequence[float] = LEVELS
+) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+    """Words, and seeds run, of suites of claims until decided within a budget: arrays of suites, claims.
+
+    ``draws`` are suites, claims, seeds; ``budget`` is in seeds of a claim, for all claims of a suite together, those of
+    the first look included. The first claim of each suite is its answer.
+    """
+    suites, claims, _ = draws.shape
+    flat = draws.reshape(suites * claims, -1)
+    word = words(flat[:, : LOOKS[0]], kind, levels[0]).reshape(suites, claims)
+    ran = np.full((suites, claims), LOOKS[0])
+    left = np.full(suites, budget - LOOKS[0] * claims)
+    for index, look in enumerate(LOOKS[1:], start=1):
+        best, near = np.zeros((suites, claims)), np.zeros((suites, claims))
+        for n in LOOKS[:index]:
+            at = ran == n
+            for later, level in zip(LOOKS[index:], levels[index:], strict=True):
+                chance = chance_of_decision(flat, kind, n, later, level).reshape(suites, claims)
+                best = np.where(at & (later - ran <= left[:, None]), np.maximum(best, chance), best)
+                near = np.where(at, chance, near) if later == look else near
+        near[:, 0] += 2.0
+        near[(word != 0) | (best < FUTILE)] = -1.0
+        for place in np.argsort(-near, axis=1, kind="stable").T:
+            rows = np.arange(suites)
+            cost = look - ran[rows, place]
+            go = (near[rows, place] >= 0) & (cost <= left)
+            left = left - np.where(go, cost, 0)
+            ran[rows[go], place[go]] = look
+        at = (ran == look) & (word == 0)
+        word = np.where(at, words(flat[:, :look], kind, levels[index]).reshape(suites, claims), word)
+    return word, ran

@@ -290,6 +290,10 @@ def main() -> None:
     print_errors(trials)
     print_families(trials)
     print_powers(trials)
+    # It draws with the functions of this file.
+    from simulate_budget import print_budgets
+
+    print_budgets(trials)
 
 
 def print_errors(trials: int) -> None:

@@ -50,3 +50,17 @@ def test_cell_of_which_nothing_is_known_counts_as_the_average_of_the_others():
     assert past.total([*cells, *unknown]) == pytest.approx(26.0 * 12 / 8)
     assert past.total(unknown) is None
     assert past.total([]) is None
+
+
+def test_wall_time_is_that_of_cells_taken_in_turn_by_the_first_free_worker():
+    past = PastSeconds([record(1.0, size=8), record(10.0, size=32), record(3.0, size=8, device="cuda")])
+    small, large = [cell(seed=s, size=8) for s in range(4)], cell(size=32)
+    assert past.wall(small, {"cpu": 1}) == pytest.approx(4.0)
+    assert past.wall(small, {"cpu": 3}) == pytest.approx(2.0), "the fourth cell waits for a worker"
+    assert past.wall([*small, large], {"cpu": 2}) == pytest.approx(12.0)
+    assert past.wall([large, *small], {"cpu": 2}) == pytest.approx(10.0)
+    assert past.wall(small, {"cpu": 2}, more=0.5) == pytest.approx(3.0)
+    both = [*small, cell(size=8, device="cuda")]
+    assert past.wall(both, {"cpu": 4, "cuda": 1}) == pytest.approx(3.0), "devices work at once"
+    assert past.wall([], {"cpu": 2}) == 0.0
+    assert past.wall([cell(size=8, task="other")], {"cpu": 2}) is None

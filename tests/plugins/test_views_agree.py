@@ -19,7 +19,7 @@ from tracking_runs import Stored, stored_runs
 from harness import results as library
 from harness.cell import Cell, Record
 from harness.files.suite import read_suite
-from harness.judge import CHECKED, SuiteResult, Verdict, answers_of, judged_suites, needed, sentence, shown
+from harness.judge import CHECKED, SuiteResult, Verdict, answers_of, judged_suites, needed, seen_text, sentence, shown
 from harness.planning.cross import cells_of
 from harness.planning.request import Request
 from harness.running.execute import record_of
@@ -201,6 +201,7 @@ def assert_mlflow_has_the_words_and_numbers_of_the_terminal(views: Views) -> Non
         assert run.tags.get("primary", "") == ("yes" if claim.primary else "")
         for name in ("would_take", "outlier", "changed", "cause"):
             assert run.tags.get(name, "") == getattr(verdict, name)
+        assert run.tags.get("could_have_seen", "") == seen_text(verdict)
         for name in ("estimate", "low", "high", "p", "p_holm"):
             assert run.metrics.get(name) == getattr(verdict, name)
         assert run.tags["needs"] == needed(verdict)
