@@ -71,12 +71,12 @@ class _Measured:
 
 def task_sections(result: SuiteResult) -> list[TaskSection]:
     """The tasks that have a good or a failed record, in the order of the suite."""
-    summaries = [s for s in summarise(result.scope, result.records) if s.n or s.failures]
+    summaries = [s for s in summarise(result.cells, result.outcomes) if s.n or s.failures]
     sections = []
     for name in dict.fromkeys(summary.task for summary in summaries):
         own = [summary for summary in summaries if summary.task == name]
-        cells = [cell for cell in result.scope if cell.task == name and cell.id in result.records]
-        ran = [cell for cell in cells if result.records[cell.id].status != "skipped"]
+        cells = [cell for cell in result.cells if cell.task == name and cell.id in result.outcomes]
+        ran = [cell for cell in cells if result.outcomes[cell.id].status != "skipped"]
         methods = list(dict.fromkeys(summary.method for summary in own))
         measured = _Measured(own, cells, methods, varying_axes(ran))
         sections.append(_task_section(result, name, measured))
@@ -91,7 +91,7 @@ def _task_section(result: SuiteResult, name: str, measured: _Measured) -> TaskSe
     directed = [metric for metric in metrics if task.metrics[metric].better]
     drawn = [metric for metric in directed if metric in shown] or directed
     costs, cost_table = _costs(measured, drawn[:MOST_METRICS])
-    curves, curve_table, more = _curves(measured, result.records)
+    curves, curve_table, more = _curves(measured, result.outcomes)
     return TaskSection(
         name=name,
         help=task.help,

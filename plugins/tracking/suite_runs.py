@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness.judge import needed_cells
+from harness.judge import needed_cells, summarise
 from harness.numbers import with_interval
 from harness.records.anonymous import Anonymiser
 from harness.running.execute import now
@@ -83,7 +83,9 @@ class RunBuilder:
     def all_runs(self, result: SuiteResult) -> Iterator[DesiredRun]:
         """Every run of the suite: each setting before its seeds, claims and checks last."""
         claims, records = result.plan.suite.claims, result.records
-        summaries = {setting_digest(summary): summary for summary in result.summaries}
+        # Trials are settings like any other here; what judges a tuned method stands in the runs of claims.
+        measured = summarise(result.scope, records) if result.studies else result.summaries
+        summaries = {setting_digest(summary): summary for summary in measured}
         by_setting: dict[str, list[Record]] = {}
         for cell in result.scope:
             if cell.id in records:
