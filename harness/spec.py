@@ -76,8 +76,8 @@ class Metric:
     timed: bool = False
     #: Whether it is the same under every seed, bit for bit: a claim on it is decided without an interval.
     deterministic: bool = False
-    #: "validation" where it is measured on validation rows, which the other metrics of its task never see: a suite may
-    #: tune options by it. None elsewhere.
+    #: "validation" where it is measured on rows that no test metric is measured on: a suite may tune options by it.
+    #: None elsewhere.
     split: Literal["validation"] | None = None
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from harness.judge.studies import Search, Study, judged_cells, outcomes_of, sear
 from harness.judge.summary import Summary, summarise
 from harness.judge.verdicts import Verdict
 from harness.planning.plan import Plan
-from harness.planning.setting import address_of, key_of
+from harness.planning.setting import address_of, key_of, label, varying_axes
 from harness.records.seals import late_test
 
 #: Up to so many claims are all the answer of a suite that names none.
@@ -50,6 +50,21 @@ class SuiteResult:
     def outcomes(self) -> Mapping[str, Record]:
         """By id the records of the cells that were judged: those of studies too, which are written nowhere."""
         return outcomes_of(self.studies, self.records)
+
+    def label_of(self, search: Search) -> str:
+        """The setting of a search, by the axes that vary among those of its task: "batch_size=8"."""
+        task = search.tuning.setting.task
+        names = varying_axes(study.cell for study in self.studies if study.cell.task == task)
+        return label(search.tuning.setting.axes, names)
+
+    @cached_property
+    def edges(self) -> list[tuple[Search, str]]:
+        """Each optimum at the edge of a grid, where a wider one might do better, in a sentence."""
+        return [
+            (search, f"{', '.join(filter(None, (search.where, self.label_of(search))))}: {text}")
+            for search in self.searches
+            for text in search.edges
+        ]
 
     @property
     def measured(self) -> list[Record]:

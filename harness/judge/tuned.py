@@ -96,7 +96,9 @@ def _is_ahead(claim: Claim, verdict: Verdict, studies: Sequence[Study], result: 
 
 def _way(tuning: Tuning) -> tuple[str, tuple[tuple[object, ...], ...]]:
     """What is tried and what chooses, as a value to compare by."""
-    return tuning.text, tuple(tuple(typed(v) for v in trial.values()) for trial in tuning.choices)
+    return f"{tuning.text}, {len(tuning.trials)} trials", tuple(
+        tuple(typed(v) for v in trial.values()) for trial in tuning.choices
+    )
 
 
 def _failed(method: str, studies: Iterable[Study], result: SuiteResult) -> str:

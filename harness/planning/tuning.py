@@ -58,10 +58,10 @@ class Tuning:
 
     @property
     def text(self) -> str:
-        """What is tried and what chooses: "base_lr over 4 values, chosen by validation_accuracy, 4 trials"."""
-        tried = [f"{name} over {len(values)} values" for name, values in self.values.items()]
-        drawn = tried if self.grid else [f"{' and '.join(self.names)} by random search"]
-        return f"{' and '.join(drawn)}, chosen by {self.by}, {len(self.trials)} trials"
+        """What is tried and what chooses: "base_lr over 4 values, chosen by validation_accuracy"."""
+        over = [f"{name} over {len(values)} values" for name, values in self.values.items()]
+        tried = over if self.grid else [f"{' and '.join(self.names)} by random search"]
+        return f"{' and '.join(tried)}, chosen by {self.by}"
 
     def label(self, trial: Trial) -> str:
         """A trial for people: "base_lr=0.01"."""

@@ -15,6 +15,7 @@ from harness.planning.setting import Setting, label, varying_axes
 from harness.spec import Metric
 from harness_plugins.report import charts, svg
 from harness_plugins.report.elements import Picture, Table
+from harness_plugins.report.tuning import TuningSection, tuning_section
 
 #: Charts of one kind for a task; the tables hold all numbers.
 MOST_CHARTS = 12
@@ -44,6 +45,8 @@ class TaskSection:
     curve_table: Table | None
     #: How many charts of curves were left out.
     more: int
+    #: What tuning came to; None where nothing was tuned.
+    tuning: TuningSection | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ def _task_section(result: SuiteResult, name: str, measured: _Measured) -> TaskSe
         curves=curves,
         curve_table=curve_table,
         more=more,
+        tuning=tuning_section(result, name, measured.methods),
     )
 
 

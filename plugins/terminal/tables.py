@@ -47,6 +47,10 @@ def _print_estimates(rows: Sequence[Summary], result: SuiteResult) -> None:
         people().print(filled)
     else:
         _print_blocks(keys, numbers)
+    for search in (s for s in result.searches if s.tuning.setting.task == task.name and s.ended):
+        chosen = ", ".join(f"{search.tuning.label(trial)} ({n} of {search.ended})" for trial, n in search.chosen if n)
+        where = " ".join(filter(None, (search.tuning.setting.method, result.label_of(search))))
+        people().print(f"[dim]{escape(f'{where}: {search.tuning.by} chose {chosen}')}[/]")
     if others := [metric for metric in task.metrics if metric not in metrics]:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         named = f"{', '.join(others[:_NAMED])}{more}"
