@@ -57,7 +57,7 @@ def train_and_probe(loss: Loss, run: Run, dataset: str) -> dict[str, float]:
     known = _features(encoder, train_part, run)
     test = _features(encoder, labelled_images(data, "test", run.device, torch.float32), run)
     metrics["probe_accuracy"] = linear_probe(known, test, run.options["probe_penalty"])
-    metrics["validation_accuracy"] = linear_probe(*_held_out(known, run.seed), run.options["probe_penalty"])
+    metrics["validation_accuracy"] = linear_probe(*held_out(known, run.seed), run.options["probe_penalty"])
     metrics["knn_accuracy"] = nearest_neighbours(known, test, run.options["neighbours"])
     return metrics
 
@@ -149,7 +149,7 @@ def _log_xi(loss: Loss, view_a: Tensor, view_b: Tensor) -> Tensor:
     return log_odds(*scored.scores(view_a.detach(), view_b.detach())).float()
 
 
-def _held_out(known: Labelled, seed: int) -> tuple[Labelled, Labelled]:
+def held_out(known: Labelled, seed: int) -> tuple[Labelled, Labelled]:
     """Training rows for a probe, and a fifth of them, drawn by the seed, that it is scored on instead of test rows.
 
     The encoder has seen all these images, without labels; test images it has not.

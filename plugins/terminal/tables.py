@@ -21,6 +21,7 @@ _NAMED = 6
 def print_tables(result: SuiteResult) -> None:
     """A table for each task that has a good or a failed cell."""
     selected = {key_of(cell) for cell in result.plan.cells}
+    selected |= {key_of(s.cell) for s in result.studies if not selected.isdisjoint(s.tuning.trials)}
     rows = [s for s in result.summaries if (s.n or s.failures) and key_of(s) in selected]
     for task in dict.fromkeys(row.task for row in rows):
         _print_estimates([row for row in rows if row.task == task], result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -368,6 +369,10 @@ def test_a_baseline_at_a_bad_rate_is_beaten_and_a_tuned_one_is_not(harness_cli):
     assert [search["trials"] for search in tuned["tuning"]] == [
         [{"options": {"rate": rate}, "chosen": 5 * (rate == best)} for rate in RATES] for best in (0.01, 0.1)
     ]
+    table = harness_cli("-p", str(PLUGIN), "suite", str(harness_cli.folder / "tuned.toml"), "--tables").out
+    assert "new: valid_accuracy chose rate=0.01 (5 of 5)" in table
+    assert "old: valid_accuracy chose rate=0.1 (5 of 5)" in table
+    assert len(re.findall(r"^ (?:new|old) .* 5 *$", table, flags=re.MULTILINE)) == 2, "a row for each method"
     again = run(harness_cli, "tuned.toml", SEEDS + GRID)
     assert again["cells"]["run"] == 0
     assert again["verdicts"] == tuned["verdicts"]
