@@ -11,7 +11,7 @@ from harness.errors import ExitCode, UsageError
 from harness.judge.decide import judge_each
 from harness.judge.family import holm_corrected, informative
 from harness.judge.pairing import Statement, needed_cells
-from harness.judge.studies import Search, Study, judged_cells, outcomes_of, searches, studies_of
+from harness.judge.studies import Search, Study, judged_cells, outcomes_of, searches, studies_of, with_trials
 from harness.judge.summary import Summary, summarise
 from harness.judge.verdicts import Verdict
 from harness.planning.plan import Plan
@@ -87,7 +87,7 @@ class SuiteResult:
 
     def records_behind(self, ids: Iterable[str]) -> dict[str, Record]:
         """The records, by id, of these judged cells; those of all its trials for a study."""
-        behind = _with_trials(self.studies, ids)
+        behind = with_trials(self.studies, ids)
         return {i: record for i, record in self.records.items() if i in behind}
 
     @property
@@ -147,12 +147,6 @@ def _changed(verdict: Verdict, result: SuiteResult) -> str:
     if verdict.verdict == "not-run" or not late(result.records.values()):
         return ""
     return late(result.records_behind(needed_cells(suite.claims[verdict.claim], result.cells)).values())
-
-
-def _with_trials(studies: Iterable[Study], ids: Iterable[str]) -> set[str]:
-    """The ids, those of trials in the place of their studies."""
-    trials = {study.cell.id: [trial.id for trial in study.trials] for study in studies}
-    return {i for cell in ids for i in trials.get(cell, [cell])}
 
 
 def _further_seeds(plan: Plan, records: Mapping[str, Record]) -> list[Cell]:
@@ -222,4 +216,4 @@ def undecided_cells(result: SuiteResult) -> set[str]:
         for cell in scope
         if cell.id in needed and cell.device == verdict.device
     }
-    return _with_trials(studies, undecided)
+    return with_trials(studies, undecided)

@@ -127,6 +127,12 @@ def outcomes_of(studies: Iterable[Study], records: Mapping[str, Record]) -> Mapp
     return {**records, **of_studies} if of_studies else records
 
 
+def with_trials(studies: Iterable[Study], ids: Iterable[str]) -> set[str]:
+    """Ids of judged cells, with those of its trials in the place of a study."""
+    trials = {study.cell.id: [trial.id for trial in study.trials] for study in studies}
+    return {i for cell in ids for i in trials.get(cell, [cell])}
+
+
 @dataclass(frozen=True)
 class Search:
     """What the studies of one setting came to, over its seeds."""
@@ -152,7 +158,7 @@ class Search:
 
         "4 of 5 studies chose base_lr=0.003, the largest tried". Values of a random search have no edge.
         """
-        found = []
+        sentences = []
         for name, values in self.tuning.values.items() if self.tuning.grid and self.ended else ():
             numbers = sorted(v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool))
             if len(numbers) < _EDGE or len(numbers) < len(values):
@@ -160,8 +166,8 @@ class Search:
             for value, word in ((numbers[0], "smallest"), (numbers[-1], "largest")):
                 count = self.often(name, value)
                 if 2 * count >= self.ended:
-                    found.append(f"{count} of {self.ended} studies chose {name}={value}, the {word} tried")
-        return found
+                    sentences.append(f"{count} of {self.ended} studies chose {name}={value}, the {word} tried")
+        return sentences
 
     def often(self, name: str, value: Scalar) -> int:
         """How many studies chose a trial with this value of an option."""

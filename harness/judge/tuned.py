@@ -28,7 +28,7 @@ def tuned_text(claim: Claim, verdict: Verdict, groups: Sequence[Group], result: 
     by_method = {m: list(dict.fromkeys(_way(s.tuning) for s in own if s.cell.method == m)) for m in methods}
     parts = ["; ".join(_ways(by_method, methods, cells, result))]
     parts += [text for method in methods if (text := _failed(method, own, result))]
-    return "; ".join(filter(None, [*parts, at_each_trial(claim, verdict, result)]))
+    return "; ".join(filter(None, [*parts, at_each_trial(claim, verdict, own, result)]))
 
 
 def studies_behind(cells: Iterable[Cell], result: SuiteResult) -> list[Study]:
@@ -48,11 +48,11 @@ def search_cost(groups: Sequence[Group], result: SuiteResult) -> str:
     return f"all trials of a study take {' against '.join(map(duration, spent))}"
 
 
-def at_each_trial(claim: Claim, verdict: Verdict, result: SuiteResult) -> str:
+def at_each_trial(claim: Claim, verdict: Verdict, own: Sequence[Study], result: SuiteResult) -> str:
     """Whether the method is ahead at every trial or only at some: "at every base_lr tried a is better".
 
-    By the mean over seeds of what the claim is judged by, at each trial in turn; it decides nothing. "" where the two
-    sides are not two methods with the same trials.
+    By the mean over seeds of what the claim is judged by, at each trial of its studies in turn; it decides nothing. ""
+    where the two sides are not two methods with the same trials.
     """
     test = tested(claim)
     every = sides(test)
@@ -60,7 +60,6 @@ def at_each_trial(claim: Claim, verdict: Verdict, result: SuiteResult) -> str:
     metric = task.metrics.get(test.metric) if task is not None else None
     if metric is None or metric.better is None or len(every) != 2 or every[0].method == every[1].method:
         return ""
-    own = [s for s in result.studies if s.cell.task in test.tasks and s.cell.method in test.names]
     ways = {_way(study.tuning) for study in own}
     if len(ways) != 1 or {study.cell.method for study in own} != set(test.names):
         return ""

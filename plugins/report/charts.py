@@ -180,8 +180,10 @@ def over_option(lines: Sequence[OptionLine], title: str, log: bool) -> str:
     x_axis = Axis.around([point[0] for point in points], _LEFT + 6, width - 8, log=log)
     svg.horizontal_grid(root, y_axis, _LEFT, width)
     svg.bottom_axis(root, x_axis, _LEFT, height - _BOTTOM)
-    for option_line in lines:
-        places = [(x_axis(x), y_axis(mean)) for x, mean, *_ in option_line.points]
+    for number_of_line, option_line in enumerate(lines):
+        # Intervals at one value stand beside each other.
+        shift = 4.0 * (number_of_line - (len(lines) - 1) / 2)
+        places = [(x_axis(x) + shift, y_axis(mean)) for x, mean, *_ in option_line.points]
         if option_line.joined:
             svg.path(root, places, f"curve {svg.series_class(option_line.series, line=True)}")
         for (x, y), (_, _, low, high, tip) in zip(places, option_line.points, strict=True):

@@ -70,7 +70,7 @@ def test_no_number_of_the_test_has_a_part_in_the_choice(tmp_path, by):
 
 
 def test_each_seed_chooses_for_itself(tmp_path):
-    """The mean over seeds prefers one rate; seeds that prefer another one take theirs."""
+    """The mean over seeds prefers one rate; seeds that prefer another one choose that one."""
     plan = plan_of(tmp_path, SEEDS + GRID)
     best = {0: 0.001, 1: 0.1, 2: 0.1, 3: 0.1, 4: 1.0}
 
@@ -236,6 +236,22 @@ def test_a_tuned_method_is_compared_with_one_that_has_nothing_to_tune(tmp_path):
     assert answer.tuned.startswith(
         "new was tuned: rate over 4 values, chosen by valid_accuracy, 4 trials; fixed was not"
     )
+
+
+def test_a_tuned_method_is_compared_with_untuned_cells_that_the_claim_names(tmp_path):
+    numbers = alike((0.5, 0.9, 0.7, 0.6), (0.5, 0.7, 0.9, 0.6))
+    blocks = (SEEDS + GRID, SEEDS + "options = { rate = [0.01, 1.0] }")
+    for claim, difference, text in (
+        (
+            "than-old-at-one-rate",
+            0.2,
+            "new was tuned: rate over 4 values, chosen by valid_accuracy, 4 trials; old was not",
+        ),
+        ("tuning-helps", 0.3, "new was tuned: rate over 4 values, chosen by valid_accuracy, 4 trials"),
+    ):
+        result = judged(check_claims(plan_of(tmp_path, *blocks, claims=f"tuned/{claim}")), numbers)
+        assert result.verdicts[0].estimate == pytest.approx(difference, abs=2e-3)
+        assert answers_of(result)[0].tuned.startswith(text)
 
 
 # More seeds --------------------------------------------------------------------------------------------------
@@ -415,3 +431,11 @@ def test_until_decided_runs_whole_studies(harness_cli):
     assert len({frozenset(own) for own in seeds.values()}) == 1, "every trial has the same seeds"
     assert verdict["n"] in (5, 10, 20, 40)
     assert len(seeds["new", 0.01]) == (40 if verdict["verdict"] == "inconclusive" else verdict["n"])
+
+
+def test_a_claim_on_studies_is_run_again_with_all_their_trials(harness_cli):
+    assert harness_cli("-p", str(PLUGIN), "suite", "tuned-small").code == 0
+    again = harness_cli("-p", str(PLUGIN), "rerun", "--claim", "tuned/new-is-better", "--json").document
+    assert again["counts"] == {"bit-equal": 2 * 2 * 5}
+    (verdict,) = again["verdicts"]
+    assert verdict["before"] == verdict["after"]

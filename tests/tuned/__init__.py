@@ -74,5 +74,10 @@ def harness_tasks():
 
 
 @harness.hookimpl
+def harness_suites():
+    return [HERE / "tuned-small.toml"]
+
+
+@harness.hookimpl
 def harness_claims():
     return [HERE / "claims.toml"]
