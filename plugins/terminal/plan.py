@@ -68,12 +68,10 @@ class Tuned:
         """The task, what is tried, and the product that the cells come from."""
         factors = [plural(self.trials, "trial"), plural(len(self.methods), "method"), plural(self.settings, "setting")]
         product = " x ".join([*factors, plural(self.seeds, "seed")])
-        even = self.trials * len(self.methods) * self.settings * self.seeds == self.cells
-        return (
-            f"{self.task}: {self.way}; {product} = {self.cells} cells"
-            if even
-            else (f"{self.task}: {self.way}; {', '.join(self.methods)}; {self.cells} cells")
-        )
+        if self.trials * len(self.methods) * self.settings * self.seeds != self.cells:
+            # Methods with options of their own have more settings than others.
+            product = f"{plural(self.trials, 'trial')} of {', '.join(self.methods)}"
+        return f"{self.task}: {self.way}; {product} = {self.cells} cells"
 
 
 def _tuned(plan: Plan) -> list[Tuned]:
