@@ -41,6 +41,8 @@ class Cell:
     skip: str | None = None
     #: Names of the options that are the method's alone, not the task's.
     own: tuple[str, ...] = ()
+    #: Names of the options that were tuned and that it has no value of: it stands for a whole study.
+    tuned: tuple[str, ...] = ()
 
     @cached_property
     def id(self) -> str:

@@ -76,8 +76,13 @@ class Metric:
     timed: bool = False
     #: Whether it is the same under every seed, bit for bit: a claim on it is decided without an interval.
     deterministic: bool = False
+    #: "validation" where it is measured on rows that no test metric is measured on: a suite may tune options by it.
+    #: None elsewhere.
+    split: Literal["validation"] | None = None
 
     def __post_init__(self) -> None:
+        if self.split not in ("validation", None):
+            raise UsageError(f"Metric(split={self.split!r}): 'validation' or None is allowed")
         if self.timed and self.deterministic:
             raise UsageError("Metric(timed=True, deterministic=True): what a clock tells differs from run to run")
         if self.better not in ("higher", "lower", None):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from conftest import CommandLine
 
 METHODS = ("plain", "lifted")
 HEAD = 'source = { article = "tests" }\ntest = { kind = "greater", metric = "noise", task = "toy/total", '
@@ -28,7 +27,7 @@ NEAR, FAR = [1.0, -0.3, 0.9, 0.2, 0.4], [0.9, -0.6, 0.8, -0.2, 0.5]
 class Noise:
     """A suite with a claim on each method: that its noise is above a number. A seed's noise is known."""
 
-    cli: CommandLine
+    cli: Any
     suite: str
     plugin: str
 

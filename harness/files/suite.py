@@ -25,6 +25,36 @@ LOOKS = (5, 10, 20, 40)
 Count = Annotated[int, Field(ge=1, le=10_000, strict=True)]
 
 
+class Range(BaseModel):
+    """Bounds between which random search draws the values of an option."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    low: Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True, allow_inf_nan=False)]
+    """Least value."""
+    high: Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True, allow_inf_nan=False)]
+    """Greatest value."""
+    log: Annotated[bool, Field(strict=True)] = False
+    """Whether the logarithm of the value is drawn evenly, so that each decade gets as many values."""
+
+
+class Tune(BaseModel):
+    """How a block tunes: every other key is an option with the values to try."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+    __pydantic_extra__: dict[str, Annotated[list[StrictScalar], Field(min_length=1)] | Range] = Field(init=False)
+
+    by: Annotated[str, Field(min_length=1)]
+    """The metric of validation that chooses among the trials."""
+    trials: Annotated[int, Field(ge=2, le=1000, strict=True)] | None = None
+    """How many combinations random search draws. Without it every combination of the lists is a trial."""
+
+    @property
+    def options(self) -> dict[str, list[StrictScalar] | Range]:
+        """The options that are tuned: a list of values each, or the range to draw from."""
+        return dict(self.__pydantic_extra__ or {})
+
+
 class Cross(BaseModel):
     """One block: every method on every task, under every combination of the options."""
 
@@ -39,6 +69,8 @@ class Cross(BaseModel):
     dtype: Dtype | Annotated[list[Dtype], Field(min_length=1)] = "float32"
     options: dict[str, StrictScalar | Annotated[list[StrictScalar], Field(min_length=1)]] = {}
     """Every list crosses. An option goes to the task or method that declares it; a method without it ignores it."""
+    tune: Tune | None = None
+    """Options whose values each method chooses for itself, by a metric of validation, under each seed and setting."""
 
 
 class SuiteFile(BaseModel):

@@ -54,7 +54,7 @@ _NEEDED = {
     "too_short": "a list of at least {min_length}",
 }
 #: Parts that pydantic adds to a key's place: the alternatives of a union that it has tried.
-_ALTERNATIVE = re.compile(r"bool|int|float|str|(constrained-|list|dict|literal|nullable).*")
+_ALTERNATIVE = re.compile(r"bool|int|float|str|(constrained-|list|dict|literal|nullable).*|Range")
 
 
 def explain(error: ValidationError, model: type[BaseModel], content: Mapping[str, Any]) -> str:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import Literal
 
-from harness.cell import Cell, Record
+from harness.cell import Record
 from harness.files.claims import Claim, Reaches
-from harness.judge.pairing import Group, members, pair, sides, tested
+from harness.judge.pairing import Group, pair, tested
 from harness.judge.result import SuiteResult
+from harness.judge.tuned import search_cost, tuned_text
 from harness.judge.verdicts import Verdict, interval_form, needed, numbers_of, seen_text, side_names, would_take_text
 from harness.numbers import duration, memory
-from harness.planning.setting import typed
 
 #: A verdict in the words of somebody who asks whether the claim is true.
 PlainWord = Literal["shown", "not shown", "contradicted", "cannot be told"]
@@ -69,8 +69,8 @@ def answer_of(verdict: Verdict, result: SuiteResult) -> Answer:
         measured=numbers_of(verdict, claim),
         why=_why(verdict),
         possible=_possible(verdict, claim),
-        cost="" if metric is None or metric.timed else _cost(claim, groups, result.records),
-        tuned=_tuned(claim, groups, result),
+        cost="" if metric is None or metric.timed else _cost(claim, groups, result),
+        tuned=tuned_text(claim, verdict, groups, result),
         covers="" if verdict.deterministic and verdict.scale != "count" else coverage(verdict),
     )
 
@@ -130,9 +130,9 @@ def _possible(verdict: Verdict, claim: Claim) -> str:
 # Cost -------------------------------------------------------------------------------------------------------
 
 
-def _cost(claim: Claim, groups: Sequence[Group], records: Mapping[str, Record]) -> str:
-    """Time and memory of a cell: of the method against what it is compared with."""
-    names = side_names(tested(claim))
+def _cost(claim: Claim, groups: Sequence[Group], result: SuiteResult) -> str:
+    """Time and memory of a cell: of the method against what it is compared with; of a study its chosen trial's."""
+    names, records = side_names(tested(claim)), result.outcomes
     seconds = [_typical(group, records, lambda r: r.seconds) for group in groups[:2]]
     peaks = [_typical(group, records, lambda r: r.peak_bytes) for group in groups[:2]]
     if not all(seconds) or max(seconds, default=0.0) < _MEASURABLE:
@@ -141,7 +141,8 @@ def _cost(claim: Claim, groups: Sequence[Group], records: Mapping[str, Record]) 
         return f"{names[0]} takes {duration(seconds[0])}{f', {memory(peaks[0])}' if peaks[0] else ''} a cell"
     spent = f"{duration(seconds[0])} against {duration(seconds[1])} a cell"
     text = f"{names[0]} takes {_times(seconds)} times as long as {names[1]} ({spent})"
-    return f"{text}, {_times(peaks)} times the memory" if all(peaks) else text
+    text = f"{text}, {_times(peaks)} times the memory" if all(peaks) else text
+    return "; ".join(filter(None, (text, search_cost(groups, result))))
 
 
 def _typical(group: Group, records: Mapping[str, Record], cost: Callable[[Record], float | None]) -> float:
@@ -160,42 +161,3 @@ def _typical(group: Group, records: Mapping[str, Record], cost: Callable[[Record
 def _times(pair_of_costs: Sequence[float]) -> str:
     ratio = pair_of_costs[0] / pair_of_costs[1]
     return f"{ratio:.2f}" if ratio < 9.995 else f"{ratio:.3g}"
-
-
-# Tuning -----------------------------------------------------------------------------------------------------
-
-
-def _tuned(claim: Claim, groups: Sequence[Group], result: SuiteResult) -> str:
-    """Whether the methods of a comparison were tuned, and where they ran with options of their own.
-
-    No suite tunes: a cell has the settings of its suite, and what these leave open is at its default.
-    """
-    cells = members(groups)
-    methods = list(dict.fromkeys(cell.method for cell in cells))
-    if not methods or all(side.method == methods[0] for side in sides(tested(claim))[1:]):
-        return ""
-    who = {1: f"{methods[0]} was not tuned here", 2: "neither was tuned here"}.get(len(methods), "none was tuned here")
-    own = {method: _own_settings(method, cells, result) for method in methods}
-    # What the suite sets alike for all of them is no advantage of one.
-    apart = {
-        m: [text for text in texts if not all(text in other for other in own.values())] for m, texts in own.items()
-    }
-    named = [f"{method} with {' '.join(texts)}" for method, texts in apart.items() if texts]
-    if not any(own.values()) and any(cell.own for cell in cells):
-        named.append("with their own options at the defaults")
-    return ", ".join([f"{who}: all ran at the suite's settings", *named])
-
-
-def _own_settings(method: str, cells: Sequence[Cell], result: SuiteResult) -> list[str]:
-    """A method's own options where they are not at the default: "alpha=1,2"."""
-    registered = result.plan.registry.methods.get(method)
-    declared = registered.options if registered else {}
-    values: dict[str, dict[object, str]] = {}
-    for cell in cells:
-        for name in (n for n in cell.own if cell.method == method and n in declared):
-            values.setdefault(name, {})[typed(cell.options[name])] = f"{cell.options[name]}"
-    return [
-        f"{name}={','.join(texts.values())}"
-        for name, texts in values.items()
-        if list(texts) != [typed(declared[name].default)]
-    ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from harness.cell import Cell
-from harness.errors import UnknownName
+from harness.errors import UnknownName, UsageError
 from harness.files.claims import Check, Claim, Equal, Greater, Holds, Ratio, Reaches, Where
 from harness.planning.setting import label, typed, varying
 from harness.spec import AXES, Scalar
@@ -31,9 +31,13 @@ class Side:
     table: str
 
     def allows(self, cell: Cell) -> bool:
-        """Whether a cell belongs to this side. A key restricts only methods that have such an option."""
+        """Whether a cell belongs to this side. A key restricts only methods that have such an option.
+
+        A study has no value of what it tuned, so that it belongs to no side that is restricted by it.
+        """
         return cell.method == self.method and all(
-            (own := cell.value(key)) is None or typed(own) in _values(value) for key, value in self.where.items()
+            ((own := cell.value(key)) is None and key not in cell.tuned) or typed(own) in _values(value)
+            for key, value in self.where.items()
         )
 
     def __str__(self) -> str:
@@ -89,7 +93,8 @@ def pair(claim: Statement, cells: Iterable[Cell], device: str, apart: bool = Fal
     are left out, and so are seeds that some condition lacks. Where settings are judged ``apart``, as for a claim that
     must hold in each, the options of a single side are separated too: each value of an option that the baseline lacks
     is compared with the same baseline. Of several tasks each is a condition of its own, and none may be missing.
-    `Holds` compares nothing: its groups hold all that its methods have.
+    Where a side has studies on a task, its untuned cells are left out, but for those that a restriction of a tuned
+    option names. `Holds` compares nothing: its groups hold all that its methods have.
     """
     test = tested(claim)
     every = sides(test)
@@ -97,7 +102,8 @@ def pair(claim: Statement, cells: Iterable[Cell], device: str, apart: bool = Fal
     on_task = [s for s in _settings(cells, every) if s[0].task in tasks and s[0].device == device]
     if {side.method for side in every} <= {setting[0].method for setting in on_task}:
         _check_keys(claim, every, [setting[0] for setting in on_task])
-    by_side = [[setting for setting in on_task if side.allows(setting[0])] for side in every]
+    _check_tuned(claim, every, [setting[0] for setting in on_task])
+    by_side = [_tuned_where_tuned([setting for setting in on_task if side.allows(setting[0])]) for side in every]
     for side, own in zip(every, by_side, strict=True):
         if lacking := set(tasks) - {setting[0].task for setting in own}:
             return [], f"the suite has no cell for it: needs method {side} on task {min(lacking)}"
@@ -212,10 +218,28 @@ def _varying(group: Group, every: Sequence[Side]) -> list[str]:
 def _check_keys(claim: Statement, every: Sequence[Side], on_task: Sequence[Cell]) -> None:
     for side in every:
         methods = {other.method for other in every if other.table == side.table}
-        known = {*AXES, *(name for cell in on_task if cell.method in methods for name in cell.options)}
+        known = {*AXES, *(name for cell in on_task if cell.method in methods for name in (*cell.options, *cell.tuned))}
         for key in side.where:
             if key not in known:
                 raise UnknownName(f"key in {side.table}", key, known, f"claim {claim.id}")
+
+
+def _check_tuned(claim: Statement, every: Sequence[Side], on_task: Sequence[Cell]) -> None:
+    """Raise UsageError where a side is restricted by an option that was tuned and has no untuned cells."""
+    for side in every:
+        tuned = {key for cell in on_task if cell.method == side.method for key in cell.tuned if key in side.where}
+        if tuned and not any(side.allows(cell) for cell in on_task):
+            key = min(tuned)
+            raise UsageError(
+                f"claim {claim.id}: {side.table} names {key}, which the suite tunes for {side.method}: a tuned method "
+                f"has no one value of it. Leave {key} out, or add a block that runs this value untuned"
+            )
+
+
+def _tuned_where_tuned(settings: list[list[Cell]]) -> list[list[Cell]]:
+    """The settings of one side; on a task where some are studies, these alone."""
+    tuned = {setting[0].task for setting in settings if setting[0].tuned}
+    return [setting for setting in settings if setting[0].tuned or setting[0].task not in tuned]
 
 
 def _restricted_differently(name: str, every: Sequence[Side]) -> bool:

@@ -18,6 +18,7 @@ from harness.judge.looks import planned
 from harness.judge.pairing import Group, members, pair, sides, tested
 from harness.judge.power import in_unit, scale_of_verdict, smallest_shown, strictest, upper_sd, width_of
 from harness.judge.scales import printed_runs
+from harness.judge.studies import Study, judged_cells, studies_of
 from harness.judge.verdicts import Verdict, distance_text
 from harness.numbers import number, plural
 from harness.planning.plan import Plan
@@ -74,8 +75,8 @@ def power_of(plan: Plan, pilot: Mapping[str, Record] | None = None) -> list[Powe
     results folder.
     """
     suite = plan.suite
-    verdicts = judge(suite.claims, plan.scope, {}, plan.registry.tasks, suite.looks)
     past = _Past(plan, plan.records if pilot is None else pilot)
+    verdicts = judge(suite.claims, past.cells, {}, plan.registry.tasks, suite.looks)
     powers = [
         _power(suite.claims[verdict.claim], verdict, past)
         for verdict in verdicts
@@ -123,9 +124,19 @@ class _Past:
         return by_setting
 
     @cached_property
+    def _studies(self) -> dict[str, Study]:
+        """By the id of the cell that stands for it."""
+        return {study.cell.id: study for study in studies_of(self.plan.tunings, self.plan.scope)}
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """The planned cells, a study in the place of its trials."""
+        return judged_cells(self.plan.tunings, self.plan.scope, self._studies.values())
+
+    @cached_property
     def _by_method(self) -> dict[tuple[str, str], list[Cell]]:
         by_method: dict[tuple[str, str], list[Cell]] = {}
-        for cell in self.plan.scope:
+        for cell in self.cells:
             by_method.setdefault((cell.task, cell.method), []).append(cell)
         return by_method
 
@@ -156,15 +167,25 @@ class _Past:
         cells: list[Cell] = []
         records: dict[str, Record] = {}
         for template in templates:
-            for seed, latest in sorted(self._by_setting.get(key_of(template), {}).items()):
-                cell = template.with_seed(seed)
-                # What ran with the code that is here comes before what ran with any other.
-                here = self.records.get(cell.id)
-                record = here if here is not None and here.good else latest
-                if metric in record.metrics:
+            study = self._studies.get(template.id)
+            trials = study.trials if study else (template,)
+            recorded = [self._by_setting.get(key_of(trial), {}) for trial in trials]
+            for seed in sorted(set.intersection(*map(set, recorded))):
+                of_seed = [trial.with_seed(seed) for trial in trials]
+                own = {cell.id: self._record(cell) for cell in of_seed}
+                again = Study.of(study.tuning, of_seed) if study else None
+                cell = again.cell if again else of_seed[0]
+                record = again.record(own) if again else own[cell.id]
+                if record is not None and metric in record.metrics:
                     cells.append(cell)
-                    records[cell.id] = replace(record, id=cell.id)
+                    records[cell.id] = record
         return cells, records
+
+    def _record(self, cell: Cell) -> Record:
+        """What a cell's setting measured under its seed; with the code that is here before any other."""
+        here = self.records.get(cell.id)
+        record = here if here is not None and here.good else self._by_setting[key_of(cell)][cell.seed]
+        return replace(record, id=cell.id)
 
 
 def _of_baseline(
@@ -188,9 +209,10 @@ def _of_baseline(
         few = f"only {plural(len(seeds), 'seed')}" if seeds else "no records"
         return [], f"{few} of {name}; --pilot FOLDER"
     constant = next(records[cell.id] for cell in cells if is_baseline(cell))
-    all_cells = [cell.with_seed(seed) for cell in templates for seed in seeds]
-    constants = {cell.id: replace(constant, id=cell.id) for cell in all_cells if not is_baseline(cell)}
-    spreads, n = _spreads(claim, verdict, all_cells, {**records, **constants})
+    of_method = [cell.with_seed(seed) for cell in templates if not is_baseline(cell) for seed in seeds]
+    constants = {cell.id: replace(constant, id=cell.id) for cell in of_method}
+    of_baseline = [cell for cell in cells if is_baseline(cell) and cell.seed in seeds]
+    spreads, n = _spreads(claim, verdict, [*of_method, *of_baseline], {**records, **constants})
     source = f"{n} seeds of {every[1].method} alone" if any(spreads) else f"all {n} seeds of {name} give the same"
     return [math.sqrt(2) * spread for spread in spreads], source
 

@@ -6,14 +6,16 @@ import fnmatch
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from harness.cell import Cell
 from harness.errors import DatasetMissing, UnknownName, UsageError
-from harness.files.suite import Cross, Suite, within
+from harness.files.suite import Cross, Range, Suite, within
+from harness.planning.setting import Setting
+from harness.planning.tuning import Trial, Tuning, trials_of
 from harness.registry import Registry
 from harness.registry.datasets import locate
 from harness.spec import Method, Scalar, Task, file_digest
@@ -43,13 +45,71 @@ def cells_of(
     return _walk(suite, blocks, registry, devices, seeds, digest_of or _DatasetDigests(registry))
 
 
+def tunings_of(suite: Suite, registry: Registry, devices: Sequence[str] = ("cpu",)) -> tuple[Tuning, ...]:
+    """How each setting of each method is tuned, in the file's order; none where no block tunes.
+
+    Raises UsageError where two blocks tune the same setting in different ways: which trials count would be open.
+    """
+    if all(cross.tune is None for cross in suite.cross):
+        return ()
+    blocks = [_check_block(suite, number, block, registry) for number, block in enumerate(suite.cross)]
+    alone: set[str] = set()
+    tunings: dict[str, tuple[int, Tuning]] = {}
+    for number, block in enumerate(blocks):
+        for (task, method), device, dtype in itertools.product(block.pairs, devices, _as_tuple(block.cross.dtype)):
+            for options in block.combinations(task, method):
+                whole = Setting(method.name, task.name, options, device, dtype)
+                if block.cross.tune is None:
+                    alone.add(whole.key)
+                    continue
+                tuning = _tuning(block, task, method, whole)
+                first, other = tunings.setdefault(tuning.setting.key, (number, tuning))
+                if other != tuning:
+                    both = f"{suite.path}: cross[{first}] and cross[{number}]"
+                    what = f"{method.name} on {task.name} in the same setting"
+                    raise UsageError(f"{both} tune {what} with different trials; make them alike, or split the suite")
+    return tuple(replace(tuning, shared=frozenset(alone & tuning.trials.keys())) for _, tuning in tunings.values())
+
+
+def _tuning(block: _Block, task: Task, method: Method, whole: Setting) -> Tuning:
+    """How one setting, with the tuned options at their defaults, is tuned."""
+    assert block.cross.tune is not None
+    by, names = block.cross.tune.by, block.trials[0]
+    trials = {
+        replace(whole, options=options).key: {name: options[name] for name in names}
+        for options in block.trials_at(whole.options, task, method)
+    }
+    rest = {name: value for name, value in whole.options.items() if name not in names}
+    grid = block.cross.tune.trials is None
+    return Tuning(replace(whole, options=rest), trials, by, task.metrics[by].sign, grid)
+
+
 @dataclass(frozen=True)
 class _Block:
     """A checked block: tasks with the methods that run on them, and the options as lists."""
 
     cross: Cross
     pairs: tuple[tuple[Task, Method], ...]
+    #: Without those that are tuned.
     options: Mapping[str, tuple[Scalar, ...]]
+    #: The choices of the tuned options; one that chooses nothing where the block does not tune.
+    trials: tuple[Trial, ...] = ({},)
+
+    def combinations(self, task: Task, method: Method) -> list[dict[str, Scalar]]:
+        """Every combination of the options that are not tuned and that this task or method declares.
+
+        Defaults are filled in; of the tuned ones too.
+        """
+        declared = {**method.options, **task.options}
+        crossed = {name: self.options.get(name, (option.default,)) for name, option in declared.items()}
+        typed = {n: [declared[n].read(v, n) for v in values] for n, values in crossed.items()}
+        return [dict(zip(typed, values, strict=True)) for values in itertools.product(*typed.values())]
+
+    def trials_at(self, options: Mapping[str, Scalar], task: Task, method: Method) -> list[dict[str, Scalar]]:
+        """The options of every trial of one combination."""
+        declared = {**method.options, **task.options}
+        read = ({name: declared[name].read(value, name) for name, value in trial.items()} for trial in self.trials)
+        return [{**options, **trial} for trial in read]
 
 
 def _check_block(suite: Suite, number: int, cross: Cross, registry: Registry) -> _Block:
@@ -62,10 +122,22 @@ def _check_block(suite: Suite, number: int, cross: Cross, registry: Registry) ->
                 if (task, method) not in pairs:
                     pairs.append((task, method))
     options = {name: _as_tuple(values) for name, values in cross.options.items()}
-    _check_values(pairs, options, where)
+    _check_values(pairs, options, where, "options")
+    tuned = _tuned_values(cross, options, where)
+    _check_values(pairs, tuned, where, "tune")
     for task, method in pairs:
-        _check_shared_options(task, method, options, where)
-    return _Block(cross, tuple(pairs), options)
+        _check_shared_options(task, method, {**options, **tuned}, where)
+    if cross.tune is None:
+        return _Block(cross, tuple(pairs), options)
+    return _Block(cross, tuple(pairs), options, trials_of(cross.tune, pairs, f"{where}.tune"))
+
+
+def _tuned_values(cross: Cross, options: Mapping[str, object], where: str) -> dict[str, tuple[Scalar, ...]]:
+    """The values that a block tries, or the ends of their range, by option."""
+    tuned = cross.tune.options if cross.tune is not None else {}
+    if both := next((name for name in tuned if name in options), None):
+        raise UsageError(f"{where}: {both} stands under both options and tune; leave one of them out")
+    return {n: (v.low, v.high) if isinstance(v, Range) else tuple(v) for n, v in tuned.items()}
 
 
 def _size(block: _Block, seeds: int | None) -> int:
@@ -74,17 +146,19 @@ def _size(block: _Block, seeds: int | None) -> int:
         math.prod(len(values) for name, values in block.options.items() if name in {**task.options, **method.options})
         for task, method in block.pairs
     )
-    return settings * len(_as_tuple(block.cross.dtype)) * len(_seeds(block.cross, seeds))
+    return settings * len(block.trials) * len(_as_tuple(block.cross.dtype)) * len(_seeds(block.cross, seeds))
 
 
-def _check_values(pairs: Sequence[tuple[Task, Method]], options: Mapping[str, tuple[Scalar, ...]], where: str) -> None:
+def _check_values(
+    pairs: Sequence[tuple[Task, Method]], options: Mapping[str, tuple[Scalar, ...]], where: str, table: str
+) -> None:
     """Every option must be one of a task or a method, which must allow its values."""
     owners: list[Task | Method] = [owner for pair in pairs for owner in pair]
     for name, values in options.items():
         declaring = [owner for owner in owners if name in owner.options]
         if not declaring:
             known = {option for owner in owners for option in owner.options}
-            raise UnknownName("option", name, known, where=f"{where}.options")
+            raise UnknownName("option", name, known, where=f"{where}.{table}")
         for owner in declaring:
             place = f"{where}: option {name} of {owner.name}"
             for value in values:
@@ -142,7 +216,8 @@ def _walk(
         for task, method in block.pairs:
             datasets, skip = _data(task, digest_of)
             own = tuple(name for name in method.options if name not in task.options)
-            combinations = _combinations(block.options, task, method)
+            untuned = block.combinations(task, method)
+            combinations = [trial for options in untuned for trial in block.trials_at(options, task, method)]
             code_of = _codes(method, task, combinations, registry)
             settings = [(o, code_of(o), {**datasets, **option_files(o, task, method)}) for o in combinations]
             numbers = _seeds(block.cross, seeds)
@@ -170,14 +245,6 @@ def _codes(
         if names not in digests:
             digests[names] = registry.code(method.name, task.name, options)
     return lambda options: digests[tuple(options[name] for name in naming)]
-
-
-def _combinations(values: Mapping[str, tuple[Scalar, ...]], task: Task, method: Method) -> list[dict[str, Scalar]]:
-    """Every combination of the suite's values that this task or method declares, defaults filled in."""
-    declared = {**method.options, **task.options}
-    crossed = {name: values.get(name, (option.default,)) for name, option in declared.items()}
-    typed = {n: [declared[n].read(v, n) for v in values] for n, values in crossed.items()}
-    return [dict(zip(typed, values, strict=True)) for values in itertools.product(*typed.values())]
 
 
 def option_files(options: Mapping[str, Scalar], task: Task, method: Method) -> dict[str, str]:

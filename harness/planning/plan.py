@@ -11,11 +11,12 @@ from harness.cell import Cell, Record, SuiteRun
 from harness.errors import UsageError
 from harness.files.claims import claims_of
 from harness.files.suite import Suite, read_suite
-from harness.planning.cross import cells_of
+from harness.planning.cross import cells_of, tunings_of
 from harness.planning.estimate import PastSeconds
 from harness.planning.request import Request
 from harness.planning.selection import select
 from harness.planning.setting import key_of
+from harness.planning.tuning import Tuning
 from harness.records import Loaded, RecordsFile
 from harness.records.seals import Seal, read_seals, seal_warnings
 from harness.registry import Registry
@@ -41,6 +42,8 @@ class Plan:
     #: Records from before, by cell id.
     records: Mapping[str, Record]
     results: Path
+    #: How settings are tuned; the cells above are their trials.
+    tunings: tuple[Tuning, ...] = ()
     #: Of the results folder.
     seals: tuple[Seal, ...] = ()
     #: About the records file: damaged lines and the like.
@@ -107,6 +110,7 @@ def make_plan(request: Request, registry: Registry, seeds: int | None = None, lo
         todo=(),
         records=loaded.by_id,
         results=request.folder,
+        tunings=tunings_of(suite, registry, request.kinds),
         seals=read_seals(request.folder),
         warnings=(*loaded.warnings, *seal_warnings(request.folder), *claims_of(registry).problems),
         read_to=loaded.size,

@@ -55,7 +55,17 @@ def test_digest(suite: Suite, claim_id: str) -> str:
         },
         "looks": list(suite.looks),
     }
+    if tuned := _tuned(suite, claim_id):
+        content["tuned"] = tuned
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _tuned(suite: Suite, claim_id: str) -> list[dict[str, object]]:
+    """The tables of the blocks that tune a task that the claim is on: who widens a grid later changes the test."""
+    test = suite.claims[claim_id].test
+    tasks = set(test.tasks) if test is not None else set()
+    blocks = [b for b in suite.cross if tasks & {*([b.task] if isinstance(b.task, str) else b.task)}]
+    return [block.tune.model_dump(mode="json") for block in blocks if block.tune is not None]
 
 
 def read_seals(folder: Path) -> tuple[Seal, ...]:

@@ -11,7 +11,9 @@ _LOSS = "pair-ranking-loss"
 _RANK_METRICS = {
     "spearman": Metric("higher", "correlation", "rank correlation of scores and labels on test"),
     "pearson": Metric("higher", "correlation", "linear correlation of scores and labels on test"),
-    "valid_spearman": Metric("higher", "correlation", "rank correlation on valid, the part that chooses the epoch"),
+    "valid_spearman": Metric(
+        "higher", "correlation", "rank correlation on valid, the part that chooses the epoch", split="validation"
+    ),
     "first_epoch_spearman": Metric("higher", "correlation", "valid_spearman after one epoch"),
     "train_spearman": Metric("higher", "correlation", "rank correlation on 400 training pairs after the last epoch"),
     "untrained_spearman": Metric("higher", "correlation", "train_spearman before training"),
@@ -22,8 +24,10 @@ _RANK_METRICS = {
 _DECISION_METRICS = {
     "accuracy": Metric("higher", "fraction", "accuracy on test, at its best threshold on valid"),
     "f1": Metric("higher", "fraction", "F1 on test, at its best threshold on valid"),
-    "valid_accuracy": Metric("higher", "fraction", "accuracy on valid, at its best threshold there"),
-    "valid_f1": Metric("higher", "fraction", "F1 on valid, at its best threshold there"),
+    "valid_accuracy": Metric(
+        "higher", "fraction", "accuracy on valid, at its best threshold there", split="validation"
+    ),
+    "valid_f1": Metric("higher", "fraction", "F1 on valid, at its best threshold there", split="validation"),
     "threshold_cost": Metric("lower", "fraction", "accuracy at the best threshold on test, minus accuracy"),
 }
 _PROTOCOL = {
@@ -115,7 +119,9 @@ def _inference(model: str) -> Task:
     metrics = {name: metric for name, metric in _RANK_METRICS.items() if name not in ("pearson", "leaked")}
     metrics |= {
         "spearman": Metric("higher", "correlation", "mean rank correlation on the test parts of the five sets"),
-        "valid_spearman": Metric("higher", "correlation", "mean over their valid parts, which chooses the epoch"),
+        "valid_spearman": Metric(
+            "higher", "correlation", "mean over their valid parts, which chooses the epoch", split="validation"
+        ),
     }
     metrics |= {
         f"spearman_{short}": Metric("higher", "correlation", f"rank correlation on the test part of {name}")

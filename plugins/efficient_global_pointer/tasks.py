@@ -34,7 +34,9 @@ def _training_metrics(types: tuple[str, ...], nested: bool) -> dict[str, Metric]
         "f1": Metric("higher", share, "micro F1 of test entities, exact in offsets and type, at threshold 0"),
         "precision": Metric("higher", share, "precision of the same entities"),
         "recall": Metric("higher", share, "recall of the same entities"),
-        "valid_f1": Metric("higher", share, "F1 on the validation split, of the epoch that is best there"),
+        "valid_f1": Metric(
+            "higher", share, "F1 on the validation split, of the epoch that is best there", split="validation"
+        ),
         "best_epoch": Metric(unit="count", help="number of that epoch, from 1"),
         "threshold": Metric(unit="nats", help="threshold of the logits with the best F1 on the validation split"),
         "tuned_f1": Metric("higher", share, "test F1 at that threshold"),

@@ -15,6 +15,7 @@ from harness_plugins.flatnce.losses import ContrastiveLoss, InfoNCE, log_odds
 from harness_plugins.flatnce.probes import linear_probe, nearest_neighbours
 from harness_plugins.flatnce.views import two_views
 from harness_plugins.images.labelled import Labelled, labelled_images
+from harness_plugins.images.readers import stratified_split
 
 if TYPE_CHECKING:
     from harness.running.run import Run
@@ -27,6 +28,8 @@ RENDERED = 512
 POINTS = 100
 #: Up to this xi, log(1 + xi) is within 5 % of xi.
 SMALL_XI = 0.1
+#: Share of the training rows that the probe of validation is scored on.
+VALIDATION_SHARE = 0.2
 #: Least number of pairs on which the trained encoder is measured.
 DIAGNOSED = 512
 
@@ -54,6 +57,7 @@ def train_and_probe(loss: Loss, run: Run, dataset: str) -> dict[str, float]:
     known = _features(encoder, train_part, run)
     test = _features(encoder, labelled_images(data, "test", run.device, torch.float32), run)
     metrics["probe_accuracy"] = linear_probe(known, test, run.options["probe_penalty"])
+    metrics["validation_accuracy"] = linear_probe(*held_out(known, run.seed), run.options["probe_penalty"])
     metrics["knn_accuracy"] = nearest_neighbours(known, test, run.options["neighbours"])
     return metrics
 
@@ -143,6 +147,16 @@ def _log_xi(loss: Loss, view_a: Tensor, view_b: Tensor) -> Tensor:
     """log xi of each anchor [2B], from the loss's own scores; from those of InfoNCE's defaults where it has none."""
     scored = loss if isinstance(loss, ContrastiveLoss) else InfoNCE()
     return log_odds(*scored.scores(view_a.detach(), view_b.detach())).float()
+
+
+def held_out(known: Labelled, seed: int) -> tuple[Labelled, Labelled]:
+    """Training rows for a probe, and a fifth of them, drawn by the seed, that it is scored on instead of test rows.
+
+    The encoder has seen all these images, without labels; test images it has not.
+    """
+    parts = stratified_split(known.labels.cpu().numpy(), VALIDATION_SHARE, seed)
+    fitted, scored = (torch.from_numpy(rows).to(known.labels.device) for rows in parts)
+    return known[fitted], known[scored]
 
 
 @torch.no_grad()

@@ -157,7 +157,7 @@ _GENERALISATION = _on_digits_and_mnist(
         "test_accuracy": Metric("higher", "fraction", "test rows that are classified right"),
         "noisy_accuracy": Metric("higher", "fraction", "the same with noise on the pixels"),
         "test_loss": Metric("lower", "nats", "mean loss of test rows"),
-        "valid_accuracy": Metric("higher", "fraction", "of the weight that was chosen by it"),
+        "valid_accuracy": Metric("higher", "fraction", "of the weight that was chosen by it", split="validation"),
         "train_loss": Metric("lower", "nats", "mean loss of the training rows, without penalty"),
         "input_gradient": Metric(
             "lower", "number", "mean squared norm of each training row's input gradient at the end"

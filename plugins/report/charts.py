@@ -47,6 +47,17 @@ class Bar:
     high: float
 
 
+@dataclass(frozen=True)
+class OptionLine:
+    """A metric of one method over the values of an option."""
+
+    series: int
+    #: Value of the option, mean, both ends of its interval where there is one, and what a pointer shows.
+    points: Sequence[tuple[float, float, float | None, float | None, str]]
+    #: Whether the points lie on one line.
+    joined: bool = True
+
+
 #: Shares at each level, and the lower and upper ends of their band.
 Profile = tuple[Sequence[float], Sequence[float], Sequence[float]]
 
@@ -156,6 +167,30 @@ def curves(methods: Sequence[MethodCurve], title: str) -> str:
     for method in methods:
         drawn = [(x_axis(x), y_axis(y)) for x, y in thinned(method.mean, 2 * POINTS_PER_CURVE)]
         svg.path(root, drawn, f"curve {svg.series_class(method.series, line=True)}", method.method)
+    return svg.text_of(root)
+
+
+def over_option(lines: Sequence[OptionLine], title: str, log: bool) -> str:
+    """A metric over the values of an option, a line for each method, each mean with its interval."""
+    width, height = 380.0, 230.0
+    root = svg.picture(width, height, title, "curves")
+    points = [point for option_line in lines for point in option_line.points]
+    numbers = [y for _, mean, low, high, _ in points for y in (mean, low, high) if y is not None]
+    y_axis = Axis.around(numbers, height - _BOTTOM - 4, _TOP)
+    x_axis = Axis.around([point[0] for point in points], _LEFT + 6, width - 8, log=log)
+    svg.horizontal_grid(root, y_axis, _LEFT, width)
+    svg.bottom_axis(root, x_axis, _LEFT, height - _BOTTOM)
+    for number_of_line, option_line in enumerate(lines):
+        # Intervals at one value stand beside each other.
+        shift = 4.0 * (number_of_line - (len(lines) - 1) / 2)
+        places = [(x_axis(x) + shift, y_axis(mean)) for x, mean, *_ in option_line.points]
+        if option_line.joined:
+            svg.path(root, places, f"curve {svg.series_class(option_line.series, line=True)}")
+        for (x, y), (_, _, low, high, tip) in zip(places, option_line.points, strict=True):
+            colour = svg.series_class(option_line.series)
+            if low is not None and high is not None:
+                svg.line(root, x, y_axis(low), x, y_axis(high), f"whisker {colour}")
+            svg.mark(root, x, y, colour, svg.mark_of(option_line.series), 4.0, tip)
     return svg.text_of(root)
 
 

@@ -87,7 +87,7 @@ def claim_section(
     test = tested(claim)
     numbers = evidence(claim, verdict, result)
     text = sentence(verdict, claim).partition(": ")[2]
-    each = judge_settings(claim, verdict, result.cells, result.records, result.plan.registry.tasks, suite.looks)
+    each = judge_settings(claim, verdict, result.cells, result.outcomes, result.plan.registry.tasks, suite.looks)
     return ClaimSection(
         anchor=anchor("claim", claim.id, device),
         claim=claim,

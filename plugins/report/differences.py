@@ -75,7 +75,7 @@ def shared_settings(first: SuiteResult, second: SuiteResult) -> tuple[list[Share
 
 def _good_cells(result: SuiteResult) -> list[tuple[Cell, Record]]:
     """Cells with a good record; where all ran on one device, it is left out of them."""
-    cells = [(c, r) for c in result.scope if (r := result.records.get(c.id)) is not None and r.good]
+    cells = [(c, r) for c in result.cells if (r := result.outcomes.get(c.id)) is not None and r.good]
     if len({cell.device for cell, _ in cells}) > 1:
         return cells
     return [(replace(cell, device=""), record) for cell, record in cells]

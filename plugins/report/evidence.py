@@ -57,7 +57,7 @@ class Evidence:
 
 def evidence(claim: Statement, verdict: Verdict, result: SuiteResult) -> Evidence:
     """The numbers behind a verdict; without panels where the claim was not run."""
-    test, records = tested(claim), result.records
+    test, records = tested(claim), result.outcomes
     task = next((result.plan.registry.tasks[name] for name in test.tasks if name in result.plan.registry.tasks), None)
     metric = task.metrics[test.metric] if task else Metric()
     no_numbers = Evidence(test.metric, metric.unit, metric.better or "", metric.help)

@@ -44,7 +44,7 @@ class Drawn:
 
 def drawn_figures(result: SuiteResult) -> list[Drawn]:
     """Every figure whose tasks have a good record in this suite."""
-    good = [record for record in result.records.values() if record.good]
+    good = result.measured
     return [
         draw(figure, own)
         for figure in result.plan.registry.figures.values()

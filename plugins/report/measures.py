@@ -15,6 +15,7 @@ from harness.planning.setting import Setting, label, varying_axes
 from harness.spec import Metric
 from harness_plugins.report import charts, svg
 from harness_plugins.report.elements import Picture, Table
+from harness_plugins.report.tuning import TuningSection, tuning_section
 
 #: Charts of one kind for a task; the tables hold all numbers.
 MOST_CHARTS = 12
@@ -44,6 +45,8 @@ class TaskSection:
     curve_table: Table | None
     #: How many charts of curves were left out.
     more: int
+    #: What tuning came to; None where nothing was tuned.
+    tuning: TuningSection | None = None
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,12 @@ class _Measured:
 
 def task_sections(result: SuiteResult) -> list[TaskSection]:
     """The tasks that have a good or a failed record, in the order of the suite."""
-    summaries = [s for s in summarise(result.scope, result.records) if s.n or s.failures]
+    summaries = [s for s in summarise(result.cells, result.outcomes) if s.n or s.failures]
     sections = []
     for name in dict.fromkeys(summary.task for summary in summaries):
         own = [summary for summary in summaries if summary.task == name]
-        cells = [cell for cell in result.scope if cell.task == name and cell.id in result.records]
-        ran = [cell for cell in cells if result.records[cell.id].status != "skipped"]
+        cells = [cell for cell in result.cells if cell.task == name and cell.id in result.outcomes]
+        ran = [cell for cell in cells if result.outcomes[cell.id].status != "skipped"]
         methods = list(dict.fromkeys(summary.method for summary in own))
         measured = _Measured(own, cells, methods, varying_axes(ran))
         sections.append(_task_section(result, name, measured))
@@ -91,7 +94,7 @@ def _task_section(result: SuiteResult, name: str, measured: _Measured) -> TaskSe
     directed = [metric for metric in metrics if task.metrics[metric].better]
     drawn = [metric for metric in directed if metric in shown] or directed
     costs, cost_table = _costs(measured, drawn[:MOST_METRICS])
-    curves, curve_table, more = _curves(measured, result.records)
+    curves, curve_table, more = _curves(measured, result.outcomes)
     return TaskSection(
         name=name,
         help=task.help,
@@ -105,6 +108,7 @@ def _task_section(result: SuiteResult, name: str, measured: _Measured) -> TaskSe
         curves=curves,
         curve_table=curve_table,
         more=more,
+        tuning=tuning_section(result, name, measured.methods),
     )
 
 

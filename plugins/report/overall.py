@@ -53,11 +53,11 @@ def overall_sections(result: SuiteResult) -> list[OverallSection]:
     plan = result.plan
     claimed = {c.test.metric for c in plan.suite.claims.values() if c.test is not None}
     signs: dict[str, int] = {}
-    for task in dict.fromkeys(cell.task for cell in result.scope):
+    for task in dict.fromkeys(cell.task for cell in result.cells):
         for name, metric in plan.registry.tasks[task].metrics.items():
             if metric.better and metric.unit != "count" and (name in claimed or not claimed):
                 signs.setdefault(name, metric.sign)
-    runs = {name: _runs(result.scope, result.records, name) for name in signs}
+    runs = {name: _runs(result.cells, result.outcomes, name) for name in signs}
     return [_section(name, sign, runs[name]) for name, sign in signs.items() if len(runs[name]) >= 2]
 
 

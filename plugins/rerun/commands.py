@@ -178,7 +178,7 @@ def _records_of_claims(
     for result, claims in judged:
         for name in claims:
             needed = needed_cells(result.plan.suite.claims[name], result.cells)
-            chosen.update({i: r for i, r in result.records.items() if i in needed})
+            chosen.update(result.records_behind(needed))
     if not chosen:
         raise UsageError(f"--claim {' '.join(names)}: no record in {folder} belongs to it")
     return judged, list(chosen.values())

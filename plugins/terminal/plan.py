@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from harness.planning.setting import label, varying_by_task
 if TYPE_CHECKING:
     from harness.cell import Cell, Record
     from harness.judge import Power
+    from harness.judge.studies import Study
     from harness.planning.plan import Plan
 
 
@@ -26,12 +28,16 @@ def print_plan(plan: Plan, powers: Sequence[Power], as_json: bool) -> None:
     states = _states(plan)
     if as_json:
         cells = [_document(cell, state) for cell, state in zip(plan.cells, states, strict=True)]
-        left = {"to_run": len(plan.todo), "estimated_seconds": estimate}
+        left: dict[str, Any] = {"to_run": len(plan.todo), "estimated_seconds": estimate}
+        if tuned := _tuned(plan):
+            left |= {"tuning": [asdict(block) for block in tuned]}
         print_json({"suite": plan.suite.name, "cells": cells, "power": [p.to_json() for p in powers], **left})
         return
     for warning in plan.warnings:
         errors().print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
     _print_rows(plan.cells, states)
+    for block in _tuned(plan):
+        people().print(f"tuning {escape(block.text)}", soft_wrap=True)
     for reason, count in skipped(plan.cells).items():
         errors().print(f"[yellow]skip[/] {plural(count, 'cell')}: {escape(reason)}", soft_wrap=True)
     _print_powers(powers)
@@ -75,6 +81,57 @@ def _claim_name(power: Power, powers: Sequence[Power]) -> str:
     name = short if {other.verdict.claim.partition("/")[0] for other in powers} == {plugin} else verdict.claim
     several = len({other.verdict.device for other in powers} - {""}) > 1
     return f"{name} on {verdict.device}" if several and verdict.device else name
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What tuning some methods of one task costs."""
+
+    task: str
+    methods: list[str]
+    #: What is tried and what chooses.
+    way: str
+    trials: int
+    #: Of each method, at most; and the seeds of each.
+    settings: int
+    seeds: int
+    #: Cells of all their trials.
+    cells: int
+
+    @property
+    def text(self) -> str:
+        """The task, what is tried, and the product that the cells come from."""
+        factors = [plural(self.trials, "trial"), plural(len(self.methods), "method"), plural(self.settings, "setting")]
+        product = " x ".join([*factors, plural(self.seeds, "seed")])
+        if self.trials * len(self.methods) * self.settings * self.seeds != self.cells:
+            # Methods with options of their own have more settings than others.
+            product = f"{plural(self.trials, 'trial')} of {', '.join(self.methods)}"
+        return f"{self.task}: {self.way}; {product} = {self.cells} cells"
+
+
+def _tuned(plan: Plan) -> list[Tuned]:
+    """What tuning costs, for each task and each way to tune it."""
+    from harness.judge.studies import studies_of
+
+    by_way: dict[tuple[str, str], list[Study]] = {}
+    for study in studies_of(plan.tunings, plan.scope):
+        by_way.setdefault((study.cell.task, study.tuning.text), []).append(study)
+    blocks = []
+    for (task, way), own in by_way.items():
+        methods = list(dict.fromkeys(study.cell.method for study in own))
+        settings = Counter(tuning.method for tuning in {s.cell.setting: s.cell for s in own}.values())
+        blocks.append(
+            Tuned(
+                task=task,
+                methods=methods,
+                way=way,
+                trials=len(own[0].trials),
+                settings=max(settings.values()),
+                seeds=len({study.cell.seed for study in own}),
+                cells=len({trial.id for study in own for trial in study.trials}),
+            )
+        )
+    return blocks
 
 
 def ranges(numbers: list[int]) -> str:

@@ -14,6 +14,7 @@ from harness_plugins.terminal.plan import skipped
 
 if TYPE_CHECKING:
     from harness.judge import SuiteResult, Verdict
+    from harness.judge.studies import Search
 
 #: Most failed cells that are listed one by one.
 _LISTED = 10
@@ -42,6 +43,7 @@ def print_result(result: SuiteResult, tables: bool = False) -> None:
         people().print(f"no more seeds for {escape(out.claim)}: {escape(out.why)}", soft_wrap=True)
     if busy := _busy(result):
         errors().print(f"[yellow]busy machine:[/] {busy}", soft_wrap=True)
+    _print_edges(result)
     lines = overview(result, people().width)
     for line in lines:
         people().print(line)
@@ -49,6 +51,14 @@ def print_result(result: SuiteResult, tables: bool = False) -> None:
         people().print(f"[bold]{escape(plan.suite.title)}[/]")
     if not complete:
         people().print(f"\n{what_ran}", soft_wrap=True)
+
+
+def _print_edges(result: SuiteResult) -> None:
+    """Which optima lie at the edge of what was tried: a wider grid may do better."""
+    from rich.markup import escape
+
+    for _, text in result.edges:
+        errors().print(f"[yellow]edge of the grid:[/] {escape(text)}", soft_wrap=True)
 
 
 def _busy(result: SuiteResult) -> str:
@@ -104,6 +114,7 @@ def print_claims(result: SuiteResult) -> None:
         for verdict in sorted(verdicts, key=lambda v: v.verdict == "not-run"):
             _print_claim(verdict, result)
     _print_checks(result)
+    _print_edges(result)
     looks = ", ".join(map(str, suite.looks))
     people().print(
         f"\n  [dim]Claims are judged at {looks} seeds. All looks together err in at most 5 % of the cases if the "
@@ -188,12 +199,27 @@ def document(result: SuiteResult) -> dict[str, Any]:
         "left_out": [asdict(out) for out in result.left_out],
         "records": [r.as_dict() for r in cells],
         "summaries": [asdict(s) for s in result.summaries],
+        "tuning": [_search_document(search, result) for search in result.searches],
         "verdicts": verdict_documents(result),
         "checks": [{**v.to_json(), "sentence": sentence(v, plan.suite.checks[v.claim])} for v in result.checks],
         "answers": [
             {"claim": a.claim.id, "says": a.claim.says, "device": a.verdict.device, "word": a.word, **a.facts}
             for a in answers_of(result)
         ],
+    }
+
+
+def _search_document(search: Search, result: SuiteResult) -> dict[str, Any]:
+    """What tuning came to in one setting: each trial and how many studies chose it."""
+    tuning = search.tuning
+    return {
+        **asdict(tuning.setting),
+        "by": tuning.by,
+        "trials": [{"options": dict(trial), "chosen": count} for trial, count in search.chosen],
+        "studies": search.ended,
+        "failed_trials": search.failed,
+        "seconds": search.seconds,
+        "edges": [text for other, text in result.edges if other is search],
     }
 
 

@@ -21,6 +21,7 @@ _NAMED = 6
 def print_tables(result: SuiteResult) -> None:
     """A table for each task that has a good or a failed cell."""
     selected = {key_of(cell) for cell in result.plan.cells}
+    selected |= {key_of(s.cell) for s in result.studies if not selected.isdisjoint(s.tuning.trials)}
     rows = [s for s in result.summaries if (s.n or s.failures) and key_of(s) in selected]
     for task in dict.fromkeys(row.task for row in rows):
         _print_estimates([row for row in rows if row.task == task], result)
@@ -47,6 +48,10 @@ def _print_estimates(rows: Sequence[Summary], result: SuiteResult) -> None:
         people().print(filled)
     else:
         _print_blocks(keys, numbers)
+    for search in (s for s in result.searches if s.tuning.setting.task == task.name and s.ended):
+        chosen = ", ".join(f"{search.tuning.label(trial)} ({n} of {search.ended})" for trial, n in search.chosen if n)
+        where = " ".join(filter(None, (search.tuning.setting.method, result.label_of(search))))
+        people().print(f"[dim]{escape(f'{where}: {search.tuning.by} chose {chosen}')}[/]")
     if others := [metric for metric in task.metrics if metric not in metrics]:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         named = f"{', '.join(others[:_NAMED])}{more}"

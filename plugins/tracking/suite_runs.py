@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness.judge import needed_cells
+from harness.judge import needed_cells, summarise
+from harness.judge.studies import judged_cells, with_trials
 from harness.numbers import with_interval
 from harness.records.anonymous import Anonymiser
 from harness.running.execute import now
@@ -30,7 +31,6 @@ from harness_plugins.tracking.runs import (
 
 if TYPE_CHECKING:
     from harness.cell import Cell, Record, SuiteRun
-    from harness.files.claims import Claim
     from harness.judge import SuiteResult, Summary, Verdict
     from harness.spec import Dataset
 
@@ -83,13 +83,15 @@ class RunBuilder:
     def all_runs(self, result: SuiteResult) -> Iterator[DesiredRun]:
         """Every run of the suite: each setting before its seeds, claims and checks last."""
         claims, records = result.plan.suite.claims, result.records
-        summaries = {setting_digest(summary): summary for summary in result.summaries}
+        # Trials are settings like any other here; what judges a tuned method stands in the runs of claims.
+        measured = summarise(result.scope, records) if result.studies else result.summaries
+        summaries = {setting_digest(summary): summary for summary in measured}
         by_setting: dict[str, list[Record]] = {}
         for cell in result.scope:
             if cell.id in records:
                 by_setting.setdefault(setting_digest(cell), []).append(records[cell.id])
-        sourced = self._verdicts_by_setting(result.sourced, claims)
-        questions = self._verdicts_by_setting(result.questions, claims)
+        sourced = self._verdicts_by_setting(result.sourced, result)
+        questions = self._verdicts_by_setting(result.questions, result)
         for setting, own in by_setting.items():
             yield self._setting_run(summaries.get(setting), own, sourced.get(setting, {}), questions.get(setting, {}))
             yield from map(self.seed_run, own if self.seeds else ())
@@ -171,14 +173,14 @@ class RunBuilder:
             duration=round(1000 * sum(record.seconds for record in records)),
         )
 
-    def _verdicts_by_setting(
-        self, verdicts: Iterable[Verdict], claims: Mapping[str, Claim]
-    ) -> dict[str, dict[str, str]]:
-        """For each setting the verdicts that rest on its cells, by claim."""
+    def _verdicts_by_setting(self, verdicts: Iterable[Verdict], result: SuiteResult) -> dict[str, dict[str, str]]:
+        """For each setting the verdicts that rest on its cells, by claim; for a trial those that rest on its study."""
         by_id = {cell.id: cell for cell in self._cells}
+        judged = judged_cells(result.plan.tunings, self._cells, result.studies)
         by_setting: dict[str, dict[str, str]] = {}
         for verdict in verdicts:
-            for cell in (by_id[i] for i in needed_cells(claims[verdict.claim], self._cells)):
+            needed = needed_cells(result.plan.suite.claims[verdict.claim], judged)
+            for cell in (by_id[i] for i in with_trials(result.studies, needed)):
                 if cell.device == verdict.device:
                     by_setting.setdefault(setting_digest(cell), {})[verdict.claim] = verdict.verdict
         return by_setting

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from harness_plugins.flatnce.encoder import Encoder
 from harness_plugins.flatnce.losses import ContrastiveLoss
 from harness_plugins.flatnce.probes import linear_probe, nearest_neighbours
-from harness_plugins.flatnce.training import batches, on_digits, on_mnist_5k, train
+from harness_plugins.flatnce.training import batches, held_out, on_digits, on_mnist_5k, train
 from harness_plugins.flatnce.views import two_views
 from harness_plugins.images.labelled import Labelled
 
@@ -241,3 +241,25 @@ def test_probe_of_features_that_are_not_finite_is_an_error():
     data.inputs[3, 2] = torch.nan
     with pytest.raises(FloatingPointError, match="not finite"):
         linear_probe(data, data, 1e-4)
+
+
+def test_validation_is_a_fifth_of_the_training_rows_that_the_seed_draws_and_no_test_row():
+    known = Labelled(torch.arange(50.0)[:, None], torch.arange(50) % 5)
+    fitted, scored = held_out(known, seed=0)
+    assert (len(fitted), len(scored)) == (40, 10)
+    assert sorted(torch.cat([fitted.inputs, scored.inputs]).flatten().tolist()) == list(range(50))
+    assert torch.bincount(scored.labels).tolist() == [2] * 5
+    assert torch.equal(scored.inputs, held_out(known, seed=0)[1].inputs)
+    assert not torch.equal(scored.inputs, held_out(known, seed=1)[1].inputs)
+
+
+def test_no_test_row_has_a_part_in_validation_and_no_validation_probe_in_the_test():
+    metrics, run = result()
+    data = dict(run.data("digits"))
+    wrong = {**data, "test_labels": (data["test_labels"] + 1) % 10}
+    other = make_run(DIGITS, samples_seen=256)
+    other.data = lambda _: wrong
+    changed = on_digits(METHODS["infonce"].create(), other)
+    assert changed["validation_accuracy"] == metrics["validation_accuracy"]
+    assert changed["probe_accuracy"] < 0.2 < metrics["probe_accuracy"]
+    assert TASKS[DIGITS].metrics["validation_accuracy"].split == "validation"
