@@ -47,7 +47,9 @@ def print_plan(plan: Plan, powers: Sequence[Power], as_json: bool) -> None:
         duration_left = "no past records say how long it will take"
     else:
         duration_left = f"about {duration(estimate)} on {plural(workers, 'worker')}, by past records"
-    people().print(f"{plural(len(plan.cells), 'cell')}, {len(plan.todo)} to run; {duration_left}")
+    places = {f"{cell.device} in {cell.dtype}" for cell in plan.cells}
+    where = f" on {places.pop()}" if len(places) == 1 else ""
+    people().print(f"{plural(len(plan.cells), 'cell')}{where}, {len(plan.todo)} to run; {duration_left}")
 
 
 def _print_powers(powers: Sequence[Power]) -> None:
@@ -162,21 +164,25 @@ def _states(plan: Plan) -> list[str]:
 
 
 def _print_rows(cells: Iterable[Cell], states: Iterable[str]) -> None:
+    """The cells below the names of their tasks; device and dtype are columns only where they differ."""
     from rich.markup import escape
 
     planned = list(zip(cells, states, strict=True))
     settings = {cell.setting: cell for cell, _ in planned}
     varying = varying_by_task(settings.values())
     labels = {setting: label(cell.options, varying[cell.task]) for setting, cell in settings.items()}
-    rows = table("task", "method", "options that vary", "device", "dtype", "seeds", "state")
+    axes = [axis for axis in ("device", "dtype") if len({cell.value(axis) for cell, _ in planned}) > 1]
+    rows = table("method", "options that vary", *axes, "seeds", "state")
 
     def row(item: tuple[Cell, str]) -> tuple[str, ...]:
         cell, state = item
-        return cell.task, cell.method, labels[cell.setting], cell.device, cell.dtype, state
+        return cell.method, labels[cell.setting], *(str(cell.value(axis)) for axis in axes), state
 
-    for (task, method, options, device, dtype, state), group in groupby(planned, row):
-        seeds = ranges([cell.seed for cell, _ in group])
-        rows.add_row(escape(task), escape(method), escape(options), device, dtype, seeds, state)
+    for task, of_task in groupby(planned, lambda item: item[0].task):
+        rows.add_row(f"[bold]{escape(task)}[/]")
+        for (method, options, *others, state), group in groupby(of_task, row):
+            seeds = ranges([cell.seed for cell, _ in group])
+            rows.add_row(f"  {escape(method)}", escape(options), *others, seeds, state)
     people().print(rows)
 
 
