@@ -56,18 +56,21 @@ def publish(
 
 
 def ui(
-    suite: Annotated[str | None, typer.Argument(metavar="[SUITE]", help="The latest suite if left out.")] = None,
+    suite: Annotated[
+        str | None, typer.Argument(metavar="[SUITE]", help="The latest one with runs if left out.")
+    ] = None,
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on localhost.")] = 5000,
     results: Results = None,
 ) -> None:
     """Serve the MLflow pages of the results on localhost, and print the addresses of a suite's runs."""
     from harness.planning.request import results_folder
     from harness.records import RecordsFile
-    from harness_plugins.tracking.server import experiment_url, serve
+    from harness_plugins.tracking.server import experiment_url, published, serve
 
     folder = results_folder(results)
     if suite is None:
-        records = RecordsFile(folder).load().by_id.values()
+        suites = published(folder)
+        records = [r for r in RecordsFile(folder).load().by_id.values() if r.suite in suites]
         suite = max(records, key=lambda r: r.finished).suite if records else None
     urls = {view: experiment_url(folder, suite, port, view) for view in ("methods", "claims", "seeds")}
 

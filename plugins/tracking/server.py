@@ -53,17 +53,25 @@ def experiment_url(results: Path, suite: str | None, port: int, view: str = "met
 
     Raises UsageError where the folder has no store, UnknownName where it has no runs of the suite.
     """
-    _check_store(results)
     base, query = f"http://{_HOST}:{port}/#/experiments", "workflowType=machine_learning"
+    ids = published(results)
     if suite is None:
         return f"{base}?{query}"
-    # SQLite directly: importing MLflow takes seconds.
-    with closing(sqlite3.connect(f"{store_path(results).as_uri()}?mode=ro", uri=True)) as store:
-        rows = store.execute("select name, experiment_id from experiments where lifecycle_stage = 'active'")
-        ids = {name: number for name, number in rows if name != "Default"}
     if suite not in ids:
         raise UnknownName(f"suite in {results}", suite, ids)
     return f"{base}/{ids[suite]}/runs?{query}&viewStateShareKey={view}"
+
+
+def published(results: Path) -> dict[str, int]:
+    """The suites that have runs in the folder's store, with the numbers of their experiments.
+
+    Raises UsageError where the folder has no store.
+    """
+    _check_store(results)
+    # SQLite directly: importing MLflow takes seconds.
+    with closing(sqlite3.connect(f"{store_path(results).as_uri()}?mode=ro", uri=True)) as store:
+        rows = store.execute("select name, experiment_id from experiments where lifecycle_stage = 'active'")
+        return {name: number for name, number in rows if name != "Default"}
 
 
 def serve(results: Path, port: int, ready: Callable[[], None] = lambda: None) -> int:

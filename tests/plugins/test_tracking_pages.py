@@ -13,10 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer
 from tracking_runs import cells, suite_result
 
 from harness.cell import Cell
 from harness.errors import HarnessError, UnknownName, UsageError
+from harness.records import RecordsFile
+from harness_plugins.tracking.commands import ui
 from harness_plugins.tracking.server import experiment_url, serve, ui_command
 from harness_plugins.tracking.suite_runs import RunBuilder
 from harness_plugins.tracking.writer import publish, tracking_uri
@@ -78,6 +81,22 @@ def test_pages_need_a_store_and_a_known_suite(results: Path, tmp_path: Path) -> 
     assert command[: command.index("mlflow") + 1] == [sys.executable, "-m", "mlflow"]
     assert f"sqlite:///{results}/mlflow.db" in command
     assert command[command.index("--host") + 1] == "127.0.0.1"
+
+
+def test_without_a_name_the_latest_suite_that_has_runs_is_opened(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = suite_result(results, cells(seeds=1))
+    publish(published)
+    file = RecordsFile(results)
+    file.prepare()
+    record = next(iter(published.records.values()))
+    file.append(record)
+    file.append(replace(record, id="f" * 20, suite="never-published", finished="2099-01-01T00:00:00.000+00:00"))
+    monkeypatch.setattr("harness_plugins.tracking.server.serve", lambda folder, port, ready: ready() or 0)
+    with pytest.raises(typer.Exit):
+        ui(None, 5001, results)
+    assert experiment_url(results, "contrastive", 5001, "claims") in capsys.readouterr().out
 
 
 def test_importing_it_does_not_import_mlflow() -> None:
