@@ -10,6 +10,7 @@ from harness.cell import Cell, Record
 from harness.errors import ExitCode
 from harness.judge.decide import judge_each
 from harness.judge.family import holm_corrected, informative
+from harness.judge.other_items import OtherItems
 from harness.judge.pairing import Statement, needed_cells
 from harness.judge.summary import Summary, summarise
 from harness.judge.verdicts import Verdict
@@ -88,7 +89,11 @@ def judge_plan(plan: Plan, records: Mapping[str, Record]) -> SuiteResult:
     judged = judge_each(suite.claims, cells, own, tasks, suite.looks)
     checks = tuple(looks[0] for looks in judge_each(suite.checks, cells, own, tasks, suite.looks))
     verdicts = informative(holm_corrected(judged, suite.claims), checks, suite.rests_on)
-    verdicts = tuple(replace(v, changed=_changed(v, plan, cells, own)) for v in verdicts)
+    other_items = OtherItems(cells, own, tasks, plan.results)
+    verdicts = tuple(
+        replace(v, changed=_changed(v, plan, cells, own), items=other_items.of(suite.claims[v.claim], v))
+        for v in verdicts
+    )
     return SuiteResult(
         plan=plan,
         records=own,
