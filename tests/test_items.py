@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -233,6 +234,23 @@ def test_the_verdict_says_what_it_covers_and_what_other_items_would_give(scored,
     printed = " ".join(harness_cli("-p", SCORED, "claims", "scored.toml").out.split())
     assert answer["items"] in printed
     assert judged(harness_cli)["items"] == items
+
+
+def test_report_and_mlflow_say_the_same_of_other_items(results, harness_cli):
+    from harness.judge import judged_suites
+    from harness.planning.request import Request
+    from harness.registry import load_registry
+    from harness_plugins.tracking.claim_runs import claim_run
+
+    assert harness_cli("-p", SCORED, "report", "-o", "r.html").code == 0
+    page = html.unescape((harness_cli.folder / "r.html").read_text(encoding="utf-8"))
+    request = Request(suite="", results=results)
+    (result,) = judged_suites(load_registry([SCORED]), [str(harness_cli.folder / "scored.toml")], request)
+    (verdict,) = result.verdicts
+    assert f"<dt>other test items</dt><dd>{verdict.items}</dd>" in page
+    assert page.count(f"over seeds on one fixed test set; {verdict.items}") >= 1
+    run = claim_run(result.plan.suite.claims[verdict.claim], verdict, 0)
+    assert run.tags["items"] == str(verdict.items)
 
 
 def test_a_redrawn_test_set_has_other_items_under_each_seed(scored):

@@ -233,7 +233,7 @@ def _sentence(text: str) -> str:
 
 
 #: First words of sentences that are no names.
-_WORDS = {"still", "the", "neither", "none", "nothing", "all", "no", "part", "too", "would"}
+_WORDS = {"still", "the", "neither", "none", "nothing", "all", "no", "other", "part", "too", "would"}
 
 
 def _wrapped(text: str, width: int, style: str, indent: int = 0) -> list[Text]:
