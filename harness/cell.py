@@ -131,6 +131,8 @@ class Record:
     #: Digest of the plugins' code, and of the data sets by name.
     code: str = ""
     data: Mapping[str, str | None] = field(default_factory=dict)
+    #: By metric the digest that names a file in ``items/``: what became of each scored item.
+    items: Mapping[str, str] = field(default_factory=dict)
     #: The end of what the cell wrote to stdout and stderr; a failure's traceback stands there.
     output: str = ""
     #: UTC, ISO 8601.

@@ -42,6 +42,16 @@ def with_interval(mean: float | None, low: float | None, high: float | None) -> 
     return f"{number(mean, digits)} [{number(low, digits)}, {number(high, digits)}]"
 
 
+def form_of_width(width: float) -> str:
+    """The format of numbers to as many digits as an interval of this width gives meaning to.
+
+    >>> form_of_width(0.012), form_of_width(float("inf"))
+    ('.3f', '.4g')
+    """
+    digits = 1 - math.floor(math.log10(width)) if 0 < width < math.inf else None
+    return f".{max(digits, 0)}f" if digits is not None and digits < 7 else ".4g"
+
+
 def with_half(mean: float, low: float | None, high: float | None) -> str:
     """A mean and half of its interval.
 

@@ -23,6 +23,9 @@ __all__ += ["Paper", "Place", "Role", "Scalar", "Task", "Workload", "file_digest
 #: Code, or its address ``"package.module:attribute"``, which is imported when it is first needed.
 Code = Callable[..., Any] | str
 
+#: Whether the items that are scored are the same under every seed, or drawn by it.
+TestSet = Literal["fixed", "redrawn"]
+
 #: Device kinds a cell may name; ``cuda:1`` is a slot of the kind ``cuda``.
 DEVICE_KINDS = ("cpu", "cuda", "mps", "xpu")
 
@@ -174,14 +177,13 @@ class Task:
     #: Names of the data sets it reads.
     datasets: tuple[str, ...] = ()
     #: Whether the items that are scored are the same under every seed ("fixed") or drawn by it ("redrawn"): it says
-    #: what the interval of a claim covers. None where nothing is scored on items.
-    test_set: Literal["fixed", "redrawn"] | None = None
+    #: what the interval of a claim covers. Or the name of the option that decides, whose choices are "fixed" and
+    #: "redraw". None where nothing is scored on items.
+    test_set: str | None = None
     help: str = ""
 
     def __post_init__(self) -> None:
         _check_name("task", self.name)
-        if self.test_set not in ("fixed", "redrawn", None):
-            raise UsageError(f"task {self.name}: test_set = {self.test_set!r}: 'fixed', 'redrawn' or None is allowed")
         _check_name("role", self.role)
         if not self.metrics or not all(isinstance(m, Metric) for m in self.metrics.values()):
             raise UsageError(f"task {self.name}: metrics must name at least one Metric, not {self.metrics!r}")
@@ -190,6 +192,32 @@ class Task:
         if isinstance(self.datasets, str):
             raise UsageError(f"task {self.name}: datasets = {self.datasets!r}: a tuple of names is needed")
         object.__setattr__(self, "options", as_options(f"task {self.name}", self.options))
+        self._check_test_set()
+
+    def test_set_of(self, options: Mapping[str, Any]) -> TestSet | None:
+        """Whether cells with these options score the same items under every seed.
+
+        >>> split = Option("fixed", "how rows are split", choices=("fixed", "redraw"))
+        >>> about = {"metrics": {"m": Metric()}, "options": {"split": split}, "test_set": "split"}
+        >>> Task(name="toy/mean", role="activation", run="math:hypot", **about).test_set_of({"split": "redraw"})
+        'redrawn'
+        """
+        if self.test_set is None or self.test_set == "fixed" or self.test_set == "redrawn":
+            return self.test_set  # type: ignore[return-value]
+        # A record from before the option was there has the default.
+        value = options.get(self.test_set, self.options[self.test_set].default)
+        return "redrawn" if value == "redraw" else "fixed"
+
+    def _check_test_set(self) -> None:
+        if self.test_set in ("fixed", "redrawn", None):
+            return
+        option = self.options.get(self.test_set) if isinstance(self.test_set, str) else None
+        if option is None:
+            allowed = "'fixed', 'redrawn', None or the name of an option of the task is allowed"
+            raise UsageError(f"task {self.name}: test_set = {self.test_set!r}: {allowed}")
+        if set(option.choices) != {"fixed", "redraw"}:
+            problem = f"its choices are {option.choices!r}; ('fixed', 'redraw') is needed"
+            raise UsageError(f"task {self.name}: test_set names the option {self.test_set}: {problem}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,11 +43,14 @@ class Answer:
     tuned: str
     #: "93 % interval over seeds, on one fixed test set", "nothing depends on chance" where the number does not say it.
     covers: str
+    #: What other test items would give, where outcomes of items are recorded.
+    items: str
 
     @property
     def facts(self) -> dict[str, str]:
         """The sentences that apply, by what they are on."""
-        named = {name: getattr(self, name) for name in ("measured", "why", "possible", "cost", "tuned", "covers")}
+        names = ("measured", "why", "possible", "cost", "tuned", "covers", "items")
+        named = {name: getattr(self, name) for name in names}
         return {name: text for name, text in named.items() if text}
 
 
@@ -72,6 +75,7 @@ def answer_of(verdict: Verdict, result: SuiteResult) -> Answer:
         cost="" if metric is None or metric.timed else _cost(claim, groups, result),
         tuned=tuned_text(claim, verdict, groups, result),
         covers="" if verdict.deterministic and verdict.scale != "count" else coverage(verdict),
+        items="" if verdict.items is None else str(verdict.items),
     )
 
 

@@ -26,14 +26,18 @@ from harness.judge.intervals import (
 )
 from harness.judge.looks import ALPHA, Look, planned, seeds_that_would_do
 from harness.judge.outlier import far_from_the_others
-from harness.judge.pairing import Statement, device_kinds, members, pair, tested
+from harness.judge.pairing import AnyTest, Statement, device_kinds, members, pair, sides, tested
 from harness.judge.scales import Scale, printed_runs, scale_of
 from harness.judge.verdicts import Verdict, Word
 from harness.numbers import plural
-from harness.spec import Metric, Task
+from harness.spec import Metric, Task, TestSet
 
 _WORDS: dict[Position, Word] = {"inside": "reproduced", "outside": "contradicted", "across": "inconclusive"}
-_COVERS = {"fixed": "seeds, on one fixed test set", "redrawn": "seeds and test sets", None: "seeds"}
+_COVERS: dict[TestSet | None, str] = {
+    "fixed": "seeds, on one fixed test set",
+    "redrawn": "seeds and test sets",
+    None: "seeds",
+}
 
 
 def judge(
@@ -173,9 +177,17 @@ def _case(
     metrics = [task.metrics[test.metric] for task in known] or [Metric()]
     if len({metric.better for metric in metrics}) > 1:
         raise UsageError(f"{where}: {test.metric} is better higher on one of its tasks and not on another")
-    kinds = {task.test_set for task in known}
+    kinds = _test_sets(test, device, cells, known)
     covers = _COVERS[kinds.pop()] if len(kinds) == 1 else "seeds"
     return _Case(statement, device, metrics[0], covers, planned(looks), not has_chance(statement, tasks))
+
+
+def _test_sets(test: AnyTest, device: str, cells: Iterable[Cell], known: Sequence[Task]) -> set[TestSet | None]:
+    """The kinds of test sets on which the compared cells are scored; those of the tasks where there are none."""
+    tasks, every = {task.name: task for task in known}, sides(test)
+    compared = [c for c in cells if c.task in tasks and c.device == device and any(side.allows(c) for side in every)]
+    kinds = {tasks[cell.task].test_set_of(cell.options) for cell in compared}
+    return kinds or {task.test_set_of({}) for task in known}
 
 
 def _compare(case: _Case, sides: Contrast) -> tuple[Verdict, ...]:

@@ -10,6 +10,7 @@ from harness.cell import Cell, Record
 from harness.errors import ExitCode, UsageError
 from harness.judge.decide import judge_each
 from harness.judge.family import holm_corrected, informative
+from harness.judge.other_items import OtherItems
 from harness.judge.pairing import Statement, needed_cells
 from harness.judge.power import with_smallest
 from harness.judge.studies import Search, Study, judged_cells, outcomes_of, searches, studies_of, with_trials
@@ -148,6 +149,8 @@ def judge_plan(plan: Plan, records: Mapping[str, Record]) -> SuiteResult:
     checks = with_smallest(checks, suite.checks, suite.looks)
     verdicts = informative(holm_corrected(judged, suite.claims), checks, suite.rests_on)
     verdicts = with_smallest(verdicts, suite.claims, suite.looks)
+    other_items = OtherItems(cells, outcomes, tasks, plan.results)
+    verdicts = tuple(replace(v, items=other_items.of(suite.claims[v.claim], v)) for v in verdicts)
     result = SuiteResult(
         plan=plan, records=own, verdicts=verdicts, checks=checks, cells=tuple(cells), studies=tuple(studies)
     )

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from harness.files.claims import Holds, Reaches, Where
 from harness.judge.intervals import Region
+from harness.judge.items import ItemIntervals
 from harness.judge.pairing import AnyTest, Side, Statement, sides, tested
 from harness.judge.scales import Kind
-from harness.numbers import number, plural
+from harness.numbers import form_of_width, number, plural
 
 Word = Literal["reproduced", "contradicted", "inconclusive", "not-informative", "not-run"]
 
@@ -81,6 +82,8 @@ class Verdict:
     deterministic: bool = False
     #: "test changed after 40 records"; "" where the claim's test is as it was before the first of them.
     changed: str = ""
+    #: What other test items would give; None where the test set is not fixed, or no outcomes of items are recorded.
+    items: ItemIntervals | None = None
 
     @property
     def level(self) -> str:
@@ -106,6 +109,8 @@ def sentence(verdict: Verdict, claim: Statement) -> str:
     if verdict.cause:
         parts.insert(0 if verdict.verdict in ("not-run", "not-informative") else 1, verdict.cause)
     parts += [would_take_text(verdict), seen_text(verdict), verdict.outlier, verdict.changed]
+    if verdict.items is not None:
+        parts.append(f"over seeds on one fixed test set; {verdict.items}")
     return f"{verdict.verdict.replace('-', ' ')}: {'; '.join(part for part in parts if part)}"
 
 
@@ -184,8 +189,7 @@ def shown(verdict: Verdict, test: AnyTest | None = None) -> str:
 def interval_form(verdict: Verdict) -> str:
     """The format of numbers to as many digits as the verdict's interval gives meaning to."""
     width = math.inf if verdict.low is None or verdict.high is None else verdict.high - verdict.low
-    digits = 1 - math.floor(math.log10(width)) if 0 < width < math.inf else None
-    return f".{max(digits, 0)}f" if digits is not None and digits < 7 else ".4g"
+    return form_of_width(width)
 
 
 _SIGNED = ("difference", "gap")

@@ -25,7 +25,8 @@ def remove_leftovers(folder: Path) -> bool:
 
     Says whether a record has come home.
     """
-    for path in [*folder.glob(".*.draft"), *folder.glob("environments/*.tmp"), *folder.glob("environments/.*.tmp")]:
+    patterns = (".*.draft", "environments/*.tmp", "environments/.*.tmp", "items/.*.tmp")
+    for path in [path for pattern in patterns for path in folder.glob(pattern)]:
         with suppress(OSError):
             if time.time() - path.lstat().st_mtime > _DRAFT_SECONDS:
                 path.unlink()

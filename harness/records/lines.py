@@ -56,6 +56,8 @@ class _Line:
     environment: Annotated[str, Field(pattern="^[0-9a-f]{16}$")] | None = None
     code: str = ""
     data: dict[str, str | None] = field(default_factory=dict)
+    #: They name files in ``items/``.
+    items: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{16}$")]] = field(default_factory=dict)
     output: str = ""
     started: Time = ""
     finished: Time = ""
@@ -176,7 +178,7 @@ def damaged_lines(path: Path, numbers: Sequence[int]) -> str:
 
 def _record(fields: dict[str, Any]) -> Record:
     record = object.__new__(Record)
-    # Its own __init__ would set 22 frozen attributes one by one, which takes as long as all the rest.
+    # Its own __init__ would set 23 frozen attributes one by one, which takes as long as all the rest.
     object.__setattr__(record, "__dict__", fields)
     return record
 

@@ -18,6 +18,7 @@ from filelock import FileLock
 from harness.cell import SCHEMA, Record
 from harness.errors import UsageError
 from harness.records.environments import is_digest, read_environment, write_environment
+from harness.records.items import write_items
 from harness.records.lines import OpenFile, damaged_lines, parse_record
 
 _log = logging.getLogger(__name__)
@@ -116,6 +117,10 @@ class RecordsFile:
     def add_environment(self, digest: str, environment: Mapping[str, Any]) -> None:
         """Write an environment under its digest, once."""
         write_environment(self.folder, digest, environment)
+
+    def add_items(self, content: bytes) -> None:
+        """Write outcomes of items under their digest, once."""
+        write_items(self.folder, content)
 
     def environment(self, record: Record) -> dict[str, Any]:
         """The environment that a record was made in; empty where it is missing, or damaged, which a warning says."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cell import Cell, Curve, Record, Status
 from harness.errors import CannotRunHere, HarnessError, UnknownName, UsageError
+from harness.records.items import MEAN_TOLERANCE, MOST_ITEMS, are_outcomes, item_digest
 from harness.registry.datasets import load
 from harness.running.memory import PeakMemory, at_most, ran_out
 from harness.running.run import Run
@@ -31,8 +32,11 @@ def execute(
     environment: str | None = None,
     memory_limit: int | None = None,
     report: Callable[[float], None] = lambda fraction: None,
+    keep_items: Callable[[bytes], None] = lambda content: None,
 ) -> Record:
     """Run a cell and return its record. Whatever the plugin's code raises becomes a failed record with its cause.
+
+    ``keep_items`` gets the outcomes that the record names by their digests.
 
     ``memory_limit`` is what this process may take beyond what it holds when the task begins, in bytes. Data are
     loaded and the method is built before the clock starts, so that ``seconds`` and ``peak_bytes`` are the task's own.
@@ -42,6 +46,7 @@ def execute(
     run: Run | None = None
     memory = PeakMemory(slot)
     metrics: dict[str, float] = {}
+    items: dict[str, bytes] = {}
     status: Status = "done"
     cause = None
     try:
@@ -59,6 +64,7 @@ def execute(
         with at_most(memory_limit):
             metrics = check_metrics(task, code(built, run))
         curves = check_curves(task, run.curves)
+        items = check_items(task, run.items, metrics)
     except CannotRunHere as error:
         status, cause = "skipped", str(error)
     except BaseException as error:  # noqa: BLE001  a method may fail in any way; that is its result
@@ -68,12 +74,15 @@ def execute(
         with suppress(Exception):
             curves = check_curves(task, run.curves) if run is not None else {}
     seconds = time.perf_counter() - begin
+    for content in items.values():
+        keep_items(content)
     return record_of(
         cell,
         status,
         cause,
         metrics=metrics,
         curves=curves,
+        items={name: item_digest(content) for name, content in items.items()},
         seconds=seconds,
         peak_bytes=memory.stop(),
         environment=environment,
@@ -134,6 +143,25 @@ def check_curves(task: Task, curves: object) -> dict[str, Curve]:
         if bad := [step for step, value in checked[str(name)] if not math.isfinite(value)]:
             raise UsageError(f"task {task.name}: the curve {str(name)!r} is not finite at step {bad[0]}")
     return checked
+
+
+def check_items(task: Task, items: object, metrics: Mapping[str, float]) -> dict[str, bytes]:
+    """The outcomes that a task has handed over, by metric. Raises UsageError for those that are not its metric's."""
+    if not isinstance(items, Mapping):
+        raise UsageError(f"task {task.name}: its run's items are a {type(items).__name__}, not a mapping of bytes")
+    for name, content in items.items():
+        if name not in metrics:
+            raise UnknownName(f"outcomes of {task.name}: metric", str(name), metrics)
+        if not isinstance(content, bytes) or not are_outcomes(content):
+            raise UsageError(f"task {task.name}: the outcomes of {name} are no bytes that are 0 or 1")
+        if abs((share := content.count(1) / len(content)) - metrics[name]) > MEAN_TOLERANCE:
+            raise UsageError(
+                f"task {task.name}: {name} = {metrics[name]:.6g}, and the mean of its outcomes is {share:.6g}; "
+                "a metric with outcomes is their mean"
+            )
+    if sum(map(len, items.values())) > MOST_ITEMS:
+        raise UsageError(f"task {task.name}: outcomes of more than {MOST_ITEMS:,} items in all")
+    return dict(items)
 
 
 def explain(error: BaseException, memory_limit: int | None = None) -> str:

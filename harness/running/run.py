@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from harness.cell import Cell
-from harness.errors import UnknownName
+from harness.errors import UnknownName, UsageError
+from harness.records.items import MOST_ITEMS
 from harness.registry.datasets import load
 from harness.registry.registry import Named
 from harness.spec import Dataset, Scalar
@@ -42,6 +43,8 @@ class Run:
         self.seed = cell.random_seed
         #: What was logged, by name: lists of (step, value).
         self.curves: dict[str, list[tuple[int, float]]] = {}
+        #: Outcomes of scored items by metric, one byte an item.
+        self.items: dict[str, bytes] = {}
         #: The whole setting, for tasks about methods themselves, such as how fast one is. No random number may depend
         #: on it.
         self.cell = cell
@@ -98,6 +101,32 @@ class Run:
             if len(curve) > CURVE_POINTS:
                 self._stride[name] = stride = 2 * stride
                 curve[:] = [point for point in curve if point[0] % stride == 0]
+
+    def outcomes(self, metric: str, outcomes: Any) -> None:
+        """Keep what became of each item of a fixed test set: 1 or True for right, 0 or False for wrong.
+
+        ``metric`` is their mean. Items stand in the same order under every seed and for every method. Raises
+        UsageError for anything but one row of booleans or whole numbers 0 and 1, and for more than ten million items.
+        """
+        import numpy as np
+
+        detach = getattr(outcomes, "detach", None)
+        try:
+            values = np.asarray(detach().cpu() if detach else outcomes)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"outcomes of {metric}: no row of numbers: {str(error)[:200]}") from None
+        if values.ndim != 1 or not values.size or values.dtype.kind not in "bui":
+            problem = f"shape {list(values.shape)} of {values.dtype}"
+            raise UsageError(
+                f"outcomes of {metric}: {problem}; one row of booleans or of whole numbers 0 and 1 is needed"
+            )
+        if values.dtype.kind != "b" and len(strange := values[(values != 0) & (values != 1)]):
+            raise UsageError(f"outcomes of {metric}: {strange[0]} is among them; 0 and 1 are allowed")
+        if values.size + sum(map(len, self.items.values())) > MOST_ITEMS:
+            raise UsageError(f"outcomes of {metric}: a cell may hand over at most {MOST_ITEMS:,} items in all")
+        if metric in self.items:
+            raise UsageError(f"outcomes of {metric} were handed over before")
+        self.items[metric] = values.astype(np.uint8).tobytes()
 
     def progress(self, done: float, total: float) -> None:
         """Say how far the task has come; shown live."""

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from harness.cell import Cell, Record
-from harness.errors import ArgumentError
+from harness.errors import ArgumentError, RecordNotKept
 from harness.files.suite import read_suite
 from harness.judge.result import SuiteResult, check_claims, judge_plan, undecided_cells
 from harness.planning.plan import Plan, make_plan, with_more_seeds
@@ -130,6 +131,7 @@ def run_cells(
             plugins=registry.extra,
             take=take,
             on_environment=lambda digest, content: retry_writing(file, file.add_environment, digest, content),
+            on_items=partial(_write_items, file),
         )
         for cell, record in run(cells, settings):
             with held_back():
@@ -184,6 +186,14 @@ def _run_plan(plan: Plan, file: RecordsFile, watchers: Watchers, stop: Callable[
         if finished.here:
             watchers.call("harness_cell_finished", run=run, cell=finished.cell, record=finished.record)
         yield finished
+
+
+def _write_items(file: RecordsFile, content: bytes) -> None:
+    """Write outcomes of items. Where that cannot be done the record is still worth more than nothing."""
+    try:
+        retry_writing(file, file.add_items, content)
+    except RecordNotKept as error:
+        _log.warning("outcomes of a cell's items are lost: %s", error)
 
 
 def _log_retry(cell: Cell, record: Record) -> None:

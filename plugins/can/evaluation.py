@@ -101,6 +101,8 @@ def score(
     reweighted = PriorReweighting(k=k, tau=tau)(rows, torch.from_numpy(prior)).numpy()
     gained, lost = scores.flips(before, after, labels)
     accuracy_before, accuracy = scores.accuracy(before, labels), scores.accuracy(after, labels)
+    run.outcomes("accuracy", after.argmax(axis=1) == labels)
+    run.outcomes("accuracy_before", before.argmax(axis=1) == labels)
     sure_before = scores.accuracy(before[~unsure], labels[~unsure])
     unsure_before = scores.accuracy(before[unsure], labels[unsure])
     unsure_after = scores.accuracy(after[unsure], labels[unsure])

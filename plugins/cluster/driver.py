@@ -139,7 +139,7 @@ class _Driver:
         Raises HarnessError where the node cannot take part.
         """
         try:
-            record, environments = self.ray.get(reference)
+            record, environments, items = self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:
             # ``run_cell`` raised it: failures of the cell itself come back as records.
             raise HarnessError(str(error.cause).strip().splitlines()[-1]) from None
@@ -150,11 +150,13 @@ class _Driver:
                 self.settings.on_retry(cell, record)
                 queue.appendleft(cell)
                 return
-            environments = {}
+            environments, items = {}, ()
         for digest, environment in environments.items():
             if digest not in self.environments:
                 self.environments.add(digest)
                 self.settings.on_environment(digest, environment)
+        for content in items:
+            self.settings.on_items(content)
         yield cell, replace(record, attempts=record.attempts + self.attempts[cell.id] - 1)
 
     def _pass_on_messages(self) -> None:

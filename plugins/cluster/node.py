@@ -30,8 +30,11 @@ class NodeSettings:
     plugins: tuple[str, ...]
 
 
-def run_cell(cell: Cell, settings: NodeSettings, board: Any) -> tuple[Record, dict[str, Mapping[str, Any]]]:
-    """Run a cell on this node; give its record, and the environments of the node's workers by digest.
+def run_cell(
+    cell: Cell, settings: NodeSettings, board: Any
+) -> tuple[Record, dict[str, Mapping[str, Any]], tuple[bytes, ...]]:
+    """Run a cell on this node; give its record, the environments of the node's workers by digest, and the outcomes of
+    its items.
 
     The local engine runs the cell in a process of its own, so that a crash, a hang or a flood of output costs that
     process alone. The start and the progress go to ``board``, a handle of the actor ``driver.Board``.
@@ -40,8 +43,9 @@ def run_cell(cell: Cell, settings: NodeSettings, board: Any) -> tuple[Record, di
     pool, reporter = _pool(settings, cell.device)
     reporter.board = board
     board.put.remote(("start", cell.id, 0.0))
+    reporter.items.clear()
     (record,) = [record for _, record in pool.serve([cell])]
-    return record, dict(reporter.environments)
+    return record, dict(reporter.environments), tuple(reporter.items)
 
 
 def describe(cells: Sequence[Cell], plugins: tuple[str, ...]) -> dict[str, str]:
@@ -92,6 +96,8 @@ class _Reporter:
         #: The board of the driver whose cell runs.
         self.board: Any = None
         self.environments: dict[str, Mapping[str, Any]] = {}
+        #: Outcomes of items of the running cell.
+        self.items: list[bytes] = []
 
     def progress(self, cell: Cell, fraction: float) -> None:
         self.board.put.remote(("progress", cell.id, fraction))
@@ -126,6 +132,7 @@ def _pool(settings: NodeSettings, device: str) -> tuple[Pool, _Reporter]:
         plugins=settings.plugins,
         on_progress=reporter.progress,
         on_environment=reporter.environments.__setitem__,
+        on_items=reporter.items.append,
     )
     _OPEN[key] = Pool(engine_settings, stay=True), reporter
     return _OPEN[key]

@@ -31,7 +31,12 @@ def _correlation(first: Numbers, second: Numbers) -> float:
 
 def accuracy(scores: Numbers, labels: Numbers, threshold: float) -> float:
     """Share of pairs classified rightly: score above the threshold if and only if the label is above one half."""
-    return float(np.mean((scores > threshold) == (labels > 0.5)))
+    return float(np.mean(classified_rightly(scores, labels, threshold)))
+
+
+def classified_rightly(scores: Numbers, labels: Numbers, threshold: float) -> NDArray[np.bool_]:
+    """Which pairs have a score above the threshold if and only if their label is above one half."""
+    return np.asarray((scores > threshold) == (labels > 0.5))
 
 
 def f1(scores: Numbers, labels: Numbers, threshold: float) -> float:

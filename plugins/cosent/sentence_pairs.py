@@ -41,7 +41,7 @@ def train_and_score(method: Any, run: Run, dataset: str, model: str = "") -> dic
         "spearman": scoring.spearman(test, corpus.test.labels),
         "pearson": scoring.pearson(test, corpus.test.labels),
     }
-    return metrics if corpus.graded else metrics | _decisions(valid, test, corpus)
+    return metrics if corpus.graded else metrics | _decisions(valid, test, corpus, run)
 
 
 def score_as_published(method: Any, run: Run, dataset: str, model: str) -> dict[str, float]:
@@ -57,13 +57,15 @@ def score_as_published(method: Any, run: Run, dataset: str, model: str) -> dict[
     return {"spearman": scoring.spearman(scores, labels), "pearson": scoring.pearson(scores, labels)}
 
 
-def _decisions(valid: Numbers, test: Numbers, corpus: Corpus) -> dict[str, float]:
+def _decisions(valid: Numbers, test: Numbers, corpus: Corpus, run: Run) -> dict[str, float]:
     """Accuracy and F1, each at its best threshold on valid."""
     metrics: dict[str, float] = {}
     for name, measure in (("accuracy", scoring.accuracy), ("f1", scoring.f1)):
         threshold = ExactThreshold(name)(valid, corpus.valid.labels)
         metrics[f"valid_{name}"] = measure(valid, corpus.valid.labels, threshold)
         metrics[name] = measure(test, corpus.test.labels, threshold)
+        if name == "accuracy":
+            run.outcomes(name, scoring.classified_rightly(test, corpus.test.labels, threshold))
     best = ExactThreshold()(test, corpus.test.labels)
     metrics["threshold_cost"] = scoring.accuracy(test, corpus.test.labels, best) - metrics["accuracy"]
     return metrics

@@ -16,8 +16,8 @@ TOLERANCE, STEPS = 1e-5, 300
 BLOCK = 1024
 
 
-def linear_probe(train: Labelled, test: Labelled, penalty: float) -> float:
-    """Accuracy on ``test`` of logistic regression on standardised features [N, D].
+def linear_probe(train: Labelled, test: Labelled, penalty: float) -> Tensor:
+    """Which rows of ``test`` a logistic regression on standardised features [N, D] classifies rightly.
 
     Minimises mean cross-entropy + penalty / 2 * sum of squared weights over the whole of ``train`` with L-BFGS
     until convergence. The optimum is unique, so chance has no part in it. Raises FloatingPointError where the
@@ -52,12 +52,12 @@ def linear_probe(train: Labelled, test: Labelled, penalty: float) -> float:
 
     optimizer.step(objective)  # type: ignore[no-untyped-call]
     predicted = F.linear((test.inputs - mean) / spread, weight, bias).argmax(dim=1)
-    return _accuracy(predicted, test.labels)
+    return predicted == test.labels
 
 
 @torch.no_grad()
-def nearest_neighbours(train: Labelled, test: Labelled, neighbours: int) -> float:
-    """Accuracy on ``test`` of a vote of the ``neighbours`` rows of ``train`` with the largest cosines.
+def nearest_neighbours(train: Labelled, test: Labelled, neighbours: int) -> Tensor:
+    """Which rows of ``test`` the ``neighbours`` rows of ``train`` with the largest cosines vote rightly for.
 
     A vote has the weight exp(c / 0.07), c its cosine. All rows vote where there are fewer than ``neighbours``.
     """
@@ -68,8 +68,4 @@ def nearest_neighbours(train: Labelled, test: Labelled, neighbours: int) -> floa
         cosine, nearest = (rows @ reference.T).topk(min(neighbours, len(reference)), dim=1)
         votes = torch.exp((cosine - 1) / VOTE_TEMPERATURE)[:, :, None] * target[nearest]
         predicted.append(votes.sum(dim=1).argmax(dim=1))
-    return _accuracy(torch.cat(predicted), test.labels)
-
-
-def _accuracy(predicted: Tensor, labels: Tensor) -> float:
-    return (predicted == labels).double().mean().item()
+    return torch.cat(predicted) == test.labels

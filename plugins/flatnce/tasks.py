@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.spec import Metric, Option, Task
+from harness_plugins.images.options import SPLIT
 
 _HERE = "harness_plugins.flatnce"
 _ROLE = "contrastive-loss"
@@ -17,6 +18,7 @@ _TRAINING_OPTIONS = {
     "clip_norm": Option(0.0, "largest norm of the whole gradient; 0: no clipping", low=0),
     "probe_penalty": Option(1e-4, "L2 penalty of the logistic regression", low=1e-8),
     "neighbours": Option(20, "how many vote", low=1),
+    **SPLIT,
 }
 _TRAINING_METRICS = {
     "probe_accuracy": Metric(better="higher", unit="fraction", help="logistic regression on frozen features"),
@@ -41,7 +43,7 @@ _TRAINING = tuple(
         metrics=_TRAINING_METRICS,
         options=_TRAINING_OPTIONS,
         datasets=(dataset,),
-        test_set="fixed",
+        test_set="split",
         help="train a small encoder on pairs of views without labels, then probe its frozen features",
     )
     for dataset in ("digits", "mnist-5k", "fashion-mnist")

@@ -14,7 +14,7 @@ from harness_plugins.flatnce.encoder import Encoder
 from harness_plugins.flatnce.losses import ContrastiveLoss, InfoNCE, log_odds
 from harness_plugins.flatnce.probes import linear_probe, nearest_neighbours
 from harness_plugins.flatnce.views import two_views
-from harness_plugins.images.labelled import Labelled, labelled_images
+from harness_plugins.images.labelled import Labelled, images_of, labelled_images
 from harness_plugins.images.readers import stratified_split
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def train_and_probe(loss: Loss, run: Run, dataset: str) -> dict[str, float]:
     losses start from one encoder and see the same batches. Returns the metrics of the tasks
     ``contrastive/...``. Raises FloatingPointError naming the step where the loss stops being finite.
     """
-    data = run.data(dataset)
+    data = images_of(run, dataset)
     train_part = labelled_images(data, "train", run.device, torch.float32)
     images = train_part.inputs
     encoder = Encoder(images.shape[-1], run.generator).to(run.device, run.dtype)
@@ -56,9 +56,15 @@ def train_and_probe(loss: Loss, run: Run, dataset: str) -> dict[str, float]:
 
     known = _features(encoder, train_part, run)
     test = _features(encoder, labelled_images(data, "test", run.device, torch.float32), run)
-    metrics["probe_accuracy"] = linear_probe(known, test, run.options["probe_penalty"])
-    metrics["validation_accuracy"] = linear_probe(*held_out(known, run.seed), run.options["probe_penalty"])
-    metrics["knn_accuracy"] = nearest_neighbours(known, test, run.options["neighbours"])
+    right = {
+        "probe_accuracy": linear_probe(known, test, run.options["probe_penalty"]),
+        "knn_accuracy": nearest_neighbours(known, test, run.options["neighbours"]),
+    }
+    for name, outcomes in right.items():
+        run.outcomes(name, outcomes)
+        metrics[name] = outcomes.double().mean().item()
+    validation = linear_probe(*held_out(known, run.seed), run.options["probe_penalty"])
+    metrics["validation_accuracy"] = validation.double().mean().item()
     return metrics
 
 

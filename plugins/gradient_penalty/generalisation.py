@@ -15,6 +15,7 @@ from harness_plugins.gradient_penalty.training import (
     Penalty,
     Problem,
     accuracy,
+    classified_rightly,
     descent,
     mean_loss,
     new_model,
@@ -71,9 +72,14 @@ def generalisation(penalty: Penalty, run: Run, dataset: str, redraw: bool = Fals
     noisy = Labelled(task.test.inputs + run.options["noise"] * noise, task.test.labels)
     measured = task.train[:MEASURED]
     norms = penalty.norms(best.model, measured.inputs, measured.labels, task.loss_fn)
+    right = {
+        "test_accuracy": classified_rightly(best.model, task.test),
+        "noisy_accuracy": classified_rightly(best.model, noisy),
+    }
+    for name, outcomes in right.items():
+        run.outcomes(name, outcomes)
     return {
-        "test_accuracy": accuracy(best.model, task.test),
-        "noisy_accuracy": accuracy(best.model, noisy),
+        **{name: outcomes.double().mean().item() for name, outcomes in right.items()},
         "test_loss": mean_loss(best.model, task.test, task.loss_fn),
         "valid_accuracy": best.valid_accuracy,
         "train_loss": best.train_loss,

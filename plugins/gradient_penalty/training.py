@@ -121,11 +121,16 @@ def train_and_measure(
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, data: Labelled) -> float:
-    """Share of rows whose largest output is their class; with a single output, whose output's sign is."""
+def classified_rightly(model: nn.Module, data: Labelled) -> Tensor:
+    """Which rows have their largest output at their class; with a single output, which have its sign."""
     output: Tensor = model(data.inputs)
     predicted = output.argmax(dim=1) if output.shape[1] > 1 else output[:, 0] > 0
-    return (predicted == data.labels).double().mean().item()
+    return predicted == data.labels
+
+
+def accuracy(model: nn.Module, data: Labelled) -> float:
+    """Share of the rows that are classified rightly."""
+    return classified_rightly(model, data).double().mean().item()
 
 
 @torch.no_grad()

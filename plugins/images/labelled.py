@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
+
+from harness_plugins.images.readers import redrawn
+
+if TYPE_CHECKING:
+    from harness.running.run import Run
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,12 @@ class Labelled:
 
     def __getitem__(self, index: Tensor | slice) -> Labelled:
         return Labelled(self.inputs[index], self.labels[index])
+
+
+def images_of(run: Run, dataset: str) -> Mapping[str, Any]:
+    """An image data set with the split that the run's option ``split`` names."""
+    data: Mapping[str, Any] = run.data(dataset)
+    return redrawn(data, run.seed) if run.options["split"] == "redraw" else data
 
 
 def labelled_images(

@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,13 +66,32 @@ def stratified_split(
     >>> len(train), sorted(np.repeat([0, 1], 5)[test].tolist())
     (8, [0, 1])
     """
-    generator = np.random.default_rng(seed)
+    classes, counts = np.unique(labels, return_counts=True)
+    held_out = {label: round(int(count) * test_share) for label, count in zip(classes, counts, strict=True)}
+    return _split(labels, held_out, np.random.default_rng(seed))
+
+
+def redrawn(data: Mapping[str, NDArray[np.generic]], seed: int) -> Images:
+    """The rows of an image data set split anew by the seed, with as many test rows of each class as before."""
+    images = np.concatenate([data["train_images"], data["test_images"]])
+    labels = np.concatenate([data["train_labels"], data["test_labels"]]).astype(np.int64)
+    held_out = dict(zip(*np.unique(data["test_labels"], return_counts=True), strict=True))
+    # Apart from what else is drawn from the seed.
+    parts = _split(labels, held_out, np.random.default_rng([seed, SPLIT_SEED]))
+    named = zip(("train", "test"), parts, strict=True)
+    return {f"{part}_{what}": of[rows] for part, rows in named for what, of in (("images", images), ("labels", labels))}
+
+
+def _split(
+    labels: NDArray[np.int64], held_out: Mapping[Any, int], generator: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row numbers of a training part and a test part that holds so many rows of each class, both shuffled."""
     train, test = [], []
     for label in np.unique(labels):
         rows = generator.permutation(np.flatnonzero(labels == label))
-        held_out = round(len(rows) * test_share)
-        test.append(rows[:held_out])
-        train.append(rows[held_out:])
+        count = held_out.get(label, 0)
+        test.append(rows[:count])
+        train.append(rows[count:])
     return generator.permutation(np.concatenate(train)), generator.permutation(np.concatenate(test))
 
 

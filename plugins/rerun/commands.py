@@ -276,4 +276,6 @@ def _print_outcome(outcome: Outcome, varying: Mapping[str, Sequence[str]]) -> No
             people().print(f"    {escape(f'{values}: {distance}')}", soft_wrap=True)
     if outcome.curves:
         people().print(f"    [dim]curves that differ:[/] {escape(', '.join(outcome.curves))}", soft_wrap=True)
+    if outcome.items:
+        people().print(f"    [dim]outcomes of items that differ:[/] {escape(', '.join(outcome.items))}", soft_wrap=True)
     people().print(f"    [dim]why:[/] {escape(outcome.explanation)}", soft_wrap=True)

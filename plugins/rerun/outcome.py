@@ -46,6 +46,8 @@ class Outcome:
     metrics: Sequence[MetricChange] = ()
     #: Names of the curves that differ.
     curves: Sequence[str] = ()
+    #: Metrics that both runs have outcomes of items for, with others in each.
+    items: Sequence[str] = ()
     #: What had changed before anything ran.
     changed: Sequence[str] = ()
     #: What differs in the environments.
@@ -81,6 +83,7 @@ class Outcome:
             "cause": self.cause,
             "metrics": {name: {k: v for k, v in m.items() if k != "name"} for name, m in metrics.items()},
             "curves_that_differ": list(self.curves),
+            "items_that_differ": list(self.items),
             "changed_before": list(self.changed),
             "environment_differs": list(self.differs),
             "repeatable_here": self.repeatable,
@@ -106,14 +109,18 @@ def compare(
     metrics = [MetricChange(n, record.metrics[n], again.metrics[n], tolerances.get(n, 0.0)) for n in names]
     drawn = {name for name in {*record.curves, *again.curves} if name not in timed}
     curves = [name for name in drawn if _points(record, name) != _points(again, name)]
+    # A record from before the task handed over outcomes has none to compare.
+    items = sorted(name for name in record.items.keys() & again.items.keys() if record.items[name] != again.items[name])
     missing = sorted(set(record.metrics) ^ set(again.metrics))
     cause = f"metrics that only one run has: {', '.join(missing)}" if missing else ""
     word = "different"
-    if not missing and not curves and all(m.before == m.after for m in metrics):
+    if not missing and not curves and not items and all(m.before == m.after for m in metrics):
         word = "bit-equal"
     elif not missing and all(m.within for m in metrics):
         word = "within tolerance"
-    return Outcome(record=record, word=word, cause=cause, metrics=metrics, curves=sorted(curves), again=again)
+    return Outcome(
+        record=record, word=word, cause=cause, metrics=metrics, curves=sorted(curves), items=items, again=again
+    )
 
 
 def _failed_alike(record: Record, again: Record) -> bool:

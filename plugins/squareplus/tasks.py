@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from harness.spec import Metric, Option, Task
+from harness_plugins.images.options import SPLIT
 
 _HERE = "harness_plugins.squareplus"
 _ROLE = "activation"
@@ -83,6 +84,7 @@ def _training_options(epochs: int) -> dict[str, Option]:
             "he: made for ReLU, for all; variance: scaled so that this activation keeps the variance",
             choices=("he", "variance"),
         ),
+        **SPLIT,
     }
 
 
@@ -105,7 +107,7 @@ _PERCEPTRON = Task(
     metrics=_TRAINING_METRICS,
     options=_training_options(epochs=30) | _LAYERS,
     datasets=("digits",),
-    test_set="fixed",
+    test_set="split",
     help="a multilayer perceptron on 8 x 8 digits",
 )
 _CONVOLUTIONAL = tuple(
@@ -116,7 +118,7 @@ _CONVOLUTIONAL = tuple(
         metrics=_TRAINING_METRICS,
         options=_training_options(epochs) | _NORM,
         datasets=(dataset,),
-        test_set="fixed",
+        test_set="split",
         help="two convolutions and a hidden layer",
     )
     for dataset, epochs in (("mnist-5k", 4), ("mnist", 3), ("fashion-mnist", 3))

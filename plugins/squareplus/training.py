@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from harness_plugins.images.labelled import Labelled, labelled_images
+from harness_plugins.images.labelled import Labelled, images_of, labelled_images
 from harness_plugins.squareplus.networks import HE, Activation, convolutional, initialised, perceptron, variance_gain
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def train_and_test(activation: Activation, run: Run, dataset: str, convolutions:
     ``diverged`` is 1. Such a network counts as one that always predicts the test set's most common class, with
     the loss of equal probabilities.
     """
-    data, options = run.data(dataset), run.options
+    data, options = images_of(run, dataset), run.options
     train = labelled_images(data, "train", run.device, run.dtype)
     test = labelled_images(data, "test", run.device, run.dtype)
     classes = int(train.labels.max()) + 1
@@ -44,14 +44,15 @@ def train_and_test(activation: Activation, run: Run, dataset: str, convolutions:
     initialised(network, run.generator, gain).to(run.device, run.dtype)
     finite = fit(network, train, run)
     network.eval()
-    loss, accuracy = evaluate(network, test)
+    loss, right = evaluate(network, test)
     train_loss, _ = evaluate(network, train)
     if not (finite and math.isfinite(loss) and math.isfinite(train_loss)):
-        accuracy = torch.bincount(test.labels).max().item() / len(test.labels)
+        right = test.labels == torch.bincount(test.labels).argmax()
         loss = train_loss = math.log(classes)
         finite = False
+    run.outcomes("test_accuracy", right)
     return {
-        "test_accuracy": accuracy,
+        "test_accuracy": int(right.sum().item()) / len(right),
         "test_loss": loss,
         "train_loss": train_loss,
         "diverged": float(not finite),
@@ -98,14 +99,14 @@ def make_optimizer(
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, part: Labelled) -> tuple[float, float]:
-    """Mean cross-entropy in nats, and accuracy, over all images of ``part``."""
-    loss, right = 0.0, 0
+def evaluate(network: nn.Module, part: Labelled) -> tuple[float, Tensor]:
+    """Mean cross-entropy in nats over all images of ``part``, and which of them are classified rightly."""
+    loss, right = 0.0, []
     for images, labels in zip(torch.split(part.inputs, EVALUATED), torch.split(part.labels, EVALUATED), strict=True):
         logits = network(images).float()
         loss += F.cross_entropy(logits, labels, reduction="sum").item()
-        right += int((logits.argmax(dim=1) == labels).sum().item())
-    return loss / len(part), right / len(part)
+        right.append(logits.argmax(dim=1) == labels)
+    return loss / len(part), torch.cat(right)
 
 
 def _batches(count: int, batch_size: int, epochs: int, run: Run) -> Iterator[Tensor]:

@@ -88,6 +88,7 @@ def _verdict_tags(statement: Statement, verdict: Verdict) -> dict[str, str]:
         "needs": needed(verdict),
         COLOUR: COLOURS[verdict.verdict],
         "covers": verdict.covers if verdict.level else "",
+        "items": "" if verdict.items is None else str(verdict.items),
         "scale": verdict.scale,
         "cause": without_paths(verdict.cause),
         "would_take": verdict.would_take,

@@ -26,6 +26,7 @@ TRANSIENT = (
     "claim.",
     "interval",
     "covers",
+    "items",
     "cause",
     "would_take",
     "could_have_seen",

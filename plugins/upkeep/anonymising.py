@@ -22,6 +22,7 @@ from harness.records.seals import NAME as SEALS
 from harness.records.seals import read_seals
 from harness.registry import Registry
 from harness_plugins.upkeep.folders import check_has_records
+from harness_plugins.upkeep.merging import copy_items
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ def _copy(folder: Path, target: Path, registry: Registry) -> Copied:
         reduced = anonymiser.environment(environment)
         new[digest] = environment_digest(reduced)
         write_environment(target, new[digest], reduced)
+    copy_items(folder, copy, {digest for record in _records(folder) for digest in record.items.values()})
     count = rewritten = 0
     with copy.path.open("wb") as stream:
         for record in _records(folder, warn=True):

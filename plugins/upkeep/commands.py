@@ -22,7 +22,7 @@ records = typer.Typer(no_args_is_help=True, help="Check, repair, join and anonym
 
 @records.command()
 def check(results: Results = None, as_json: Json = False) -> None:
-    """Count the records and name all that cannot be read: lines, seals, environments. Exits with 1 if there is any."""
+    """Count the records and name all that cannot be read: lines, seals, other files. Exits with 1 if there is any."""
     from harness_plugins.upkeep import folders
 
     folder = results_folder(results)
@@ -108,6 +108,10 @@ def _print_state(state: State, folder: Path) -> None:
         out.print(f"[red]damaged[/] lines of seals.jsonl: {', '.join(map(str, state.damaged_seals))}", soft_wrap=True)
     for name in state.damaged_environments:
         out.print(f"[red]damaged[/] environments/{escape(name)}", soft_wrap=True)
+    for name in state.damaged_items:
+        out.print(f"[red]damaged[/] items/{escape(name)}", soft_wrap=True)
+    for digest in state.missing_items:
+        out.print(f"[yellow]missing[/] items/{digest}.bin: nothing is known of other test items", soft_wrap=True)
     if state.newer:
         newer = plural(state.newer, "record")
         out.print(f"[yellow]newer[/] {newer} of a newer harness, left as they are", soft_wrap=True)

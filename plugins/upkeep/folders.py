@@ -14,6 +14,8 @@ from harness.cell import Record
 from harness.errors import UsageError
 from harness.records import RecordsFile, parse_record
 from harness.records.environments import environment_files, read_environment
+from harness.records.items import NAME as ITEMS
+from harness.records.items import items_files, read_items
 from harness.records.seals import NAME as SEALS
 from harness.records.seals import damaged_seals, parse_seal
 
@@ -39,11 +41,15 @@ class State:
     damaged_seals: tuple[int, ...] = ()
     #: Names of the files in ``environments`` whose content is not what it was.
     damaged_environments: tuple[str, ...] = ()
+    #: Names of the files in ``items`` whose content is not what it was, and digests that records name and no file has.
+    damaged_items: tuple[str, ...] = ()
+    missing_items: tuple[str, ...] = ()
 
     @property
     def is_damaged(self) -> bool:
         """Whether there is anything to repair."""
-        return bool(self.damaged or self.torn or self.damaged_seals or self.damaged_environments)
+        files = self.damaged_seals or self.damaged_environments or self.damaged_items
+        return bool(self.damaged or self.torn or files)
 
 
 def examine(folder: Path) -> State:
@@ -51,6 +57,7 @@ def examine(folder: Path) -> State:
     check_has_records(folder)
     good: dict[str, bool] = {}
     damaged: list[tuple[int, str]] = []
+    named: set[str] = set()
     count = newer = 0
     torn = False
     for number, line in RecordsFile(folder).lines():
@@ -60,6 +67,7 @@ def examine(folder: Path) -> State:
         record = parse_record(line)
         if isinstance(record, Record):
             good[record.id] = good.get(record.id, False) or record.good
+            named.update(record.items.values())
         elif record == "newer":
             newer += 1
         elif line.endswith(b"\n"):
@@ -67,8 +75,19 @@ def examine(folder: Path) -> State:
         else:
             torn = True
     environments = [path.name for path in environment_files(folder) if read_environment(path) == "damaged"]
-    seals = tuple(damaged_seals(folder))
-    return State(count, len(good), sum(good.values()), tuple(damaged), torn, newer, seals, tuple(environments))
+    items = {path: read_items(path) for path in items_files(folder)}
+    return State(
+        lines=count,
+        cells=len(good),
+        good=sum(good.values()),
+        damaged=tuple(damaged),
+        torn=torn,
+        newer=newer,
+        damaged_seals=tuple(damaged_seals(folder)),
+        damaged_environments=tuple(environments),
+        damaged_items=tuple(path.name for path, content in items.items() if content == "damaged"),
+        missing_items=tuple(sorted(named - {path.stem for path in items})),
+    )
 
 
 def repair(folder: Path) -> tuple[State, list[Path]]:
@@ -80,9 +99,9 @@ def repair(folder: Path) -> tuple[State, list[Path]]:
             copies.append(_drop_lines(folder / "records.jsonl", lambda line: parse_record(line) != "damaged"))
         if state.damaged_seals:
             copies.append(_drop_lines(folder / SEALS, lambda line: parse_seal(line) is not None))
-        for name in state.damaged_environments:
-            path = folder / "environments" / name
-            copies.append(path.rename(_free_name(path.with_name(f"{name}.damaged"))))
+        damaged = {"environments": state.damaged_environments, ITEMS: state.damaged_items}
+        paths = [folder / room / name for room, names in damaged.items() for name in names]
+        copies += [path.rename(_free_name(path.with_name(f"{path.name}.damaged"))) for path in paths]
     return state, copies
 
 

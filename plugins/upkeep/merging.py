@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from harness.cell import Record
 from harness.errors import UsageError
 from harness.records import RecordsFile, parse_record
 from harness.records.environments import read_environment
+from harness.records.items import items_path, read_items
 from harness.records.lines import damaged_lines
 from harness.records.seals import add_seals, read_seals
 from harness.records.writing import retry_writing
@@ -28,6 +29,7 @@ class _Place:
 
     good: bool
     environment: str | None
+    items: frozenset[str]
     start: int
     length: int
 
@@ -54,6 +56,7 @@ def merge(into: Path, sources: list[Path]) -> dict[Path, tuple[int, int]]:
         new = {i: p for i, p in places.items() if i not in good or (p.good and not good[i])}
         if source.is_dir():
             _copy_environments(source, target, {place.environment for place in new.values()})
+            copy_items(source, target, {digest for place in new.values() for digest in place.items})
         copied = sum(
             len(retry_writing(target, target.append_lines, lines)) for lines in _batches(source, list(new.values()))
         )
@@ -78,7 +81,8 @@ def _places(source: Path) -> dict[str, _Place]:
             record = parse_record(line)
             if isinstance(record, Record):
                 if record.id not in places or record.good or not places[record.id].good:
-                    places[record.id] = _Place(record.good, record.environment, start, len(line.rstrip()))
+                    length, items = len(line.rstrip()), frozenset(record.items.values())
+                    places[record.id] = _Place(record.good, record.environment, items, start, length)
             elif record == "newer":
                 newer += 1
             elif line.strip():
@@ -113,3 +117,14 @@ def _copy_environments(source: Path, target: RecordsFile, digests: set[str | Non
             retry_writing(target, target.add_environment, digest, content)
         elif content == "damaged":
             _log.warning("%s is damaged: its content does not have the digest that names it; it is left out", path)
+
+
+def copy_items(source: Path, target: RecordsFile, digests: Iterable[str]) -> None:
+    """Copy outcomes of items from one results folder to another. Damaged ones are left out with a warning."""
+    for digest in sorted(set(digests)):
+        path = items_path(source, digest)
+        content = read_items(path)
+        if isinstance(content, bytes):
+            retry_writing(target, target.add_items, content)
+        else:
+            _log.warning("%s is %s; without it nothing is known of other test items", path, content)

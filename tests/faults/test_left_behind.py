@@ -73,6 +73,19 @@ EXPECTED = {
     "exits_with_0": ("crashed", "its process ended before the task returned"),
     "exit_is_patched": ("done", ""),
     "progress_is_text": ("failed", "TypeError"),
+    "items_good": ("done", ""),
+    "items_of_floats": ("failed", "outcomes of total: shape [2] of float64; one row of booleans"),
+    "items_not_finite": ("failed", "outcomes of total: shape [2] of float64; one row of booleans"),
+    "items_nested": ("failed", "outcomes of total: no row of numbers: setting an array element"),
+    "items_of_other_numbers": ("failed", "outcomes of total: 2 is among them; 0 and 1 are allowed"),
+    "items_of_no_metric": ("failed", "unknown outcomes of planted/fault: metric 'totl'; did you mean 'total'?"),
+    "items_with_another_mean": ("failed", "total = 1, and the mean of its outcomes is 0.5"),
+    "items_twice": ("failed", "outcomes of total were handed over before"),
+    "items_are_none": ("failed", "its run's items are a NoneType, not a mapping of bytes"),
+    "items_are_text": ("failed", "the outcomes of total are no bytes that are 0 or 1"),
+    "items_too_many": ("failed", "outcomes of total: a cell may hand over at most 10,000,000 items in all"),
+    "items_unchecked": ("failed", 'its process sent what is no record of a cell: \'{"outcome"'),
+    "items_unchecked_of_a_path": ("failed", 'its process sent what is no record of a cell: \'{"outcome"'),
 }
 
 

@@ -73,17 +73,20 @@ def environments(folder: Path, results: str) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_embedded_ray_gives_the_records_that_the_local_engine_gives(suite, harness_cli):
-    faults = ("none", "raise", "segfault", "hang", "killed-once")
+    faults = ("none", "raise", "segfault", "hang", "killed-once", "items_good")
     code, err = ended(suite("--engine", "ray", "--jobs", "2", "--timeout", "5s", "--results", "ray", faults=faults))
     assert code == 1, err
     for flag in harness_cli.folder.glob("killed-*"):
         flag.unlink()
     ended(suite("--jobs", "2", "--timeout", "5s", "--results", "local", faults=faults))
     by_ray, by_local = records(harness_cli.folder, "ray"), records(harness_cli.folder, "local")
-    fields = ("status", "cause", "metrics", "attempts", "lost", "options", "seed")
+    fields = ("status", "cause", "metrics", "items", "attempts", "lost", "options", "seed")
     for cell, record in by_local.items():
         assert {k: by_ray[cell][k] for k in fields} == {k: record[k] for k in fields}
     assert by_ray.keys() == by_local.keys()
+    by_name = [{p.name: p.read_bytes() for p in (harness_cli.folder / n / "items").iterdir()} for n in ("ray", "local")]
+    assert by_name[0] == by_name[1]
+    assert list(by_name[0].values()) == [b"\x01\x01"]
     (by_ray_alone,), (by_local_alone,) = (environments(harness_cli.folder, name) for name in ("ray", "local"))
     assert by_ray_alone == by_local_alone
 

@@ -53,6 +53,38 @@ def test_split_is_disjoint_complete_and_always_the_same():
     assert not np.array_equal(train, readers.stratified_split(labels, 0.2, seed=4)[0])
 
 
+def small():
+    """A data set of 60 images whose pixels say which row they are."""
+    labels = np.random.default_rng(1).integers(0, 4, 60)
+    images = np.arange(60, dtype=np.float32)[:, None, None, None]
+    parts = {"train": slice(45), "test": slice(45, 60)}
+    arrays = {"images": images, "labels": labels}
+    return {f"{part}_{name}": array[rows] for part, rows in parts.items() for name, array in arrays.items()}
+
+
+def test_redrawn_split_has_the_same_rows_and_as_many_test_rows_of_each_class():
+    data = small()
+    labels = np.concatenate([data["train_labels"], data["test_labels"]])
+    drawn = [readers.redrawn(data, seed) for seed in (5, 5, 6)]
+    for new in drawn:
+        rows = {part: new[f"{part}_images"].ravel().astype(int) for part in ("train", "test")}
+        assert sorted([*rows["train"], *rows["test"]]) == list(range(60))
+        for part, own in rows.items():
+            np.testing.assert_array_equal(new[f"{part}_labels"], labels[own])
+        np.testing.assert_array_equal(
+            np.bincount(new["test_labels"], minlength=4), np.bincount(data["test_labels"], minlength=4)
+        )
+    np.testing.assert_array_equal(drawn[0]["test_images"], drawn[1]["test_images"])
+    assert not np.array_equal(np.sort(drawn[0]["test_images"].ravel()), np.sort(drawn[2]["test_images"].ravel()))
+    assert not np.array_equal(np.sort(drawn[0]["test_images"].ravel()), data["test_images"].ravel())
+
+
+def test_a_class_without_test_rows_stays_without():
+    data = small()
+    data["train_labels"] = np.where(data["train_images"].ravel() < 3, 9, data["train_labels"])
+    assert 9 not in readers.redrawn(data, 0)["test_labels"]
+
+
 def idx(array: np.ndarray) -> bytes:
     """The array as the content of an IDX file."""
     return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()

@@ -37,6 +37,8 @@ class Settings:
     on_progress: Callable[[Cell, float], None] = field(default=lambda cell, fraction: None)
     #: Called once for each environment that a worker reports, with its digest.
     on_environment: Callable[[str, Mapping[str, Any]], None] = field(default=lambda digest, environment: None)
+    #: Called with the outcomes of a cell's items before the record that names them by their digest.
+    on_items: Callable[[bytes], None] = field(default=lambda content: None)
     #: Called before a retry, with the record that the cell would otherwise have got.
     on_retry: Callable[[Cell, Record], None] = field(default=lambda cell, record: None)
     #: Called before a cell is started: "free" if it may be, "running" while another process runs it, "recorded"

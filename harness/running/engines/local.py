@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.cell import Cell, Record
 from harness.errors import HarnessError
+from harness.records.items import item_digest
 from harness.running.engines import Settings
 from harness.running.engines.child_process import ChildProcess, wait_for
 from harness.running.engines.devices import check_devices_exist
@@ -263,12 +264,15 @@ class Pool:
         """The record of a cell whose worker has sent an outcome."""
         assert worker.outcome is not None
         outcome = worker.outcome
+        for content in outcome.items.values():
+            self.settings.on_items(content)
         return record_of(
             cell,
             outcome.status,
             outcome.cause,
             metrics=outcome.metrics,
             curves=outcome.curves,
+            items={name: item_digest(content) for name, content in outcome.items.items()},
             seconds=outcome.seconds,
             peak_bytes=outcome.peak_bytes,
             environment=self.digests[worker.slot],

@@ -6,6 +6,7 @@ of the same plugins, and says after each what that cell has left behind.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import faulthandler
 import gc
@@ -13,7 +14,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -102,8 +103,7 @@ def run_one(pipe: Connection, cell: Cell, slot: str, memory_limit: int | None) -
     faulthandler.enable(2)
     (registry,) = _LOADED
     send = _Sender(pipe)
-    record = execute(cell, registry, slot=slot, memory_limit=memory_limit, report=send.progress)
-    send(outcome=outcome_of(record))
+    send(outcome=_run(cell, registry, slot, memory_limit, send)[1])
 
 
 def run_many(pipe: Connection, slot: str, memory_limit: int | None) -> None:
@@ -131,11 +131,22 @@ def run_many(pipe: Connection, slot: str, memory_limit: int | None) -> None:
             # What outlives a cell is modules and caches; looking through them for every cell costs 0.1 s.
             gc.collect()
             gc.freeze()
-            record = execute(cell, registry, slot=slot, memory_limit=memory_limit, report=send.progress)
+            record, outcome = _run(cell, registry, slot, memory_limit, send)
             with contextlib.suppress(ValueError, OSError):
                 sys.stdout.flush()
                 sys.stderr.flush()
-            send(outcome=outcome_of(record), unfit=_device_in_doubt(record) or leftovers.left())
+            send(outcome=outcome, unfit=_device_in_doubt(record) or leftovers.left())
+
+
+def _run(
+    cell: Cell, registry: Registry, slot: str, memory_limit: int | None, send: _Sender
+) -> tuple[Record, dict[str, Any]]:
+    """Run a cell; give its record and what the parent is sent of it."""
+    contents: list[bytes] = []
+    record = execute(
+        cell, registry, slot=slot, memory_limit=memory_limit, report=send.progress, keep_items=contents.append
+    )
+    return record, outcome_of(record, contents)
 
 
 def check_device(slot: str) -> None:
@@ -148,10 +159,15 @@ def check_device(slot: str) -> None:
             raise RuntimeError(f"{slot} computes wrong results")
 
 
-def outcome_of(record: Record) -> dict[str, Any]:
-    """The part of a record that only the process which ran the cell knows."""
+def outcome_of(record: Record, contents: Sequence[bytes] = ()) -> dict[str, Any]:
+    """The part of a record that only the process which ran the cell knows, with the outcomes of its items.
+
+    These go through the pipe, and not through a file that the cell's code could put anything in place of: so the
+    parent has one limit to enforce and no path to check.
+    """
     names = ("status", "cause", "metrics", "seconds", "peak_bytes", "curves")
-    return {name: getattr(record, name) for name in names}
+    items = {name: base64.b64encode(content).decode() for name, content in zip(record.items, contents, strict=True)}
+    return {**{name: getattr(record, name) for name in names}, "items": items}
 
 
 #: What a worker says where the device itself may be the reason of a failure.

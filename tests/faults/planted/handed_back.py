@@ -131,6 +131,80 @@ def progress_is_text(run: Any) -> Metrics:
     return GOOD
 
 
+def items_good(run: Any) -> Metrics:
+    run.outcomes("total", [True, True])
+    return GOOD
+
+
+def items_of_floats(run: Any) -> Metrics:
+    run.outcomes("total", [1.0, 1.0])
+    return GOOD
+
+
+def items_not_finite(run: Any) -> Metrics:
+    run.outcomes("total", [1, math.nan])
+    return GOOD
+
+
+def items_nested(run: Any) -> Metrics:
+    run.outcomes("total", [[1], [[{}], 1]])
+    return GOOD
+
+
+def items_of_other_numbers(run: Any) -> Metrics:
+    run.outcomes("total", [1, 2])
+    return GOOD
+
+
+def items_of_no_metric(run: Any) -> Metrics:
+    run.outcomes("totl", [1, 1])
+    return GOOD
+
+
+def items_with_another_mean(run: Any) -> Metrics:
+    run.outcomes("total", [1, 0])
+    return GOOD
+
+
+def items_twice(run: Any) -> Metrics:
+    run.outcomes("total", [1, 1])
+    run.outcomes("total", [1, 1])
+    return GOOD
+
+
+def items_are_none(run: Any) -> Metrics:
+    run.items = None
+    return GOOD
+
+
+def items_are_text(run: Any) -> Metrics:
+    run.items["total"] = b"11"
+    return GOOD
+
+
+def items_too_many(run: Any) -> Metrics:
+    import numpy as np
+
+    run.outcomes("total", np.ones(10_000_001, dtype=bool))
+    return GOOD
+
+
+def items_unchecked(run: Any) -> Metrics:
+    del run
+    from harness.running import execute
+
+    execute.check_items = lambda *_: {"total": b"ab"}
+    return GOOD
+
+
+def items_unchecked_of_a_path(run: Any) -> Metrics:
+    del run
+    from harness.running import execute
+
+    execute.check_items = lambda *_: {"../total": b"\1"}
+    return GOOD
+
+
 HANDED_BACK: dict[str, Callable[[Any], Metrics]] = {
     act.__name__: act
     for act in (
@@ -152,5 +226,18 @@ HANDED_BACK: dict[str, Callable[[Any], Metrics]] = {
         exits_with_0,
         exit_is_patched,
         progress_is_text,
+        items_good,
+        items_of_floats,
+        items_not_finite,
+        items_nested,
+        items_of_other_numbers,
+        items_of_no_metric,
+        items_with_another_mean,
+        items_twice,
+        items_are_none,
+        items_are_text,
+        items_too_many,
+        items_unchecked,
+        items_unchecked_of_a_path,
     )
 }
