@@ -67,3 +67,12 @@ def test_name_of_an_environment_depends_on_its_content_and_not_on_its_order():
     assert first != provenance.environment_digest({"a": 1, "b": {"c": 3}})
     assert len(first) == 16
     assert int(first, 16) >= 0
+
+
+def test_packages_are_those_installed_and_not_what_one_of_them_brings(tmp_path, monkeypatch):
+    installed = tmp_path / "lib" / "site-packages"
+    for folder, name in ((installed, "one"), (installed / "one" / "vendored", "hidden"), (tmp_path / "mine", "other")):
+        (folder / f"{name}-1.0.dist-info").mkdir(parents=True)
+        (folder / f"{name}-1.0.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: 1.0\n")
+    monkeypatch.setattr("sys.path", [str(installed / "one" / "vendored"), str(installed), str(tmp_path / "mine")])
+    assert provenance.packages.__wrapped__() == {"one": "1.0", "other": "1.0"}

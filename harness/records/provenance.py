@@ -117,8 +117,10 @@ def source_state() -> dict[str, str | bool | None]:
 
 @cache
 def packages() -> dict[str, str]:
-    """Versions of every installed distribution."""
-    versions = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    """Versions of every installed distribution, without those that a package brings for itself, as Ray does."""
+    folders = [folder for folder in sys.path if "site-packages" not in Path(folder).parts[:-1]]
+    installed = importlib.metadata.distributions(path=folders)
+    versions = {d.metadata["Name"]: d.version for d in installed if d.metadata["Name"]}
     return dict(sorted(versions.items(), key=lambda item: item[0].lower()))
 
 

@@ -66,7 +66,7 @@ def records(folder: Path, results: str) -> dict[str, dict[str, Any]]:
 
 
 def environments(folder: Path, results: str) -> list[dict[str, Any]]:
-    """What the cells ran in, but for the state of the checkout, in which other tests may just have a file."""
+    """What the cells ran in, but for the state of the checkout, which somebody may edit meanwhile."""
     contents = [json.loads(path.read_text()) for path in (folder / results / "environments").glob("*.json")]
     return [{name: value for name, value in content.items() if name != "source"} for content in contents]
 
