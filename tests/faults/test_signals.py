@@ -145,12 +145,15 @@ def test_a_signal_at_any_call_of_a_function_ends_a_command(planted, signalled, a
     suite = planted.suite("none", seeds=2)
     arguments = [suite if part == "SUITE" else part for part in arguments]
     counted = planted.folder / "calls"
-    assert signalled("", [], *arguments, SIGNAL_CALLS=str(counted)).returncode == 0
+    # The first run has cells to run, and so more calls than all others.
+    for _ in range(2):
+        assert signalled("", [], *arguments, SIGNAL_CALLS=str(counted)).returncode == 0
     calls = int(counted.read_text())
     moments = random.Random(calls)
-    for _ in range(30):
+    for _ in range(15):
         # Before about the thousandth call Python itself starts.
-        event, number = moments.randrange(2000, calls), moments.choice([SIGINT, SIGTERM, SIGHUP])
+        # The number of calls differs a little from run to run, and at the end Python itself shuts down.
+        event, number = moments.randrange(2000, calls * 9 // 10), moments.choice([SIGINT, SIGTERM, SIGHUP])
         ended = signalled(event, [number], *arguments)
         assert ended.returncode == 128 + number, (event, ended.stderr)
         assert "Traceback" not in ended.stderr, event

@@ -29,9 +29,11 @@ def send(numbers):
 def at_call(frame, event, _):
     """Send the signals when the call comes: a profile function."""
     global calls
-    if event == "call" and not frame.f_globals.get("__name__", "").startswith("encodings"):
+    # None while Python shuts down.
+    module = frame.f_globals.get("__name__") or ""
+    if event == "call" and not module.startswith("encodings"):
         calls += 1
-        where = f"{frame.f_globals.get('__name__')}:{frame.f_code.co_name}"
+        where = f"{module}:{frame.f_code.co_name}"
         if AT in (where, str(calls)):
             sys.setprofile(None)
             send(NUMBERS)
