@@ -171,9 +171,9 @@ def test_a_required_verdict_decides_the_exit_code_when_nobody_reads(planted, she
 
 def test_output_in_ascii_is_readable_and_its_columns_are_straight(planted, shell):
     suite = planted.suite("none", methods=("one", "other"), seeds=3)
-    in_unicode = shell(["suite", suite, "--jobs", "1"])
+    in_unicode = shell(["suite", suite, "--jobs", "1", "--tables"])
     assert "±" in in_unicode.stdout
-    in_ascii = shell(["suite", suite, "--jobs", "1"], **ASCII)
+    in_ascii = shell(["suite", suite, "--jobs", "1", "--tables"], **ASCII)
     assert in_ascii.stdout.isascii()
     assert "+/-" in in_ascii.stdout
     assert "\\" not in in_ascii.stdout
