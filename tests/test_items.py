@@ -227,7 +227,9 @@ def test_the_verdict_says_what_it_covers_and_what_other_items_would_give(scored,
     assert items["estimate"] == pytest.approx(verdict["estimate"])
     assert items["both_low"] < items["low"] < items["estimate"] < items["high"] < items["both_high"]
     text = r"over seeds on one fixed test set; other test items: \+0\.\d+, 95 % from [+-]0\.\d+ to \+0\.\d+; "
-    assert re.search(text + r"other items and seeds: from [+-]0\.\d+ to \+0\.\d+$", verdict["sentence"])
+    more = ", which leaves the claim open" if items["leaves_open"] else ""
+    assert re.search(text + rf"other items and seeds: from [+-]0\.\d+ to \+0\.\d+{more}$", verdict["sentence"])
+    assert items["leaves_open"] == (items["both_low"] <= 0)
     (answer,) = document["answers"]
     assert answer["items"] in verdict["sentence"]
     assert answer["covers"] == "93 % interval over seeds, on one fixed test set"

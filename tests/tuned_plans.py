@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,11 @@ from harness.planning.request import Request
 from harness.registry import Registry, load_registry
 
 PLUGIN = Path(__file__).parent / "tuned"
+SEEDS = "seeds = 5\n"
 GRID = 'tune = { by = "valid_accuracy", rate = [0.001, 0.01, 0.1, 1.0] }'
+RATES = (0.001, 0.01, 0.1, 1.0)
+#: Small differences between seeds, so that there is an interval.
+JITTER = (0.0, 0.001, -0.001, 0.002, -0.002)
 
 
 @cache
@@ -68,3 +72,27 @@ def judged(plan: Plan, numbers: Callable[[Cell], tuple[float, float] | Record | 
     """What these records come to."""
     records = measured(plan, numbers)
     return judge_plan(replace(plan, records=records), records)
+
+
+def jitter(cell: Cell) -> float:
+    """A small difference between seeds."""
+    return JITTER[cell.seed % 5] * (1 if cell.method == "new" else -1)
+
+
+def curve(by_rate: Mapping[str, Sequence[tuple[float, ...]]]) -> Callable[[Cell], Any]:
+    """Validation and test by method and rate, the same under every seed but for a little."""
+    return lambda cell: tuple(x + jitter(cell) for x in by_rate[cell.method][RATES.index(cell.options["rate"])])
+
+
+def alike(new: Sequence[float], old: Sequence[float]) -> Callable[[Cell], Any]:
+    """Validation and test are the same number."""
+    return curve({"new": [(x, x) for x in new], "old": [(x, x) for x in old]})
+
+
+def scores(result: SuiteResult, method: str, metric: str = "accuracy") -> dict[int, float]:
+    """The test score of each study that has ended, by seed."""
+    return {
+        cell.seed: result.outcomes[cell.id].metrics[metric]
+        for cell in result.cells
+        if cell.method == method and cell.id in result.outcomes
+    }

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from harness.judge.intervals import Region
 from harness.numbers import form_of_width, plural
 
 if TYPE_CHECKING:
@@ -47,6 +48,17 @@ class ItemIntervals:
     #: McNemar's exact two-sided p-value, of a comparison under a single seed. Outcomes of one item under several seeds
     #: are not independent, and have none.
     p: float | None = None
+    #: Whether the verdict has decided what the widest of these intervals would leave open.
+    leaves_open: bool = False
+
+    def beside(self, word: str, region: Region) -> ItemIntervals:
+        """The same, beside a verdict's word on a claim that needs the difference to lie inside a region."""
+        low, high = (self.low, self.high) if self.both_low is None else (self.both_low, self.both_high)
+        if low is None or high is None:
+            return self
+        inside, outside = region[0] < low and high < region[1], high <= region[0] or region[1] <= low
+        agrees = {"reproduced": inside, "contradicted": outside}.get(word, True)
+        return replace(self, leaves_open=not agrees)
 
     def __str__(self) -> str:
         """A sentence: "other test items: +0.004, 95 % from -0.003 to +0.011"."""
@@ -59,6 +71,8 @@ class ItemIntervals:
         text = f"other test items: {self.estimate:{form}}, {level} from {self.low:{form}} to {self.high:{form}}"
         if self.both_low is not None:
             text += f"; other items and seeds: from {self.both_low:{form}} to {self.both_high:{form}}"
+        if self.leaves_open:
+            text += ", which leaves the claim open"
         return text + (f" (one seed; McNemar p = {self.p:.2g})" if self.p is not None else "")
 
 

@@ -13,6 +13,7 @@ from harness.cell import Cell, Record
 from harness.files.claims import Claim, Equal, Greater
 from harness.judge.items import ItemIntervals, item_intervals
 from harness.judge.pairing import Condition, Group, labels, members, pair, tested
+from harness.judge.scales import scale_of
 from harness.judge.verdicts import Verdict
 from harness.records.items import MEAN_TOLERANCE, items_path, read_items
 from harness.spec import Task
@@ -59,7 +60,9 @@ class OtherItems:
         if len({cell.task for cell in compared}) > 1:
             return None
         seeds = list(next(iter(groups[0].values())))[: verdict.n]
-        return self._intervals(groups, seeds, test.metric, -1 if verdict.better == "lower" else 1)
+        sign = -1 if verdict.better == "lower" else 1
+        intervals = self._intervals(groups, seeds, test.metric, sign)
+        return intervals.beside(verdict.verdict, scale_of(test, sign).region)
 
     def _intervals(self, groups: Sequence[Group], seeds: Sequence[int], metric: str, sign: int) -> ItemIntervals:
         """The intervals over the pairs of cells under these seeds."""

@@ -53,19 +53,16 @@ class Power:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types; an infinite number is null, as an unknown one is, and the text says which."""
-        finite = {n: x if x is not None and math.isfinite(x) else None for n, x in vars(self).items() if n in _NUMBERS}
+        numbers = {"smallest": self.smallest, "alone": self.alone}
         return {
             "claim": self.verdict.claim,
             "device": self.verdict.device,
-            **finite,
+            **{name: x if x is not None and math.isfinite(x) else None for name, x in numbers.items()},
             "seeds": self.seeds,
             "family": self.verdict.family,
             "from": self.source,
             "text": self.text,
         }
-
-
-_NUMBERS = ("smallest", "alone")
 
 
 def power_of(plan: Plan, pilot: Mapping[str, Record] | None = None) -> list[Power]:
@@ -143,8 +140,8 @@ class _Past:
     def scope(self, claim: Claim) -> list[Cell]:
         """The planned cells of the tasks and methods that a claim names."""
         test = tested(claim)
-        wanted = product(test.tasks, dict.fromkeys(test.names))
-        return [cell for pair in wanted for cell in self._by_method.get(pair, ())]
+        compared = product(test.tasks, dict.fromkeys(test.names))
+        return [cell for key in compared for cell in self._by_method.get(key, ())]
 
     def spreads(self, claim: Claim, verdict: Verdict, groups: Sequence[Group]) -> tuple[list[float], str]:
         """Standard deviations of the seeds' differences at their upper ends, and from which records they are.

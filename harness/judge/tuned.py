@@ -38,7 +38,7 @@ def studies_behind(cells: Iterable[Cell], result: SuiteResult) -> list[Study]:
 
 
 def search_cost(groups: Sequence[Group], result: SuiteResult) -> str:
-    """What the search took on each side: "the search took 12 s against 9 s a study"; "" where one was not tuned."""
+    """What the search took on each side: "all trials of a study take 12 s against 9 s"; "" where one was not tuned."""
     spent = []
     for group in groups[:2]:
         trials = [study.recorded(result.records) for study in studies_behind(members([group]), result)]

@@ -118,8 +118,8 @@ def _option(name: str, pairs: Sequence[tuple[Task, Method]], where: str) -> Opti
 
 def _check_list(values: Sequence[Scalar], where: str) -> None:
     seen = [typed(value) for value in values]
-    if twice := next((value for value, key in zip(values, seen, strict=True) if seen.count(key) > 1), None):
-        raise UsageError(f"{where}: {twice!r} is there twice")
+    if twice := [value for value, key in zip(values, seen, strict=True) if seen.count(key) > 1]:
+        raise UsageError(f"{where}: {twice[0]!r} is there twice")
     if len(values) == 1:
         raise UsageError(f"{where} = {values!r}: one value is no choice; put it under options")
 

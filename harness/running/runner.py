@@ -193,7 +193,8 @@ def _write_items(file: RecordsFile, content: bytes) -> None:
     try:
         retry_writing(file, file.add_items, content)
     except RecordNotKept as error:
-        _log.warning("outcomes of a cell's items are lost: %s", error)
+        what = "a cell's outcomes of test items cannot be written, so nothing is known of other items"
+        _log.warning("%s: %s", what, error.__cause__)
 
 
 def _log_retry(cell: Cell, record: Record) -> None:

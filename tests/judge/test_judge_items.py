@@ -253,6 +253,28 @@ def test_only_differences_of_two_methods_have_item_intervals(tmp_path, test):
     assert result is None
 
 
+@pytest.mark.parametrize(
+    ("gained", "lost", "word", "leaves_open"),
+    [
+        (12, 6, "reproduced", True),
+        (6, 12, "contradicted", True),
+        (60, 6, "reproduced", False),
+        (6, 60, "contradicted", False),
+    ],
+)
+def test_a_decision_that_other_items_would_leave_open_says_so(tmp_path, gained, lost, word, leaves_open):
+    """Under every seed nearly the same items are gained and lost, so that the seeds agree, and the items do not."""
+    outcomes = {}
+    for seed in range(5):
+        outcomes["a", seed], outcomes["b", seed] = np.zeros((2, 200), bool)
+        outcomes["a", seed][:gained] = True
+        outcomes["b", seed][gained : gained + lost + seed % 2] = True
+    result, verdict = intervals(GREATER, *plan(tmp_path, outcomes), tmp_path)
+    assert verdict.verdict == word
+    assert result.leaves_open == leaves_open == (result.low < 0 < result.high)
+    assert str(result).endswith(", which leaves the claim open") == leaves_open
+
+
 def test_equal_has_item_intervals(tmp_path):
     result, _ = intervals(claim(kind="equal", than="b", tol=0.5), *plan(tmp_path, drawn(5)), tmp_path)
     assert result.low < result.estimate < result.high

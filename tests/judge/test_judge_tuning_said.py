@@ -7,38 +7,10 @@ import statistics
 from dataclasses import replace
 
 import pytest
-from tuned_plans import GRID, judged, plan_of, record
+from tuned_plans import GRID, RATES, SEEDS, alike, judged, plan_of, record
 
 from harness.judge import answers_of, planned, power_of
 from harness.judge.power import smallest_shown, upper_sd
-
-SEEDS = "seeds = 5\n"
-RATES = (0.001, 0.01, 0.1, 1.0)
-#: Small differences between seeds, so that there is an interval.
-JITTER = (0.0, 0.001, -0.001, 0.002, -0.002)
-
-
-def jitter(cell):
-    return JITTER[cell.seed % 5] * (1 if cell.method == "new" else -1)
-
-
-def curve(by_rate):
-    """Validation and test by method and rate, the same under every seed but for a little."""
-    return lambda cell: tuple(x + jitter(cell) for x in by_rate[cell.method][RATES.index(cell.options["rate"])])
-
-
-def alike(new, old):
-    """Validation and test are the same number."""
-    return curve({"new": [(x, x) for x in new], "old": [(x, x) for x in old]})
-
-
-def scores(result, method, metric="accuracy"):
-    """The test score of each study that has ended, by seed."""
-    return {
-        cell.seed: result.outcomes[cell.id].metrics[metric]
-        for cell in result.cells
-        if cell.method == method and cell.id in result.outcomes
-    }
 
 
 def test_the_answer_says_how_both_were_tuned_and_what_the_search_cost(tmp_path):

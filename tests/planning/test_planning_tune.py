@@ -111,6 +111,7 @@ REFUSED = {
     ),
     "a number": ('by = "valid_accuracy", rate = 0.1', "cross[0].tune.rate = 0.1: a list or a table is needed"),
     "twice": ('by = "valid_accuracy", rate = [1, 0.1, 1.0]', "cross[0].tune.rate: 1 is there twice"),
+    "0 twice": ('by = "valid_accuracy", rate = [0, 0.1, 0.0]', "cross[0].tune.rate: 0 is there twice"),
     "too large": (
         'by = "valid_accuracy", rate = [1, 1000]',
         "option rate of tuned/fit = 1000.0: at most 100 is allowed",
