@@ -15,6 +15,8 @@ from harness_plugins.report.svg import Axis
 MOST_SEED_CURVES, POINTS_PER_CURVE = 60, 40
 #: Room left of the charts for the numbers of the vertical axis, above them, and below them for the horizontal axis.
 _LEFT, _TOP, _BOTTOM = 46.0, 10.0, 24.0
+#: Values of an option that an axis names; more of them would touch.
+_MOST_TICKS = 6
 #: Width of a letter of the labels, about.
 _LETTER = 5.8
 
@@ -177,9 +179,12 @@ def over_option(lines: Sequence[OptionLine], title: str, log: bool) -> str:
     points = [point for option_line in lines for point in option_line.points]
     numbers = [y for _, mean, low, high, _ in points for y in (mean, low, high) if y is not None]
     y_axis = Axis.around(numbers, height - _BOTTOM - 4, _TOP)
-    x_axis = Axis.around([point[0] for point in points], _LEFT + 6, width - 8, log=log)
+    tried = sorted({point[0] for point in points})
+    x_axis = Axis.around(tried, _LEFT + 6, width - 8, log=log)
     svg.horizontal_grid(root, y_axis, _LEFT, width)
-    svg.bottom_axis(root, x_axis, _LEFT, height - _BOTTOM)
+    # Of a linear axis or of random draws some may be too near to each other to be named.
+    apart = log and len(tried) <= _MOST_TICKS and all(option_line.joined for option_line in lines)
+    svg.bottom_axis(root, x_axis, _LEFT, height - _BOTTOM, ticks=tried if apart else ())
     for number_of_line, option_line in enumerate(lines):
         # Intervals at one value stand beside each other.
         shift = 4.0 * (number_of_line - (len(lines) - 1) / 2)

@@ -91,7 +91,8 @@ def _task_section(result: SuiteResult, name: str, measured: _Measured) -> TaskSe
     shown = result.plan.suite.shown_metrics(task)
     others = [metric for metric in task.metrics if metric not in shown]
     metrics = [*shown, *others]
-    directed = [metric for metric in metrics if task.metrics[metric].better]
+    # What chose among trials is the best of several values, and no measure of what came of it.
+    directed = [metric for metric in metrics if task.metrics[metric].better and task.metrics[metric].split is None]
     drawn = [metric for metric in directed if metric in shown] or directed
     costs, cost_table = _costs(measured, drawn[:MOST_METRICS])
     curves, curve_table, more = _curves(measured, result.outcomes)

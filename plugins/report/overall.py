@@ -55,7 +55,8 @@ def overall_sections(result: SuiteResult) -> list[OverallSection]:
     signs: dict[str, int] = {}
     for task in dict.fromkeys(cell.task for cell in result.cells):
         for name, metric in plan.registry.tasks[task].metrics.items():
-            if metric.better and metric.unit != "count" and (name in claimed or not claimed):
+            compared = metric.better and metric.unit != "count" and metric.split is None
+            if compared and (name in claimed or not claimed):
                 signs.setdefault(name, metric.sign)
     runs = {name: _runs(result.cells, result.outcomes, name) for name in signs}
     return [_section(name, sign, runs[name]) for name, sign in signs.items() if len(runs[name]) >= 2]

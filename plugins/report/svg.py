@@ -248,10 +248,20 @@ def vertical_grid(
         label(parent, axis(tick), bottom + 15, text(tick), "tick")
 
 
-def bottom_axis(parent: Element, axis: Axis, left: float, y: float, text: Callable[[float], str] = number) -> None:
-    """A horizontal axis without a grid: its line at height y from ``left`` on, with short ticks and their numbers."""
+def bottom_axis(
+    parent: Element,
+    axis: Axis,
+    left: float,
+    y: float,
+    text: Callable[[float], str] = number,
+    ticks: Sequence[float] = (),
+) -> None:
+    """A horizontal axis without a grid: its line at height y from ``left`` on, with short ticks and their numbers.
+
+    These are round numbers where no ``ticks`` are given.
+    """
     line(parent, left, y, axis.end + 8, y, "axis")
-    for tick in axis.ticks(6):
+    for tick in ticks or axis.ticks(6):
         line(parent, axis(tick), y, axis(tick), y + 4, "axis")
         label(parent, axis(tick), y + 15, text(tick), "tick")
 

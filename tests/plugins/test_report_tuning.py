@@ -6,13 +6,12 @@ import re
 from itertools import pairwise
 
 import pytest
-from tuned_plans import GRID, judged, plan_of, record, registry
+from tuned_plans import GRID, RATES, judged, plan_of, record, registry
 
 from harness_plugins.report.report import rendered
 from harness_plugins.report.suites import suite_section
 from harness_plugins.report.tuning import geometric
 
-RATES = (0.001, 0.01, 0.1, 1.0)
 SCORES = {"new": (0.5, 0.9, 0.7, 0.6), "old": (0.5, 0.6, 0.7, 0.8)}
 
 
@@ -51,6 +50,14 @@ def test_rates_that_grow_by_a_factor_are_evenly_apart(result, tmp_path):
     assert steps == pytest.approx([steps[0]] * 3, abs=0.2)
 
 
+def test_an_axis_names_the_values_that_were_tried(tmp_path):
+    tried = (0.003, 0.01, 0.03)
+    table = f'tune = {{ by = "valid_accuracy", rate = {list(tried)} }}'
+    result = judged(plan_of(tmp_path, f"seeds = 5\n{table}"), lambda cell: (tried.index(cell.options["rate"]), 0.5))
+    drawing = str(section(result, tmp_path).pictures[0].drawing)
+    assert re.findall(r">([\d.]+)</text>", drawing)[-3:] == ["0.003", "0.01", "0.03"]
+
+
 def test_the_table_counts_what_was_chosen_and_what_failed(tmp_path):
     def one_fails(cell):
         if cell.method == "new" and cell.options["rate"] == 1.0 and cell.seed < 2:
@@ -79,6 +86,14 @@ def test_tables_of_a_task_have_studies_in_place_of_their_trials(result, tmp_path
     (task,) = suite_section(result, tmp_path, ()).tasks
     assert [row[:2] for row in task.estimates.rows] == [[m, s] for m in ("new", "old") for s in ("5", "6")]
     assert "rate" not in task.estimates.columns
+
+
+def test_the_metric_that_chose_is_drawn_against_no_cost(tmp_path):
+    result = judged(plan_of(tmp_path, "seeds = 5\n" + GRID, claims=""), numbers)
+    (task,) = suite_section(result, tmp_path, ()).tasks
+    captions = [picture.caption for picture in task.costs]
+    assert "accuracy against seconds" in captions
+    assert not [caption for caption in captions if caption.startswith("valid_")]
 
 
 def test_the_page_has_all_of_it_and_says_it_in_the_answer(result, tmp_path):
